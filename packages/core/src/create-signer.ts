@@ -1,0 +1,202 @@
+import type { KeyObject } from 'node:crypto'
+import {
+  algorithms,
+  type EcdsaAlgorithm,
+  type JwsAlgorithm,
+  requireJwsAlgorithm,
+} from './algorithm.ts'
+import { SignerError, type SignerErrorCode } from './error.ts'
+import {
+  describePublicKey,
+  type PublicJwk,
+  type PublicKeyInput,
+  readPublicKey,
+} from './public-key.ts'
+import { BoundedRequest, type SignRequest } from './sign-request.ts'
+import { signatureLength, verifySignature } from './signature.ts'
+import type { Signer, SignOptions } from './signer.ts'
+import { thumbprint } from './thumbprint.ts'
+import { type SignMessage, signChannel } from './tracing.ts'
+
+/** How a vendor's error appears to the caller of a signer. */
+export interface SignerFailure {
+  readonly code: SignerErrorCode
+  /** What was refused and what to do; nothing secret. */
+  readonly message: string
+  readonly retryable?: boolean
+}
+
+/** The two answers that make a key service into a signer: its public key, and a signature. */
+export interface SignerBackend {
+  /** Name for errors and diagnostics, such as `aws-kms`. */
+  readonly name: string
+  /** The one algorithm the key is used with. */
+  readonly alg: JwsAlgorithm
+  /** The public key: `KeyObject`, JWK, SPKI in PEM or in DER. */
+  readonly publicKey: PublicKeyInput
+  /** How `sign` returns an ECDSA signature; `raw` (r ‖ s) unless said otherwise. */
+  readonly signatureFormat?: 'raw' | 'der'
+  /**
+   * Makes one signature. Returning it without a promise means that it took no waiting, and
+   * the deadline does not apply.
+   */
+  sign(request: SignRequest): Uint8Array | Promise<Uint8Array>
+  /** Names a vendor's error; `undefined` leaves it at `ERR_SIGNER_BACKEND`. */
+  describeError?(error: unknown): SignerFailure | undefined
+}
+
+/** Options of {@link createSigner}, which factories hand on. */
+export interface CreateSignerOptions {
+  /** Key ID to publish and to put in headers; by default the RFC 7638 SHA-256 thumbprint. */
+  readonly kid?: string | undefined
+  /** Bound on one signature, all of the backend's own retries included; 10 by default. */
+  readonly timeoutSeconds?: number | undefined
+  /** Whether each signature is verified with the public key before it is handed out; `true` by default. */
+  readonly verify?: boolean | undefined
+}
+
+/**
+ * Turns a backend into a {@link Signer}.
+ *
+ * It checks that algorithm, key type, curve and size agree; hashes the input or passes it through;
+ * holds each call to one deadline and the caller's `AbortSignal`; turns DER into r ‖ s; checks the width
+ * of each signature and verifies it with the public key; gives every failure one of the codes of
+ * {@link SignerErrorCode}; and reports each signature on the diagnostics channel `countersign:sign`.
+ *
+ * @param backend - the public key and the verb.
+ * @param options - key ID, deadline in seconds, verification.
+ * @returns the frozen signer.
+ * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when the algorithm does not fit the key,
+ *   `ERR_SIGNER_KEY_UNSUPPORTED` when no algorithm does.
+ * @throws `TypeError` when an argument is not of its type.
+ *
+ * @example
+ * ```ts
+ * import { createPrivateKey, createPublicKey, sign } from 'node:crypto'
+ * import { readFileSync } from 'node:fs'
+ * import { createSigner } from '@countersign/core'
+ *
+ * const key = createPrivateKey(readFileSync('key.pem'))
+ *
+ * const signer = createSigner({
+ *   name: 'my-vault',
+ *   alg: 'ES256',
+ *   publicKey: createPublicKey(key),
+ *   signatureFormat: 'der',
+ *   async sign({ message, hash }) {
+ *     return sign(hash, message, key)
+ *   },
+ * })
+ * ```
+ *
+ * @see [RFC 7515 §5.1](https://www.rfc-editor.org/rfc/rfc7515#section-5.1)
+ */
+export function createSigner(backend: SignerBackend, options: CreateSignerOptions = {}): Signer {
+  const { name } = backend
+  if (typeof name !== 'string' || name === '')
+    throw new TypeError('"backend.name" must be a non-empty string')
+  if (typeof backend.sign !== 'function') throw new TypeError('"backend.sign" must be a function')
+  const alg = requireJwsAlgorithm(backend.alg, name)
+  const key = readPublicKey(backend.publicKey, name)
+  const described = describePublicKey(key, alg, name)
+  const kid = options.kid ?? thumbprint({ ...described, alg })
+  if (typeof kid !== 'string' || kid === '') throw new TypeError('"kid" must be a non-empty string')
+  const seconds = options.timeoutSeconds ?? 10
+  if (!(seconds > 0 && seconds <= 600)) {
+    throw new TypeError('"timeoutSeconds" must be a number above 0 and up to 600')
+  }
+  const publicJwk = Object.freeze({ ...described, kid, alg, use: 'sig' }) as unknown as PublicJwk
+  const finish = finisher(backend, alg, key, options.verify ?? true)
+  const { hash } = algorithms[alg]
+
+  async function sign(signingInput: Uint8Array, options?: SignOptions): Promise<Uint8Array> {
+    if (!(signingInput instanceof Uint8Array))
+      throw new TypeError('"signingInput" must be a Uint8Array')
+    const signal = options?.signal
+    const start = signChannel.hasSubscribers ? performance.now() : undefined
+    try {
+      signal?.throwIfAborted()
+      const request = new BoundedRequest(signingInput, hash, seconds, signal, name)
+      const result = backend.sign(request)
+      const signature = result instanceof Uint8Array ? result : await request.settle(result)
+      const finished = finish(signingInput, signature)
+      const octets = finished instanceof Uint8Array ? finished : await finished
+      if (start !== undefined) report(start, 'signed')
+      return octets
+    } catch (error) {
+      if (signal?.aborted && error === signal.reason) {
+        if (start !== undefined) report(start, 'aborted')
+        throw error
+      }
+      const failure = asSignerError(error, backend)
+      if (start !== undefined) report(start, 'failed', failure.code)
+      throw failure
+    }
+  }
+
+  function report(start: number, outcome: SignMessage['outcome'], code?: SignerErrorCode): void {
+    const durationSeconds = (performance.now() - start) / 1000
+    const message = { backend: name, alg, kid, durationSeconds, outcome }
+    signChannel.publish(code === undefined ? message : { ...message, code })
+  }
+
+  return Object.freeze({ alg, kid, publicJwk, sign })
+}
+
+/** Makes what stands between a backend's answer and the caller: conversion, width and verification. */
+function finisher(backend: SignerBackend, alg: JwsAlgorithm, key: KeyObject, verify: boolean) {
+  const length = signatureLength(alg, key)
+  const refuse = (why: string) =>
+    new SignerError(
+      'ERR_SIGNER_INTEGRITY',
+      `${backend.name} returned ${why}; it was not handed out`,
+      {
+        backend: backend.name,
+      },
+    )
+  const check = (signingInput: Uint8Array, signature: Uint8Array): Uint8Array => {
+    if (signature.byteLength !== length) {
+      throw refuse(`a signature of ${signature.byteLength} octets where ${alg} has ${length}`)
+    }
+    if (verify && !verifySignature(alg, key, signingInput, signature)) {
+      throw refuse('a signature that does not verify with the public key of this signer')
+    }
+    return signature
+  }
+  const requireOctets = (signature: unknown): Uint8Array => {
+    if (signature instanceof Uint8Array && signature.byteLength > 0) return signature
+    throw refuse('no signature')
+  }
+  if (backend.signatureFormat !== 'der' || algorithms[alg].kty !== 'EC') {
+    return (signingInput: Uint8Array, signature: unknown) =>
+      check(signingInput, requireOctets(signature))
+  }
+  // Loaded here and not at the top, so that signers without DER never load an ASN.1 parser.
+  const der = import('./der.ts')
+  der.catch(() => {})
+  return async (signingInput: Uint8Array, signature: unknown) => {
+    const { derToRaw } = await der
+    const octets = requireOctets(signature)
+    let raw: Uint8Array
+    try {
+      raw = derToRaw(octets, alg as EcdsaAlgorithm)
+    } catch {
+      throw refuse('a signature that is not canonical DER')
+    }
+    return check(signingInput, raw)
+  }
+}
+
+function asSignerError(error: unknown, backend: SignerBackend): SignerError {
+  if (SignerError.is(error)) return error
+  const failure = backend.describeError?.(error)
+  const { code, message, retryable } = failure ?? {
+    code: 'ERR_SIGNER_BACKEND',
+    message: `${backend.name} could not sign; the cause says why`,
+  }
+  return new SignerError(code, message, {
+    backend: backend.name,
+    cause: error,
+    ...(retryable === undefined ? {} : { retryable }),
+  })
+}

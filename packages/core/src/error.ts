@@ -1,0 +1,95 @@
+/**
+ * What went wrong with a key or a signature, as a code that programs branch on.
+ *
+ * | code | meaning | `retryable` |
+ * |---|---|---|
+ * | `ERR_SIGNER_CONFIG` | the options do not describe a usable signer | no |
+ * | `ERR_SIGNER_KEY_NOT_FOUND` | no key by this name | no |
+ * | `ERR_SIGNER_KEY_UNSUPPORTED` | the key exists but cannot make a JWS signature here | no |
+ * | `ERR_SIGNER_KEY_DISABLED` | the key is disabled, expired or about to be deleted | no |
+ * | `ERR_SIGNER_ACCESS_DENIED` | the caller lacks a permission, a PIN or a passphrase | no |
+ * | `ERR_SIGNER_THROTTLED` | the key's service refuses for now | yes |
+ * | `ERR_SIGNER_UNAVAILABLE` | the key's service cannot be reached or is failing | yes |
+ * | `ERR_SIGNER_TIMEOUT` | the signer's deadline passed | yes |
+ * | `ERR_SIGNER_INTEGRITY` | a signature or a public key came back that is not the key's own | no |
+ * | `ERR_SIGNER_BACKEND` | any other failure of the backend, kept as `cause` | no |
+ */
+export type SignerErrorCode =
+  | 'ERR_SIGNER_CONFIG'
+  | 'ERR_SIGNER_KEY_NOT_FOUND'
+  | 'ERR_SIGNER_KEY_UNSUPPORTED'
+  | 'ERR_SIGNER_KEY_DISABLED'
+  | 'ERR_SIGNER_ACCESS_DENIED'
+  | 'ERR_SIGNER_THROTTLED'
+  | 'ERR_SIGNER_UNAVAILABLE'
+  | 'ERR_SIGNER_TIMEOUT'
+  | 'ERR_SIGNER_INTEGRITY'
+  | 'ERR_SIGNER_BACKEND'
+
+/** What a {@link SignerError} carries besides its code and message. */
+export interface SignerErrorOptions {
+  /** Name of the backend, such as `aws-kms`; `core` for what happens in no backend. */
+  backend?: string
+  /** The vendor's own error. */
+  cause?: unknown
+  /** Whether the same call may succeed later; by default decided by the code. */
+  retryable?: boolean
+}
+
+const transient: ReadonlySet<SignerErrorCode> = new Set([
+  'ERR_SIGNER_THROTTLED',
+  'ERR_SIGNER_UNAVAILABLE',
+  'ERR_SIGNER_TIMEOUT',
+])
+
+// Two copies of this package in one process must recognise each other's errors.
+const brand = Symbol.for('@countersign/core.SignerError')
+
+/**
+ * A signer that cannot be made, or a signature that cannot be had.
+ *
+ * The message says what was refused, what was found and what would be accepted; it never contains
+ * a key, a PIN, a passphrase, an assertion or a token. Misuse of a function is a `TypeError` instead.
+ *
+ * @example
+ * ```ts
+ * import { type Signer, SignerError } from '@countersign/core'
+ *
+ * declare const signer: Signer
+ *
+ * try {
+ *   await signer.sign(new Uint8Array(32))
+ * } catch (error) {
+ *   if (SignerError.is(error) && error.retryable) {
+ *     // try again later
+ *   } else {
+ *     throw error
+ *   }
+ * }
+ * ```
+ */
+export class SignerError extends Error {
+  /** What went wrong, as a stable string. */
+  readonly code: SignerErrorCode
+  /** Name of the backend, such as `aws-kms`; `core` for what happens in no backend. */
+  readonly backend: string
+  /** Whether the same call may succeed later. */
+  readonly retryable: boolean
+
+  constructor(code: SignerErrorCode, message: string, options: SignerErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.backend = options.backend ?? 'core'
+    this.retryable = options.retryable ?? transient.has(code)
+  }
+
+  static {
+    Object.defineProperty(SignerError.prototype, 'name', { value: 'SignerError' })
+    Object.defineProperty(SignerError.prototype, brand, { value: true })
+  }
+
+  /** Tells whether a value is a {@link SignerError}, of this or another copy of the package. */
+  static is(value: unknown): value is SignerError {
+    return typeof value === 'object' && value !== null && brand in value
+  }
+}

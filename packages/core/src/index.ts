@@ -1,0 +1,28 @@
+export {
+  type AlgorithmParameters,
+  algorithms,
+  type EcdsaAlgorithm,
+  isJwsAlgorithm,
+  type JwsAlgorithm,
+} from './algorithm.ts'
+export { type AuthorizationGrantOptions, authorizationGrant } from './authorization-grant.ts'
+export {
+  assertionProvider,
+  type ClientAssertionOptions,
+  clientAssertion,
+} from './client-assertion.ts'
+export {
+  type CreateSignerOptions,
+  createSigner,
+  type SignerBackend,
+  type SignerFailure,
+} from './create-signer.ts'
+export { SignerError, type SignerErrorCode, type SignerErrorOptions } from './error.ts'
+export { type Jwks, jwks } from './jwks.ts'
+export { type SignJwsOptions, signJws } from './jws.ts'
+export type { JwtOptions } from './jwt.ts'
+export type { PublicJwk, PublicKeyInput } from './public-key.ts'
+export type { SignRequest } from './sign-request.ts'
+export type { Signer, SignerSource, SignOptions } from './signer.ts'
+export { thumbprint } from './thumbprint.ts'
+export type { SignMessage } from './tracing.ts'

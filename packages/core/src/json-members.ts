@@ -1,0 +1,19 @@
+/**
+ * Writes the caller's members as JSON, each with a leading comma, to stand behind members that are set already.
+ *
+ * @throws `TypeError` when a member would replace one of those.
+ */
+export function jsonMembers(
+  members: Readonly<Record<string, unknown>>,
+  reserved: ReadonlySet<string>,
+  option: string,
+): string {
+  let json = ''
+  // Member by member, since a "toJSON" among them would otherwise write the whole object.
+  for (const [name, value] of Object.entries(members)) {
+    if (reserved.has(name)) throw new TypeError(`"${option}.${name}" cannot be set or replaced`)
+    const encoded: string | undefined = JSON.stringify(value)
+    if (encoded !== undefined) json += `,${JSON.stringify(name)}:${encoded}`
+  }
+  return json
+}

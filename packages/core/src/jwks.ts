@@ -1,0 +1,40 @@
+import { requireSigner } from './jws.ts'
+import type { PublicJwk } from './public-key.ts'
+import type { SignerSource } from './signer.ts'
+
+/** A JWK Set of public keys, RFC 7517 §5. */
+export interface Jwks {
+  readonly keys: PublicJwk[]
+}
+
+/**
+ * Collects the public keys of signers into the JWK Set to register or to publish.
+ *
+ * @param sources - the signers; one that is given twice appears once.
+ * @returns `{ keys }`, in the order given.
+ * @throws `TypeError` when two different keys have one `kid`, which verifiers could not tell apart.
+ *
+ * @example
+ * ```ts
+ * import { jwks, type Signer } from '@countersign/core'
+ *
+ * declare const current: Signer
+ * declare const next: Signer
+ *
+ * const body = JSON.stringify(jwks(current, next))
+ * ```
+ *
+ * @see [RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)
+ */
+export function jwks(...sources: SignerSource[]): Jwks {
+  const keys = new Map<string, PublicJwk>()
+  for (const source of sources) {
+    const { kid, publicJwk } = requireSigner(source)
+    const known = keys.get(kid)
+    if (known !== undefined && JSON.stringify(known) !== JSON.stringify(publicJwk)) {
+      throw new TypeError(`two different keys have the kid ${JSON.stringify(kid)}`)
+    }
+    keys.set(kid, publicJwk)
+  }
+  return { keys: [...keys.values()] }
+}

@@ -1,0 +1,119 @@
+import { createPublicKey, type JsonWebKey, KeyObject } from 'node:crypto'
+import { type AlgorithmParameters, algorithms, type JwsAlgorithm } from './algorithm.ts'
+import { SignerError } from './error.ts'
+
+/**
+ * The public half of a signer's key as a JWK, with nothing private in it.
+ *
+ * @see [RFC 7517 §4](https://www.rfc-editor.org/rfc/rfc7517#section-4)
+ */
+export interface PublicJwk {
+  readonly kty: AlgorithmParameters['kty']
+  readonly kid: string
+  readonly alg: JwsAlgorithm
+  readonly use: 'sig'
+  /** EC and OKP */
+  readonly crv?: string
+  /** EC and OKP, base64url */
+  readonly x?: string
+  /** EC, base64url */
+  readonly y?: string
+  /** RSA modulus, base64url */
+  readonly n?: string
+  /** RSA exponent, base64url */
+  readonly e?: string
+  /** ML-DSA public key, base64url */
+  readonly pub?: string
+}
+
+/** A public key as backends get it: `KeyObject`, JWK, SPKI in PEM, or SPKI in DER. */
+export type PublicKeyInput = KeyObject | JsonWebKey | string | Uint8Array
+
+const members: { readonly [kty in PublicJwk['kty']]: readonly string[] } = {
+  EC: ['crv', 'x', 'y'],
+  RSA: ['n', 'e'],
+  OKP: ['crv', 'x'],
+  AKP: ['pub'],
+}
+
+const smallestModulus = 2048
+
+/** Reads a public key in any of the forms of {@link PublicKeyInput}. */
+export function readPublicKey(input: PublicKeyInput, backend: string): KeyObject {
+  if (input instanceof KeyObject) {
+    if (input.type === 'public') return input
+    throw new TypeError(`"publicKey" must be a public key, not a ${input.type} one`)
+  }
+  try {
+    if (typeof input === 'string') {
+      if (input.includes('PRIVATE KEY'))
+        throw new TypeError('"publicKey" must not be a private key')
+      return createPublicKey(input)
+    }
+    if (input instanceof Uint8Array) {
+      return createPublicKey({ key: Buffer.from(input), format: 'der', type: 'spki' })
+    }
+    return createPublicKey({ key: input, format: 'jwk' })
+  } catch (cause) {
+    if (cause instanceof TypeError && !('code' in cause)) throw cause
+    throw new SignerError(
+      'ERR_SIGNER_KEY_UNSUPPORTED',
+      `The public key cannot be read by Node.js ${process.versions.node}; expected an RSA, EC (P-256, P-384, P-521, secp256k1) or Ed25519 key, or ML-DSA on Node.js 24.7 and later`,
+      { backend, cause },
+    )
+  }
+}
+
+/**
+ * Checks that a public key is one that `alg` signs with, and returns it as a canonical JWK.
+ *
+ * Going through a `KeyObject` takes out leading zero octets and puts in missing ones, which some
+ * key services get wrong and which would change the thumbprint.
+ */
+export function describePublicKey(
+  key: KeyObject,
+  alg: JwsAlgorithm,
+  backend: string,
+): { [member: string]: string } {
+  const { kty, crv } = algorithms[alg]
+  const jwk = exportJwk(key, backend)
+  const found = jwk.crv ?? (jwk.kty === 'AKP' ? jwk['alg'] : jwk.kty)
+  const expected = crv ?? (kty === 'AKP' ? alg : kty)
+  if (jwk.kty !== kty || found !== expected) {
+    throw new SignerError(
+      'ERR_SIGNER_CONFIG',
+      `The algorithm ${alg} needs a key of ${expected}, but this key is of ${String(found)}`,
+      { backend },
+    )
+  }
+  if (kty === 'RSA') checkModulus(key, backend)
+  const described: { [member: string]: string } = { kty }
+  for (const member of members[kty]) described[member] = String(jwk[member])
+  return described
+}
+
+function exportJwk(key: KeyObject, backend: string): JsonWebKey {
+  try {
+    return key.export({ format: 'jwk' })
+  } catch (cause) {
+    const advice =
+      key.asymmetricKeyType === 'rsa-pss'
+        ? 'it has no JWK form; store the same key as an ordinary RSA key and choose PS256, PS384 or PS512'
+        : `use RSA, EC (P-256, P-384, P-521, secp256k1) or Ed25519, or ML-DSA on Node.js 24.7 and later (this is ${process.versions.node})`
+    throw new SignerError(
+      'ERR_SIGNER_KEY_UNSUPPORTED',
+      `A key of type ${String(key.asymmetricKeyType)} is not supported: ${advice}`,
+      { backend, cause },
+    )
+  }
+}
+
+function checkModulus(key: KeyObject, backend: string): void {
+  const bits = key.asymmetricKeyDetails?.modulusLength ?? 0
+  if (bits >= smallestModulus) return
+  throw new SignerError(
+    'ERR_SIGNER_KEY_UNSUPPORTED',
+    `This RSA key has ${bits} bits; RFC 7518 wants ${smallestModulus} or more`,
+    { backend },
+  )
+}

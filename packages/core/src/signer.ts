@@ -1,0 +1,35 @@
+import type { JwsAlgorithm } from './algorithm.ts'
+import type { PublicJwk } from './public-key.ts'
+
+/** Options of {@link Signer.sign}. */
+export interface SignOptions {
+  /** Gives up waiting; the promise then rejects with `signal.reason` as it is. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * A key that signs, wherever it is kept: three facts and one verb.
+ *
+ * `createSigner` makes one from a backend, and is how a third party should make his own.
+ *
+ * @see [RFC 7515 §5.1](https://www.rfc-editor.org/rfc/rfc7515#section-5.1)
+ */
+export interface Signer {
+  /** The one algorithm this signer uses, RFC 7515 §4.1.1. */
+  readonly alg: JwsAlgorithm
+  /** The key ID that verifiers know the key by, RFC 7515 §4.1.4; by default the RFC 7638 thumbprint. */
+  readonly kid: string
+  /** The public half, ready for a JWKS, with `kid`, `alg` and `use: 'sig'`. */
+  readonly publicJwk: PublicJwk
+  /**
+   * Signs a JWS signing input.
+   *
+   * @param signingInput - the octets to sign, not a digest of them; hashing is the signer's job.
+   * @returns the octets of the JWS signature: r ‖ s for ECDSA (RFC 7518 §3.4), the plain signature for all others.
+   * @throws {@link SignerError} with the code of what went wrong; `signal.reason` when aborted.
+   */
+  sign(signingInput: Uint8Array, options?: SignOptions): Promise<Uint8Array>
+}
+
+/** What every function that needs a signature takes. */
+export type SignerSource = Signer

@@ -1,0 +1,43 @@
+import { createHash } from 'node:crypto'
+
+const required: { readonly [kty: string]: readonly string[] } = {
+  EC: ['crv', 'kty', 'x', 'y'],
+  RSA: ['e', 'kty', 'n'],
+  OKP: ['crv', 'kty', 'x'],
+  AKP: ['alg', 'kty', 'pub'],
+}
+
+/**
+ * Computes the SHA-256 thumbprint of a JWK, which is the default `kid` of every signer.
+ *
+ * @param jwk - a public or private JWK; only the members that RFC 7638 §3.2 requires are read.
+ * @returns the thumbprint as base64url without padding, 43 characters.
+ * @throws `TypeError` when `kty` is none of EC, RSA, OKP and AKP, or a required member is not a string.
+ *
+ * @example
+ * ```ts
+ * import { thumbprint } from '@countersign/core'
+ *
+ * const kid = thumbprint({
+ *   kty: 'OKP',
+ *   crv: 'Ed25519',
+ *   x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo',
+ * })
+ * // 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k'
+ * ```
+ *
+ * @see [RFC 7638 §3](https://www.rfc-editor.org/rfc/rfc7638#section-3)
+ */
+export function thumbprint(jwk: { readonly [member: string]: unknown }): string {
+  const kty = jwk['kty']
+  const members =
+    typeof kty === 'string' && Object.hasOwn(required, kty) ? required[kty] : undefined
+  if (members === undefined) throw new TypeError('"jwk.kty" must be one of EC, RSA, OKP and AKP')
+  const canonical: { [member: string]: string } = {}
+  for (const member of members) {
+    const value = jwk[member]
+    if (typeof value !== 'string') throw new TypeError(`"jwk.${member}" must be a string`)
+    canonical[member] = value
+  }
+  return createHash('sha256').update(JSON.stringify(canonical)).digest('base64url')
+}

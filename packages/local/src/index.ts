@@ -1,0 +1,1 @@
+export { type LocalSignerOptions, localSigner } from './signer.ts'

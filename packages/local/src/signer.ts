@@ -1,0 +1,124 @@
+import { createPublicKey, type JsonWebKey, type KeyObject, sign, type webcrypto } from 'node:crypto'
+import { types } from 'node:util'
+import {
+  algorithms,
+  createSigner,
+  type JwsAlgorithm,
+  type Signer,
+  type SignerBackend,
+  SignerError,
+  type SignRequest,
+} from '@countersign/core'
+import { algorithmOfCryptoKey, publicKeyOfCryptoKey, signWithCryptoKey } from './crypto-key.ts'
+import { defaultAlgorithm, statedAlgorithm } from './default-algorithm.ts'
+import { type PrivateKey, readPrivateKey } from './read-private-key.ts'
+
+/** Options of {@link localSigner}. */
+export interface LocalSignerOptions {
+  /**
+   * The private key: PEM or DER (PKCS#8, encrypted PKCS#8, SEC1, PKCS#1), a private JWK, a `KeyObject`,
+   * or a `CryptoKey`, which need not be extractable.
+   */
+  readonly key: PrivateKey | webcrypto.CryptoKey
+  /**
+   * The algorithm. By default the JWK's "alg", else the only one the key has, else RS256 for RSA and
+   * EdDSA for Ed25519.
+   */
+  readonly alg?: JwsAlgorithm | undefined
+  /** Key ID; by default the JWK's "kid", else the RFC 7638 thumbprint. */
+  readonly kid?: string | undefined
+  /** What an encrypted key is encrypted with. */
+  readonly passphrase?: string | Uint8Array | undefined
+}
+
+/**
+ * Makes a signer over a private key in this process's memory.
+ *
+ * ECDSA, EdDSA and ML-DSA sign on the calling thread, RSA and `CryptoKey` on the thread pool. The key is tried once
+ * before the signer is returned; afterwards its signatures are not verified again.
+ *
+ * @param options - the key, and what cannot be read from it.
+ * @returns a frozen signer that holds the key and shows only its public half.
+ * @throws {@link SignerError} `ERR_SIGNER_KEY_UNSUPPORTED` when the key is public, symmetric, damaged, too
+ *   small or of an unknown curve; `ERR_SIGNER_ACCESS_DENIED` when the passphrase is missing or wrong;
+ *   `ERR_SIGNER_CONFIG` when the algorithm does not fit the key; `ERR_SIGNER_INTEGRITY` when the private and
+ *   the public half do not belong together.
+ * @throws `TypeError` when an option is not of its type.
+ *
+ * @example
+ * ```ts
+ * import { readFile } from 'node:fs/promises'
+ * import { localSigner } from '@countersign/local'
+ *
+ * const signer = await localSigner({ key: await readFile('key.pem', 'utf8') })
+ * console.log(signer.alg, signer.kid)
+ * ```
+ *
+ * @see [RFC 7515 §5.1](https://www.rfc-editor.org/rfc/rfc7515#section-5.1)
+ */
+export async function localSigner(options: LocalSignerOptions): Promise<Signer> {
+  const { key, passphrase } = options
+  const backend = types.isCryptoKey(key)
+    ? await cryptoKeyBackend(key, options)
+    : keyObjectBackend(readPrivateKey(key, passphrase), options)
+  const kid = options.kid ?? jwkMember(key, 'kid')
+  const probe = createSigner(backend, { kid, verify: true })
+  try {
+    await probe.sign(Buffer.from('countersign'))
+  } catch (error) {
+    if (!SignerError.is(error) || error.code !== 'ERR_SIGNER_INTEGRITY') throw error
+    throw new SignerError(
+      'ERR_SIGNER_INTEGRITY',
+      'The private key does not belong to the public key that stands beside it',
+      { backend: 'local' },
+    )
+  }
+  return createSigner(backend, { kid, verify: false })
+}
+
+function keyObjectBackend(key: KeyObject, options: LocalSignerOptions): SignerBackend {
+  const alg = statedAlgorithm(options.alg, jwkMember(options.key, 'alg')) ?? defaultAlgorithm(key)
+  const { kty, padding, saltLength } = algorithms[alg]
+  const input = {
+    key,
+    ...(kty === 'EC' ? { dsaEncoding: 'ieee-p1363' as const } : {}),
+    ...(padding === undefined ? {} : { padding }),
+    ...(saltLength === undefined ? {} : { saltLength }),
+  }
+  const signNow = ({ message, hash }: SignRequest) => sign(hash ?? null, message, input)
+  const signOnPool = ({ message, hash }: SignRequest) =>
+    new Promise<Uint8Array>((resolve, reject) => {
+      sign(hash ?? null, message, input, (error, signature) =>
+        error === null ? resolve(signature) : reject(error),
+      )
+    })
+  return {
+    name: 'local',
+    alg,
+    publicKey: createPublicKey(key),
+    sign: kty === 'RSA' ? signOnPool : signNow,
+  }
+}
+
+async function cryptoKeyBackend(
+  key: webcrypto.CryptoKey,
+  options: LocalSignerOptions,
+): Promise<SignerBackend> {
+  const own = algorithmOfCryptoKey(key)
+  const alg =
+    own === 'EdDSA' && options.alg === 'Ed25519' ? 'Ed25519' : statedAlgorithm(options.alg, own)
+  return {
+    name: 'local',
+    alg: alg ?? own,
+    publicKey: await publicKeyOfCryptoKey(key),
+    sign: signWithCryptoKey(key),
+  }
+}
+
+function jwkMember(key: LocalSignerOptions['key'], member: string): string | undefined {
+  const jwk = key as JsonWebKey
+  // A KeyObject and a CryptoKey have neither "kty" nor these members.
+  return typeof key === 'object' && typeof jwk.kty === 'string'
+    ? (jwk[member] as string)
+    : undefined
+}
