@@ -74,6 +74,7 @@ export class BoundedRequest implements SignRequest {
       const onAbort = () => fail(signal?.reason)
       const timer = setTimeout(() => fail(this.#timeout()), this.#seconds * 1000)
       signal?.addEventListener('abort', onAbort)
+      if (signal?.aborted) onAbort()
       Promise.resolve(promise).then(
         (value) => {
           end()
