@@ -111,6 +111,7 @@ export async function startAuthorizationServer(options = {}) {
     enabledJWA: {
       clientAuthSigningAlgValues: options.clientAuthSigningAlgs ?? CLIENT_AUTH_SIGNING_ALGS,
     },
+    clockTolerance: 0,
     ttl: { ClientCredentials: () => ttlSeconds },
     clientBasedCORS: () => false,
     features: {
