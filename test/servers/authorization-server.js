@@ -1,11 +1,12 @@
 // @ts-check
 import { randomBytes } from 'node:crypto'
-import { decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair } from 'jose'
+import { exportJWK, generateKeyPair } from 'jose'
 import { clientAuthSigningAlgValues } from 'oidc-provider/lib/consts/jwa.js'
 import { InvalidTarget } from 'oidc-provider/lib/helpers/errors.js'
 // The package's entry point prints a warning on Node 20; the provider itself runs there.
 import { Provider } from 'oidc-provider/lib/provider.js'
 import { listenOnLoopback } from './loopback.js'
+import { recordTokenRequests } from './token-request-log.js'
 
 /**
  * Every signature algorithm this oidc-provider accepts for `private_key_jwt` on the running Node.
@@ -29,15 +30,6 @@ export const CLIENT_AUTH_SIGNING_ALGS = clientAuthSigningAlgValues.filter(
  */
 
 /**
- * @typedef {object} TokenRequest
- * @property {Record<string, string | string[] | undefined>} form  the body's parameters
- * @property {import('node:http').IncomingHttpHeaders} headers
- * @property {{ header: import('jose').ProtectedHeaderParameters, claims: import('jose').JWTPayload } | undefined} assertion
- * @property {number | undefined} status  undefined until the answer has been sent
- * @property {string | undefined} refusal  why the server said no; the client is told less
- */
-
-/**
  * @typedef {object} AuthorizationServerOptions
  * @property {readonly ClientRegistration[]} [clients]
  * @property {Readonly<Record<string, readonly string[]>>} [resources]  RFC 8707 resource → its scopes
@@ -54,7 +46,7 @@ export const CLIENT_AUTH_SIGNING_ALGS = clientAuthSigningAlgValues.filter(
  * @property {string} url  same as `issuer`
  * @property {{ issuer: string, token_endpoint: string, jwks_uri: string }} metadata
  * @property {import('./loopback.js').RecordedRequest[]} requests
- * @property {TokenRequest[]} tokenRequests
+ * @property {import('./token-request-log.js').TokenRequest[]} tokenRequests
  * @property {{ readonly discovery: number, readonly token: number }} counters
  * @property {(client: ClientRegistration) => Promise<void>} registerClient  adds or replaces one
  * @property {(resource: string, scopes: readonly string[]) => void} registerResource
@@ -74,8 +66,6 @@ export async function startAuthorizationServer(options = {}) {
   const { clients = [], path = '', accessTokenFormat = 'jwt' } = options
   const resources = new Map(Object.entries(options.resources ?? {}))
   let ttlSeconds = options.ttlSeconds ?? 3600
-  /** @type {TokenRequest[]} */
-  const tokenRequests = []
   /** @type {Map<string, object>} */
   const records = new Map()
 
@@ -137,7 +127,7 @@ export async function startAuthorizationServer(options = {}) {
     fetch: (/** @type {string} */ url, /** @type {RequestInit} */ { dispatcher: _, ...init }) =>
       fetch(url, init),
   })
-  recordTokenRequests(provider, tokenRequests)
+  const tokenRequests = recordTokenRequests(provider)
   answer = provider.callback()
 
   /** @param {ClientRegistration} client */
@@ -189,48 +179,6 @@ function withoutIssuerPath(url, path) {
   const wellKnown = /^\/\.well-known\/(?:oauth-authorization-server|openid-configuration)/.exec(url)
   if (wellKnown !== null) return url === `${wellKnown[0]}${path}` ? wellKnown[0] : undefined
   return url.startsWith(`${path}/`) ? url.slice(path.length) : undefined
-}
-
-/**
- * @param {Provider} provider
- * @param {TokenRequest[]} tokenRequests
- */
-function recordTokenRequests(provider, tokenRequests) {
-  /** @type {WeakMap<import('node:http').IncomingMessage, string>} */
-  const refusals = new WeakMap()
-  for (const event of /** @type {const} */ (['grant.error', 'server_error'])) {
-    provider.on(event, ({ req }, error) => {
-      refusals.set(req, error.error_detail ?? error.error_description ?? error.message)
-    })
-  }
-  provider.use(async (context, next) => {
-    const { req } = context
-    if (req.method !== 'POST' || req.url !== '/token') return next()
-    /** @type {TokenRequest} */
-    const entry = {
-      form: {},
-      headers: req.headers,
-      assertion: undefined,
-      status: undefined,
-      refusal: undefined,
-    }
-    tokenRequests.push(entry)
-    await next()
-    entry.form = { ...context.oidc?.body }
-    entry.assertion = decodeAssertion(entry.form['client_assertion'])
-    entry.status = context.status
-    entry.refusal = refusals.get(req)
-  })
-}
-
-/** @param {string | string[] | undefined} assertion */
-function decodeAssertion(assertion) {
-  if (typeof assertion !== 'string') return undefined
-  try {
-    return { header: decodeProtectedHeader(assertion), claims: decodeJwt(assertion) }
-  } catch {
-    return undefined
-  }
 }
 
 /**
