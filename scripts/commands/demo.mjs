@@ -1,0 +1,4 @@
+import { runProgram } from '../lib/program.mjs'
+
+/** `npm run demo`: installs, builds, and runs the demonstration. */
+export const main = (/** @type {string[]} */ args) => runProgram('examples/demo/index.js', args)

@@ -1,0 +1,34 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { run } from '../lib/child.mjs'
+import { missing } from '../lib/counts.mjs'
+import { Failure } from '../lib/failure.mjs'
+import { LaneReport } from '../lib/lane-report.mjs'
+import { prepared } from '../lib/prepare.mjs'
+import { examples } from '../lib/workspace.mjs'
+
+const timeoutSeconds = 60
+
+/** Runs every example; each checks itself and says with its exit code whether it works. */
+export async function examplesLane() {
+  // The demonstration has a lane of its own.
+  const all = examples().filter(({ folder }) => folder !== 'demo')
+  if (all.length === 0) return missing('examples/ holds no example')
+  const report = new LaneReport()
+  for (const { folder, path, manifest } of all) {
+    await report.check(`examples/${folder}`, async () => {
+      const main = manifest.main ?? 'index.js'
+      if (!existsSync(join(path, main)))
+        throw new Failure(`examples/${folder}/${main} does not exist.`)
+      const { code, output, timedOut } = await run(process.execPath, [main], {
+        cwd: path,
+        env: prepared,
+        output: 'capture',
+        timeoutSeconds,
+      })
+      if (timedOut) throw new Failure(`${output}\nnot finished after ${timeoutSeconds} s`)
+      if (code !== 0) throw new Failure(`${output}\nended with exit code ${code}`)
+    })
+  }
+  return report.counts
+}

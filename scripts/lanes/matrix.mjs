@@ -1,0 +1,42 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { add, missing, nothing, withFailure } from '../lib/counts.mjs'
+import { majors, nodeBinary, nodeBinaryMissing } from '../lib/node-binary.mjs'
+import { root } from '../lib/root.mjs'
+import { say } from '../lib/terminal.mjs'
+import { vitest } from '../lib/vitest.mjs'
+import { runDemo } from './demo.mjs'
+
+/** The packages' own tests and the demonstration on every newer Node. */
+export async function matrixLane() {
+  if (nodeBinaryMissing !== undefined) return missing(nodeBinaryMissing)
+  const found = []
+  for (const major of majors) {
+    const node = await nodeBinary(major)
+    say(`Node ${major}: the packages' tests`)
+    const unit = await vitest(`node-${major}`, ['packages/'], { node, timeoutSeconds: 600 })
+    found.push(onNode(major, unit), onNode(major, await demoOn(node)))
+  }
+  return add(found)
+}
+
+/**
+ * @param {string} node
+ * @returns {Promise<import('../lib/counts.mjs').Counts>}
+ */
+async function demoOn(node) {
+  if (!existsSync(join(root, 'examples/demo/index.js'))) return nothing()
+  const { code, output } = await runDemo(node, 'capture')
+  if (code === 0) return { ...nothing(), passed: 1 }
+  console.log(output)
+  return withFailure(nothing(), `the demo ended with exit code ${code}`)
+}
+
+/**
+ * @param {number} major
+ * @param {import('../lib/counts.mjs').Counts} counts
+ */
+const onNode = (major, counts) => ({
+  ...counts,
+  notes: (counts.notes ?? []).map((note) => `Node ${major}: ${note}`),
+})

@@ -1,0 +1,55 @@
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { Failure } from './failure.mjs'
+import { pnpm, pnpmVersion } from './pnpm.mjs'
+import { root } from './root.mjs'
+import { say } from './terminal.mjs'
+import { members } from './workspace.mjs'
+
+// Lies inside node_modules, so that removing the one removes the other.
+const stampFile = join(root, 'node_modules/.countersign-install')
+
+function fingerprint() {
+  const hash = createHash('sha256')
+  const files = [
+    'package.json',
+    'pnpm-lock.yaml',
+    'pnpm-workspace.yaml',
+    '.npmrc',
+    ...members().map(({ path }) => join(relative(root, path), 'package.json')),
+  ]
+  for (const file of files) hash.update(`${file}\0`).update(readFileSync(join(root, file)))
+  const [major] = process.versions.node.split('.')
+  hash.update([major, process.platform, process.arch, pnpmVersion].join('\0'))
+  return hash.digest('hex')
+}
+
+/** @param {string} wanted */
+function isInstalled(wanted) {
+  if (!existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== wanted) return false
+  return members().every(
+    ({ path, manifest }) =>
+      Object.keys({ ...manifest.dependencies, ...manifest.devDependencies }).length === 0 ||
+      existsSync(join(path, 'node_modules')),
+  )
+}
+
+/** Installs what the lockfile says, unless that is what is installed already. */
+export async function install() {
+  const wanted = fingerprint()
+  if (isInstalled(wanted)) return
+  say(`Installing the dependencies with pnpm ${pnpmVersion} …`)
+  const { code } = await pnpm([
+    'install',
+    '--frozen-lockfile',
+    '--config.confirmModulesPurge=false',
+  ])
+  if (code !== 0) {
+    throw new Failure(
+      'pnpm could not install the dependencies. If it says that the lockfile is out of date, ' +
+        `run "npx pnpm@${pnpmVersion} install" and commit pnpm-lock.yaml.`,
+    )
+  }
+  writeFileSync(stampFile, wanted)
+}

@@ -1,0 +1,64 @@
+import { writeFileSync } from 'node:fs'
+import { nothing } from './counts.mjs'
+import { colour, seconds } from './terminal.mjs'
+
+/**
+ * For a lane's script: runs claims one after another, shows each, and writes the lane's report.
+ */
+export class LaneReport {
+  #counts = nothing()
+
+  /**
+   * @param {string} claim
+   * @param {() => Promise<void> | void} proof throws when the claim is false
+   * @returns {Promise<boolean>} whether it held
+   */
+  async check(claim, proof) {
+    const started = performance.now()
+    try {
+      await proof()
+    } catch (error) {
+      this.#counts.failed++
+      this.#counts.notes = [...(this.#counts.notes ?? []), `failed: ${claim}`]
+      console.log(`${colour('red', '✗')} ${claim}\n${indent(explain(error))}`)
+      return false
+    }
+    this.#counts.passed++
+    const time = colour('dim', seconds(performance.now() - started))
+    console.log(`${colour('green', '✓')} ${claim}  ${time}`)
+    return true
+  }
+
+  /**
+   * @param {string} claim
+   * @param {string} reason
+   */
+  skip(claim, reason) {
+    this.#counts.skipped++
+    this.#counts.notes = [...(this.#counts.notes ?? []), `skipped: ${claim}: ${reason}`]
+    console.log(`${colour('yellow', '–')} ${claim}: ${reason}`)
+  }
+
+  get counts() {
+    return this.#counts
+  }
+
+  /** Writes the report where `COUNTERSIGN_LANE_REPORT` says, and sets the exit code. */
+  finish() {
+    const file = process.env['COUNTERSIGN_LANE_REPORT']
+    if (file !== undefined) writeFileSync(file, JSON.stringify(this.#counts))
+    process.exitCode = this.#counts.failed > 0 ? 1 : 0
+  }
+}
+
+/** @param {unknown} error */
+function explain(error) {
+  if (!(error instanceof Error)) return String(error)
+  const speaksForItself = error.name === 'Failure' || error.name === 'AssertionError'
+  return speaksForItself ? error.message : (error.stack ?? error.message)
+}
+
+/** @param {string} text */
+function indent(text) {
+  return text.trimEnd().replaceAll(/^/gm, '    ')
+}

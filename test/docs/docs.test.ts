@@ -1,0 +1,66 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { type CodeBlock, docstringBlocks, markdownBlocks } from './code-blocks.ts'
+import { type Program, programsOf } from './programs.ts'
+import { typeCheck } from './type-check.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** `file:line` of each block that may be marked `no-check`, with the reason. */
+const unchecked: Readonly<Record<string, string>> = {}
+
+function filesIn(folder: string, ending: string): string[] {
+  if (!existsSync(join(root, folder))) return []
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith(ending))
+    .map((file) => join(folder, file))
+    .sort()
+}
+
+const packages = readdirSync(join(root, 'packages')).map((folder) => join('packages', folder))
+
+const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  ...filesIn('docs', '.md'),
+  ...packages.map((path) => join(path, 'README.md')),
+].filter((file) => existsSync(join(root, file)))
+
+const sources = packages.flatMap((path) => filesIn(join(path, 'src'), '.ts'))
+
+const read = (file: string): string => readFileSync(join(root, file), 'utf8')
+
+const blocks: CodeBlock[] = [
+  ...pages.flatMap((file) => markdownBlocks(file, read(file))),
+  ...sources.flatMap((file) => docstringBlocks(file, read(file))),
+]
+const programs = programsOf(blocks)
+
+describe('code in the documentation', () => {
+  let complaints: ReadonlyMap<Program, string[]>
+  beforeAll(async () => {
+    complaints = await typeCheck('docs', programs)
+  }, 120_000)
+
+  test.each(programs.map((program) => [`${program.file}:${program.line}`, program] as const))(
+    '%s compiles',
+    (_where, program) => {
+      expect(complaints.get(program)).toEqual([])
+    },
+  )
+
+  test('no block escapes the compiler unless it is listed here with a reason', () => {
+    const escaping = blocks
+      .filter(({ marks }) => marks.includes('no-check'))
+      .map(({ file, line }) => `${file}:${line}`)
+    expect(escaping).toEqual(Object.keys(unchecked))
+  })
+
+  test('a block carries no mark but "continues" and "no-check"', () => {
+    const marks = blocks.flatMap((block) => block.marks.map((mark) => `${block.file}: ${mark}`))
+    expect(marks.filter((mark) => !/: (continues|no-check)$/.test(mark))).toEqual([])
+  })
+})

@@ -1,0 +1,29 @@
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { run } from '../../scripts/lib/child.mjs'
+import { Failure } from '../../scripts/lib/failure.mjs'
+
+/**
+ * Runs a program and says from which packages of node_modules it loaded code, on demand or at once.
+ * V8's coverage report names every script that was loaded, however it was.
+ *
+ * @param {string} folder
+ * @param {string} file
+ * @returns {Promise<string[]>} names, sorted
+ */
+export async function loadedPackages(folder, file) {
+  const coverage = mkdtempSync(join(folder, 'coverage-'))
+  const { code, output } = await run(process.execPath, [file], {
+    cwd: folder,
+    env: { NODE_V8_COVERAGE: coverage },
+    output: 'capture',
+  })
+  if (code !== 0) throw new Failure(output)
+  const urls = readdirSync(coverage).flatMap((name) =>
+    JSON.parse(readFileSync(join(coverage, name), 'utf8')).result.map(
+      (/** @type {{ url: string }} */ { url }) => url,
+    ),
+  )
+  const names = urls.map((url) => /^.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1])
+  return [...new Set(names)].filter((name) => name !== undefined).sort()
+}
