@@ -63,7 +63,7 @@ export const checks = () => [
   toolCheck('format', 'biome', ['format', '.']),
   toolCheck('lint', 'biome', ['check', '--formatter-enabled=false', '--error-on-warnings', '.']),
   toolCheck('types', 'tsc', () => ['-b', '--pretty', 'false', ...projects()]),
-  toolCheck('unused code and dependencies', 'knip', []),
+  toolCheck('unused code and dependencies', 'knip', ['--no-config-hints']),
   { name: 'dependency table', run: dependencyTable },
   { name: 'imports', run: imports },
   { name: 'DER on demand', run: derOnDemand },

@@ -2,11 +2,13 @@
 // sentence and not a syntax error.
 import { readFileSync } from 'node:fs'
 
-/** @returns {string | undefined} what to tell the user, when this Node is too old */
-export function nodeComplaint() {
+/**
+ * @param {string} found the version of this Node
+ * @returns {string | undefined} what to tell the user, when it is too old
+ */
+export function nodeComplaint(found = process.versions.node) {
   const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   const wanted = manifest.engines.node.replace('>=', '')
-  const found = process.versions.node
   if (compare(found, wanted) >= 0) return undefined
   return (
     'Countersign needs Node ' +
