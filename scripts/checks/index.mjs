@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { Failure } from '../lib/failure.mjs'
 import { packAll } from '../lib/pack.mjs'
 import { cache, root } from '../lib/root.mjs'
@@ -34,10 +34,9 @@ function toolCheck(name, program, args) {
 
 /** Every project there is, so that none escapes by missing from the root's references. */
 const projects = () =>
-  ['.', 'scripts', 'examples', ...members().map(({ path }) => path)].filter(
-    (path) =>
-      existsSync(join(root, path, 'tsconfig.json')) || existsSync(join(path, 'tsconfig.json')),
-  )
+  ['.', 'scripts', 'examples', ...members().map(({ path }) => path)]
+    .map((path) => resolve(root, path))
+    .filter((path) => existsSync(join(path, 'tsconfig.json')))
 
 const packed = join(cache, 'packed')
 
