@@ -1,0 +1,35 @@
+import type { AuthorizationServer, Client } from 'oauth4webapi'
+
+/** The client authentication methods there are here, by their registered names. */
+export type ClientAuthenticationMethod =
+  | 'private_key_jwt'
+  | 'client_secret_basic'
+  | 'client_secret_post'
+
+/**
+ * Adds a client's proof of who it is to a request: a `ClientAuth` of `oauth4webapi` and `openid-client`,
+ * that also says which method it is.
+ *
+ * It is called once for each request, retries included, and makes its proof anew each time.
+ *
+ * @see [RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)
+ */
+export interface ClientAuthentication {
+  (
+    as: AuthorizationServer,
+    client: Client,
+    body: URLSearchParams,
+    headers: Headers,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<void>
+  /** The `token_endpoint_auth_method` of the registry. */
+  readonly method: ClientAuthenticationMethod
+}
+
+/** Gives a function that authenticates a client the name of its method. */
+export function namedMethod(
+  method: ClientAuthenticationMethod,
+  authenticate: (...args: Parameters<ClientAuthentication>) => Promise<void>,
+): ClientAuthentication {
+  return Object.freeze(Object.assign(authenticate, { method }))
+}

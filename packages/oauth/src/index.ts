@@ -1,0 +1,23 @@
+export type { AuthorizationServer, ResourceServer } from 'oauth4webapi'
+export { requireIssuer, requireSecureUrl, sameIssuer } from './authorization-server.ts'
+export { type BearerChallenge, bearerChallenge } from './challenge.ts'
+export type { ClientAuthentication, ClientAuthenticationMethod } from './client-authentication.ts'
+export { type ClientSecret, clientSecretBasic, clientSecretPost } from './client-secret.ts'
+export { type DiscoveryOptions, discoverAuthorizationServer } from './discovery.ts'
+export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions } from './error.ts'
+export { externalAssertion } from './external-assertion.ts'
+export type { Fetch } from './http.ts'
+export { type PrivateKeyJwtOptions, privateKeyJwt } from './private-key-jwt.ts'
+export {
+  discoverProtectedResource,
+  type ResourceDiscoveryOptions,
+} from './protected-resource.ts'
+export type { TokenResponse } from './token-request.ts'
+export {
+  type Grant,
+  type TokenOptions,
+  type TokenSource,
+  type TokenSourceOptions,
+  tokenSource,
+} from './token-source.ts'
+export type { TokenMessage } from './tracing.ts'

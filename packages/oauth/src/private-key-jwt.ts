@@ -1,0 +1,71 @@
+import { type ClientAssertionOptions, clientAssertion, type SignerSource } from '@countersign/core'
+import { requireAdvertised, requireIssuer, requireSecureUrl } from './authorization-server.ts'
+import { type ClientAuthentication, namedMethod } from './client-authentication.ts'
+
+/** The registered name of a JWT as `client_assertion_type`, RFC 7523 §2.2. */
+const jwtBearer = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+
+/** Options of {@link privateKeyJwt}. */
+export interface PrivateKeyJwtOptions
+  extends Omit<ClientAssertionOptions, 'clientId' | 'audience' | 'signal'> {
+  /** Pins the authorization server: metadata of any other issuer is refused before anything is signed. */
+  readonly issuer?: string | undefined
+  /** Replaces the issuer identifier as `aud`, for servers that want their token endpoint there. */
+  readonly audience?: string | undefined
+}
+
+/**
+ * Authenticates a client by a JWT that its key signs, made anew for each request.
+ *
+ * Before anything is signed it checks that the token endpoint is https or on loopback, and that the
+ * server's metadata admits `private_key_jwt` and the signer's algorithm. `client_id` stays out of the body:
+ * the identity is the assertion's `sub`.
+ *
+ * @param source - who signs.
+ * @param options - a pin on the issuer, and what `clientAssertion` takes beside client and audience.
+ * @returns a `ClientAuth` for `oauth4webapi` and `openid-client`, and for {@link tokenSource}. It throws an
+ *   {@link OAuthError} when the server is refused, and a `SignerError` when the signer cannot sign.
+ *
+ * @example
+ * ```ts
+ * import * as oauth from 'oauth4webapi'
+ * import type { Signer } from '@countersign/core'
+ * import { privateKeyJwt } from '@countersign/oauth'
+ *
+ * declare const signer: Signer
+ * declare const as: oauth.AuthorizationServer
+ *
+ * const client = { client_id: 'billing-agent' }
+ * const response = await oauth.clientCredentialsGrantRequest(as, client, privateKeyJwt(signer), {})
+ * ```
+ *
+ * @see [RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)
+ */
+export function privateKeyJwt(
+  source: SignerSource,
+  options: PrivateKeyJwtOptions = {},
+): ClientAuthentication {
+  if (typeof source?.sign !== 'function') throw new TypeError('the first argument must be a signer')
+  const { issuer, audience, ...assertion } = options
+  return namedMethod('private_key_jwt', async (as, client, body, _headers, { signal } = {}) => {
+    if (issuer !== undefined) requireIssuer(as, issuer)
+    requireSecureUrl(as.token_endpoint, 'token endpoint')
+    requireAdvertised(as, 'private_key_jwt', source.alg)
+    setAssertion(
+      body,
+      await clientAssertion(source, {
+        ...assertion,
+        clientId: client.client_id,
+        audience: audience ?? as.issuer,
+        signal,
+      }),
+    )
+  })
+}
+
+/** Puts an assertion into the body of a request, and takes the client's name out. */
+export function setAssertion(body: URLSearchParams, assertion: string): void {
+  body.delete('client_id')
+  body.set('client_assertion_type', jwtBearer)
+  body.set('client_assertion', assertion)
+}

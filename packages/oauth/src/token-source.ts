@@ -1,0 +1,210 @@
+import type { AuthorizationServer } from 'oauth4webapi'
+import { requireIssuer, requireSecureUrl } from './authorization-server.ts'
+import { bearerFetch } from './bearer-fetch.ts'
+import type { ClientAuthentication } from './client-authentication.ts'
+import { discoverAuthorizationServer } from './discovery.ts'
+import { OAuthError } from './error.ts'
+import type { Fetch } from './http.ts'
+import { isWithin } from './protected-resource.ts'
+import { tokenRenewal } from './renewal.ts'
+import { requestToken, type TokenResponse } from './token-request.ts'
+import { tokenChannel } from './tracing.ts'
+
+/**
+ * The parameters of an access token request, `grant_type` among them, or a function that makes them anew
+ * for each request; RFC 6749 §4.5.
+ */
+export type Grant =
+  | Readonly<Record<string, string>>
+  | ((as: AuthorizationServer) => Promise<Readonly<Record<string, string>>>)
+
+/** Options of {@link tokenSource}. */
+export interface TokenSourceOptions {
+  /** The authorization server's issuer identifier; metadata of any other issuer is refused. */
+  readonly issuer: string
+  /** The client identifier. */
+  readonly clientId: string
+  /** How the client proves who it is. */
+  readonly authentication: ClientAuthentication
+  /** What to ask with; `{ grant_type: 'client_credentials' }` by default. */
+  readonly grant?: Grant | undefined
+  /** Space-separated scope values to ask for. */
+  readonly scope?: string | undefined
+  /** The resource that the token is for, RFC 8707; `fetch` attaches the token to nothing else. */
+  readonly resource?: string | undefined
+  /** The server's metadata when it is known already; it is discovered when this is left out, or has become old. */
+  readonly metadata?: AuthorizationServer | undefined
+  /** How long metadata is kept before it is discovered anew; 3600 by default. */
+  readonly metadataLifetimeSeconds?: number | undefined
+  /** A token that was obtained already, to start with. */
+  readonly tokenResponse?: TokenResponse | undefined
+  /** Bound on one renewal: discovery, signature and all attempts; 30 by default. */
+  readonly timeoutSeconds?: number | undefined
+  /** Further attempts when the server cannot be reached, or answers 429 or 5xx, while somebody waits; 2 by default. */
+  readonly retries?: number | undefined
+  /** Sends the requests; the global `fetch` by default. */
+  readonly fetch?: Fetch | undefined
+  /** The clock, in milliseconds since the epoch; `Date.now` by default. */
+  readonly now?: (() => number) | undefined
+}
+
+/** Options of the methods of {@link TokenSource}. */
+export interface TokenOptions {
+  /** Gives up waiting; the promise rejects with `signal.reason`, and other callers are not affected. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** One access token, always a good one. */
+export interface TokenSource {
+  /** The access token. It is handed out at once while it is good, and renewed in the background near its end. */
+  token(options?: TokenOptions): Promise<string>
+  /** The whole token response; `expires_in` is what is left of it in whole seconds. */
+  tokenResponse(options?: TokenOptions): Promise<TokenResponse>
+  /** Forgets a token that was refused; does nothing if another has taken its place. */
+  invalidate(token: string): void
+  /**
+   * A `fetch` that attaches the token to requests to the resource, its origin and path, and to no others,
+   * redirects included. A 401, or a 403 for insufficient scope, is answered once with a renewal that all callers
+   * share, if the body can be sent again; else the response comes back as it is.
+   */
+  readonly fetch: Fetch
+}
+
+/**
+ * Makes a source of access tokens for one client at one authorization server.
+ *
+ * Nothing is requested before the first token is asked for. Each token request is authenticated anew. A token is
+ * renewed in the background during the last fifth of its life, at most five minutes; callers that have to wait
+ * share one renewal. No timer keeps the process alive.
+ *
+ * @param options - issuer, client, authentication; scope and resource.
+ * @returns the source. Its methods throw an {@link OAuthError} when the server is refused or refuses, and a
+ *   `SignerError` when the signer cannot sign.
+ * @throws `TypeError` when an option is not of its type.
+ *
+ * @example
+ * ```ts
+ * import type { Signer } from '@countersign/core'
+ * import { privateKeyJwt, tokenSource } from '@countersign/oauth'
+ *
+ * declare const signer: Signer
+ *
+ * const source = tokenSource({
+ *   issuer: 'https://as.example.com',
+ *   clientId: 'billing-agent',
+ *   authentication: privateKeyJwt(signer),
+ *   resource: 'https://api.example.com/invoices',
+ * })
+ * const response = await source.fetch('https://api.example.com/invoices/42')
+ * ```
+ *
+ * @see [RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)
+ */
+export function tokenSource(options: TokenSourceOptions): TokenSource {
+  const { issuer, clientId, authentication, resource, timeoutSeconds = 30, retries = 2 } = options
+  const {
+    grant = { grant_type: 'client_credentials' },
+    now = Date.now,
+    fetch = globalThis.fetch,
+  } = options
+  requireString(issuer, 'issuer')
+  requireString(clientId, 'clientId')
+  if (typeof authentication !== 'function')
+    throw new TypeError('"authentication" must be a function')
+  if (!(timeoutSeconds > 0 && timeoutSeconds <= 600)) {
+    throw new TypeError('"timeoutSeconds" must be a number above 0 and up to 600')
+  }
+  if (!(Number.isInteger(retries) && retries >= 0 && retries <= 10)) {
+    throw new TypeError('"retries" must be a whole number from 0 to 10')
+  }
+  const resourceUrl = resource === undefined ? undefined : requireSecureUrl(resource, 'resource')
+  const server = serverMetadata(options, fetch, now)
+
+  const renewal = tokenRenewal({
+    scope: options.scope,
+    retries,
+    timeoutSeconds,
+    now,
+    async ask(scope, signal) {
+      const as = await server.read(signal)
+      const parameters = new URLSearchParams(typeof grant === 'function' ? await grant(as) : grant)
+      if (scope !== undefined) parameters.set('scope', scope)
+      if (resource !== undefined) parameters.set('resource', resource)
+      try {
+        return await requestToken({ as, clientId, authentication, parameters, fetch, signal, now })
+      } catch (error) {
+        // A token endpoint that is none may have moved.
+        if (OAuthError.is(error) && error.code === 'ERR_OAUTH_INVALID_RESPONSE') server.forget()
+        throw error
+      }
+    },
+    report(background, durationSeconds, failure) {
+      if (!tokenChannel.hasSubscribers) return
+      const code = (failure as { readonly code?: string } | undefined)?.code
+      const outcome = failure === undefined ? 'granted' : 'failed'
+      const message = { issuer, clientId, background, durationSeconds, outcome }
+      tokenChannel.publish(code === undefined ? message : { ...message, code })
+    },
+  })
+  if (options.tokenResponse !== undefined) renewal.adopt(options.tokenResponse)
+
+  const covers = (url: URL) =>
+    resourceUrl !== undefined &&
+    isWithin(url, resourceUrl) &&
+    !url.pathname.startsWith('/.well-known/') &&
+    url.href !== server.tokenEndpoint()
+
+  const authorized = bearerFetch({ fetch, renewal, covers })
+
+  return Object.freeze({
+    async token({ signal }: TokenOptions = {}) {
+      return (await renewal.current(signal)).response.access_token
+    },
+    async tokenResponse({ signal }: TokenOptions = {}) {
+      const { response, expiresAt } = await renewal.current(signal)
+      if (expiresAt === Number.POSITIVE_INFINITY) return response
+      return { ...response, expires_in: Math.max(0, Math.floor((expiresAt - now()) / 1000)) }
+    },
+    invalidate: renewal.invalidate,
+    async fetch(input: string | URL | Request, init?: RequestInit) {
+      if (resourceUrl !== undefined) return authorized(input, init)
+      throw new TypeError('"fetch" needs the option "resource": it says where the token may go')
+    },
+  })
+}
+
+function requireString(value: unknown, option: string): void {
+  if (typeof value !== 'string' || value === '') {
+    throw new TypeError(`"${option}" must be a non-empty string`)
+  }
+}
+
+interface ServerMetadata {
+  read(signal: AbortSignal): Promise<AuthorizationServer>
+  forget(): void
+  tokenEndpoint(): string | undefined
+}
+
+/** The authorization server's metadata, given or discovered, and kept for its lifetime. */
+function serverMetadata(
+  { issuer, metadata, metadataLifetimeSeconds = 3600 }: TokenSourceOptions,
+  fetch: Fetch,
+  now: () => number,
+): ServerMetadata {
+  if (metadata !== undefined) requireIssuer(metadata, issuer)
+  let known = metadata
+  let knownUntil = now() + metadataLifetimeSeconds * 1000
+  return {
+    async read(signal) {
+      if (known === undefined || now() >= knownUntil) {
+        known = await discoverAuthorizationServer(issuer, { fetch, signal })
+        knownUntil = now() + metadataLifetimeSeconds * 1000
+      }
+      return known
+    },
+    forget() {
+      knownUntil = 0
+    },
+    tokenEndpoint: () => known?.token_endpoint,
+  }
+}
