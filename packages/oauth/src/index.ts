@@ -1,6 +1,4 @@
 export type { AuthorizationServer, ResourceServer } from 'oauth4webapi'
-export { requireIssuer, requireSecureUrl, sameIssuer } from './authorization-server.ts'
-export { type BearerChallenge, bearerChallenge } from './challenge.ts'
 export type { ClientAuthentication, ClientAuthenticationMethod } from './client-authentication.ts'
 export { type ClientSecret, clientSecretBasic, clientSecretPost } from './client-secret.ts'
 export { type DiscoveryOptions, discoverAuthorizationServer } from './discovery.ts'

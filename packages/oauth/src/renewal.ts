@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { OAuthError } from './error.ts'
 import { includesScope, uniteScopes } from './scope.ts'
 import type { TokenResponse } from './token-request.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 /** A token with what is known of its life. Times are in milliseconds since the epoch. */
 export interface HeldToken {
@@ -195,15 +196,4 @@ export function tokenRenewal(settings: RenewalSettings): Renewal {
       keep(response, scope, now())
     },
   }
-}
-
-/** Settles as a shared promise does, or rejects for this caller alone when its signal aborts. */
-function unlessAborted<T>(shared: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
-  if (signal === undefined || signal === null) return shared
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-    if (signal.aborted) onAbort()
-    shared.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }

@@ -1,0 +1,16 @@
+/**
+ * The pieces that a provider for a particular OAuth client library is built from, `@countersign/mcp` for one.
+ *
+ * @module
+ */
+
+export {
+  requireAdvertised,
+  requireIssuer,
+  requireSecureUrl,
+  sameIssuer,
+} from './authorization-server.ts'
+export { type BearerChallenge, bearerChallenge } from './challenge.ts'
+export { isWithin } from './protected-resource.ts'
+export { uniteScopes } from './scope.ts'
+export { unlessAborted } from './unless-aborted.ts'
