@@ -24,9 +24,9 @@ export interface SdkResourceMetadata {
 /** The SDKs' `OAuthDiscoveryState`. */
 export interface SdkDiscoveryState {
   authorizationServerUrl: string
-  authorizationServerMetadata?: SdkServerMetadata | undefined
-  resourceMetadata?: SdkResourceMetadata | undefined
-  resourceMetadataUrl?: string | undefined
+  authorizationServerMetadata?: SdkServerMetadata
+  resourceMetadata?: SdkResourceMetadata
+  resourceMetadataUrl?: string
 }
 
 /** The SDKs' `OAuthTokens`. */
