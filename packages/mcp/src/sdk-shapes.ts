@@ -1,11 +1,12 @@
 /**
  * The parts of the MCP TypeScript SDKs that are touched here, in shapes that both majors' types agree with.
  *
- * Written out so that neither SDK has to be installed to compile against this package.
+ * Written out so that neither SDK has to be installed to compile against this package. The metadata is of type
+ * aliases, since the SDKs' types have index signatures, which an interface does not agree with.
  */
 
 /** Authorization server metadata as the SDKs hand it over and take it back. */
-export interface SdkServerMetadata {
+export type SdkServerMetadata = {
   issuer: string
   authorization_endpoint: string
   token_endpoint: string
@@ -15,7 +16,7 @@ export interface SdkServerMetadata {
 }
 
 /** Protected resource metadata as the SDKs hand it over and take it back. */
-export interface SdkResourceMetadata {
+export type SdkResourceMetadata = {
   resource: string
   authorization_servers?: string[] | undefined
   scopes_supported?: string[] | undefined
