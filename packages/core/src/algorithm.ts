@@ -77,7 +77,7 @@ export function requireJwsAlgorithm(value: unknown, backend: string): JwsAlgorit
   if (isJwsAlgorithm(value)) return value
   throw new SignerError(
     'ERR_SIGNER_CONFIG',
-    `The algorithm ${JSON.stringify(value)} is not one a signer can have; use one of ${Object.keys(algorithms).join(', ')}`,
+    `The algorithm ${/^[\w+-]{1,24}$/.test(value) ? `"${value}"` : 'given'} is not one a signer can have; use one of ${Object.keys(algorithms).join(', ')}`,
     { backend },
   )
 }

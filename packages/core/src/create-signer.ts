@@ -96,23 +96,30 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
   if (typeof name !== 'string' || name === '')
     throw new TypeError('"backend.name" must be a non-empty string')
   if (typeof backend.sign !== 'function') throw new TypeError('"backend.sign" must be a function')
+  const { signatureFormat = 'raw' } = backend
+  if (signatureFormat !== 'raw' && signatureFormat !== 'der')
+    throw new TypeError('"backend.signatureFormat" must be "raw" or "der"')
   const alg = requireJwsAlgorithm(backend.alg, name)
   const key = readPublicKey(backend.publicKey, name)
   const described = describePublicKey(key, alg, name)
   const kid = options.kid ?? thumbprint({ ...described, alg })
   if (typeof kid !== 'string' || kid === '') throw new TypeError('"kid" must be a non-empty string')
   const seconds = options.timeoutSeconds ?? 10
-  if (!(seconds > 0 && seconds <= 600)) {
+  if (typeof seconds !== 'number' || !(seconds > 0 && seconds <= 600)) {
     throw new TypeError('"timeoutSeconds" must be a number above 0 and up to 600')
   }
+  const verify = options.verify ?? true
+  if (typeof verify !== 'boolean') throw new TypeError('"verify" must be a boolean')
   const publicJwk = Object.freeze({ ...described, kid, alg, use: 'sig' }) as unknown as PublicJwk
-  const finish = finisher(backend, alg, key, options.verify ?? true)
+  const finish = finisher(backend, alg, key, verify)
   const { hash } = algorithms[alg]
 
   async function sign(signingInput: Uint8Array, options?: SignOptions): Promise<Uint8Array> {
     if (!(signingInput instanceof Uint8Array))
       throw new TypeError('"signingInput" must be a Uint8Array')
     const signal = options?.signal
+    if (signal && typeof signal.addEventListener !== 'function')
+      throw new TypeError('"signal" must be an AbortSignal')
     const start = signChannel.hasSubscribers ? performance.now() : undefined
     try {
       signal?.throwIfAborted()
@@ -124,7 +131,7 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
       if (start !== undefined) report(start, 'signed')
       return octets
     } catch (error) {
-      if (signal?.aborted && error === signal.reason) {
+      if (signal?.aborted && Object.is(error, signal.reason)) {
         if (start !== undefined) report(start, 'aborted')
         throw error
       }
@@ -189,8 +196,7 @@ function finisher(backend: SignerBackend, alg: JwsAlgorithm, key: KeyObject, ver
 
 function asSignerError(error: unknown, backend: SignerBackend): SignerError {
   if (SignerError.is(error)) return error
-  const failure = backend.describeError?.(error)
-  const { code, message, retryable } = failure ?? {
+  const { code, message, retryable } = describeError(error, backend) ?? {
     code: 'ERR_SIGNER_BACKEND',
     message: `${backend.name} could not sign; the cause says why`,
   }
@@ -199,4 +205,13 @@ function asSignerError(error: unknown, backend: SignerBackend): SignerError {
     cause: error,
     ...(retryable === undefined ? {} : { retryable }),
   })
+}
+
+function describeError(error: unknown, backend: SignerBackend): SignerFailure | undefined {
+  try {
+    return backend.describeError?.(error)
+  } catch {
+    // An error that no one foresaw must not be lost to the one of naming it.
+    return undefined
+  }
 }

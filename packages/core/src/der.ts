@@ -30,10 +30,7 @@ import { SignerError } from './error.ts'
 export function derToRaw(der: Uint8Array, alg: EcdsaAlgorithm): Uint8Array {
   const width = coordinateWidth(alg)
   if (!(der instanceof Uint8Array)) throw new TypeError('"der" must be a Uint8Array')
-  // SEQUENCE and INTEGER are the only levels there are, and both numbers the only leaves.
-  const { offset, result } = fromBER(der, { maxDepth: 2, maxNodes: 3 })
-  const numbers =
-    offset === der.byteLength && result instanceof Sequence ? result.valueBlock.value : []
+  const numbers = readSequence(der)
   const [r, s] = numbers
   if (numbers.length !== 2 || !(r instanceof Integer) || !(s instanceof Integer))
     throw malformed(alg)
@@ -77,6 +74,18 @@ function coordinateWidth(alg: EcdsaAlgorithm): number {
     throw new TypeError('"alg" must be one of ES256, ES384, ES512 and ES256K')
   }
   return parameters.signatureLength / 2
+}
+
+/** The members of the SEQUENCE that all of `der` is, or none. */
+function readSequence(der: Uint8Array): Sequence['valueBlock']['value'] {
+  try {
+    // SEQUENCE and INTEGER are the only levels there are, and both numbers the only leaves.
+    const { offset, result } = fromBER(der, { maxDepth: 2, maxNodes: 3 })
+    return offset === der.byteLength && result instanceof Sequence ? result.valueBlock.value : []
+  } catch {
+    // Some types that have no place in a signature make the parser throw.
+    return []
+  }
 }
 
 /** Writes a positive number right-aligned into `target`, or tells that it does not fit. */

@@ -1,5 +1,5 @@
 import { requireSigner } from './jws.ts'
-import type { PublicJwk } from './public-key.ts'
+import { hasPrivateMember, type PublicJwk } from './public-key.ts'
 import type { SignerSource } from './signer.ts'
 
 /** A JWK Set of public keys, RFC 7517 §5. */
@@ -12,7 +12,8 @@ export interface Jwks {
  *
  * @param sources - the signers; one that is given twice appears once.
  * @returns `{ keys }`, in the order given.
- * @throws `TypeError` when two different keys have one `kid`, which verifiers could not tell apart.
+ * @throws `TypeError` when two keys, or two algorithms of one key, have one `kid`, which verifiers could not
+ *   tell apart; and when a key has a private member.
  *
  * @example
  * ```ts
@@ -30,9 +31,14 @@ export function jwks(...sources: SignerSource[]): Jwks {
   const keys = new Map<string, PublicJwk>()
   for (const source of sources) {
     const { kid, publicJwk } = requireSigner(source)
+    if (hasPrivateMember({ ...publicJwk })) {
+      throw new TypeError(`the key with the kid ${JSON.stringify(kid)} has a private member`)
+    }
     const known = keys.get(kid)
     if (known !== undefined && JSON.stringify(known) !== JSON.stringify(publicJwk)) {
-      throw new TypeError(`two different keys have the kid ${JSON.stringify(kid)}`)
+      throw new TypeError(
+        `two keys, or two algorithms of one key, have the kid ${JSON.stringify(kid)}; give one of them a "kid" of its own`,
+      )
     }
     keys.set(kid, publicJwk)
   }

@@ -1,3 +1,4 @@
+import { isJwsAlgorithm } from './algorithm.ts'
 import { jsonMembers } from './json-members.ts'
 import type { Signer, SignerSource } from './signer.ts'
 
@@ -52,7 +53,7 @@ export async function signJws(
 
 /** Makes sure that a value has the shape of a signer. */
 export function requireSigner(source: SignerSource): Signer {
-  if (typeof source?.sign !== 'function' || typeof source.alg !== 'string') {
+  if (typeof source?.sign !== 'function' || !isJwsAlgorithm(source.alg)) {
     throw new TypeError('the first argument must be a signer')
   }
   return source

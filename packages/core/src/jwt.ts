@@ -51,6 +51,8 @@ export function jwtSigningInput(
 }
 
 interface FixedParts {
+  readonly alg: string
+  readonly kid: string
   readonly issuer: string
   readonly subject: string
   readonly audience: string
@@ -74,6 +76,8 @@ function fixedParts(
   const last = lastFixedParts.get(signer)
   if (
     last !== undefined &&
+    last.alg === signer.alg &&
+    last.kid === signer.kid &&
     last.issuer === issuer &&
     last.subject === subject &&
     last.audience === audience &&
@@ -83,6 +87,8 @@ function fixedParts(
   }
   const [iss, sub, aud] = [issuer, subject, audience].map((party) => JSON.stringify(party))
   const parts = {
+    alg: signer.alg,
+    kid: signer.kid,
     issuer,
     subject,
     audience,

@@ -44,24 +44,38 @@ export function readPublicKey(input: PublicKeyInput, backend: string): KeyObject
     if (input.type === 'public') return input
     throw new TypeError(`"publicKey" must be a public key, not a ${input.type} one`)
   }
+  if (!isPublicKeyInput(input))
+    throw new TypeError('"publicKey" must be a KeyObject, a JWK, or SPKI as PEM or DER')
+  if (isPrivate(input)) throw new TypeError('"publicKey" must not be a private key')
   try {
-    if (typeof input === 'string') {
-      if (input.includes('PRIVATE KEY'))
-        throw new TypeError('"publicKey" must not be a private key')
-      return createPublicKey(input)
-    }
+    if (typeof input === 'string') return createPublicKey(input)
     if (input instanceof Uint8Array) {
       return createPublicKey({ key: Buffer.from(input), format: 'der', type: 'spki' })
     }
     return createPublicKey({ key: input, format: 'jwk' })
   } catch (cause) {
-    if (cause instanceof TypeError && !('code' in cause)) throw cause
     throw new SignerError(
       'ERR_SIGNER_KEY_UNSUPPORTED',
       `The public key cannot be read by Node.js ${process.versions.node}; expected an RSA, EC (P-256, P-384, P-521, secp256k1) or Ed25519 key, or ML-DSA on Node.js 24.7 and later`,
       { backend, cause },
     )
   }
+}
+
+function isPublicKeyInput(input: unknown): input is string | Uint8Array | JsonWebKey {
+  return typeof input === 'string' || (typeof input === 'object' && input !== null)
+}
+
+function isPrivate(input: string | Uint8Array | JsonWebKey): boolean {
+  if (typeof input === 'string') return input.includes('PRIVATE KEY')
+  return !(input instanceof Uint8Array) && hasPrivateMember(input)
+}
+
+const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv']
+
+/** Tells whether a JWK has a member of a private or symmetric key, RFC 7518 §6. */
+export function hasPrivateMember(jwk: { readonly [member: string]: unknown }): boolean {
+  return privateMembers.some((member) => jwk[member] !== undefined)
 }
 
 /**
@@ -102,7 +116,7 @@ function exportJwk(key: KeyObject, backend: string): JsonWebKey {
         : `use RSA, EC (P-256, P-384, P-521, secp256k1) or Ed25519, or ML-DSA on Node.js 24.7 and later (this is ${process.versions.node})`
     throw new SignerError(
       'ERR_SIGNER_KEY_UNSUPPORTED',
-      `A key of type ${String(key.asymmetricKeyType)} is not supported: ${advice}`,
+      `A key of type ${[key.asymmetricKeyType, key.asymmetricKeyDetails?.namedCurve].filter(Boolean).join(' ')} is not supported: ${advice}`,
       { backend, cause },
     )
   }

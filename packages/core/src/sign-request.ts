@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { onAbort } from './abort-listener.ts'
 import { SignerError } from './error.ts'
 
 /** What a backend is asked to sign; it takes whichever half its key service wants. */
@@ -63,7 +64,7 @@ export class BoundedRequest implements SignRequest {
     return new Promise((resolve, reject) => {
       const end = () => {
         clearTimeout(timer)
-        signal?.removeEventListener('abort', onAbort)
+        leave?.()
       }
       const fail = (reason: unknown) => {
         end()
@@ -71,10 +72,10 @@ export class BoundedRequest implements SignRequest {
         reject(reason)
         this.#controller?.abort(reason)
       }
-      const onAbort = () => fail(signal?.reason)
+      const abort = () => fail(signal?.reason)
+      const leave = signal && onAbort(signal, abort)
       const timer = setTimeout(() => fail(this.#timeout()), this.#seconds * 1000)
-      signal?.addEventListener('abort', onAbort)
-      if (signal?.aborted) onAbort()
+      if (signal?.aborted) abort()
       Promise.resolve(promise).then(
         (value) => {
           end()

@@ -1,5 +1,6 @@
 import { createPublicKey, KeyObject, webcrypto } from 'node:crypto'
-import { type JwsAlgorithm, SignerError, type SignRequest } from '@countersign/core'
+import type { JwsAlgorithm, SignRequest } from '@countersign/core'
+import { unusable } from './refusals.ts'
 
 type CryptoKey = webcrypto.CryptoKey
 
@@ -34,12 +35,12 @@ const hashes: { readonly [curve: string]: string } = {
 /** The algorithm that a private `CryptoKey` is bound to. */
 export function algorithmOfCryptoKey(key: CryptoKey): JwsAlgorithm {
   if (key.type !== 'private')
-    throw refuse(`This CryptoKey is ${key.type}, and signing needs a private one`)
-  if (!key.usages.includes('sign')) throw refuse('This CryptoKey does not have the usage "sign"')
+    throw unusable(`This CryptoKey is ${key.type}, and signing needs a private one`)
+  if (!key.usages.includes('sign')) throw unusable('This CryptoKey does not have the usage "sign"')
   const { name, namedCurve, hash } = key.algorithm as CryptoKeyAlgorithm
   const description = [name, namedCurve ?? hash?.name].filter(Boolean).join(' ')
   const alg = jws[description]
-  if (alg === undefined) throw refuse(`A CryptoKey for ${description} makes no JWS signature`)
+  if (alg === undefined) throw unusable(`A CryptoKey for ${description} makes no JWS signature`)
   return alg
 }
 
@@ -48,8 +49,9 @@ export async function publicKeyOfCryptoKey(key: CryptoKey): Promise<KeyObject> {
   const subtle: webcrypto.SubtleCrypto & {
     getPublicKey?(key: CryptoKey, usages: string[]): Promise<CryptoKey>
   } = webcrypto.subtle
-  // Where the runtime has it; taking the KeyObject of a key that is not extractable is on its way out.
-  if (subtle.getPublicKey !== undefined) {
+  // Each way is refused or warned of by some release of Node.js: this one is experimental where it exists,
+  // and the other is on its way out for keys that are not extractable.
+  if (!key.extractable && subtle.getPublicKey !== undefined) {
     return KeyObject.from(await subtle.getPublicKey(key, ['verify']))
   }
   return createPublicKey(KeyObject.from(key))
@@ -65,8 +67,4 @@ export function signWithCryptoKey(key: CryptoKey): (request: SignRequest) => Pro
   }
   return async ({ message }) =>
     new Uint8Array(await webcrypto.subtle.sign(parameters, key, message))
-}
-
-function refuse(message: string): SignerError {
-  return new SignerError('ERR_SIGNER_KEY_UNSUPPORTED', message, { backend: 'local' })
 }

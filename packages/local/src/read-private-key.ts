@@ -1,20 +1,38 @@
-import { createPrivateKey, type JsonWebKey, KeyObject, type PrivateKeyInput } from 'node:crypto'
-import { SignerError } from '@countersign/core'
+import {
+  createPrivateKey,
+  createPublicKey,
+  type JsonWebKey,
+  KeyObject,
+  type PrivateKeyInput,
+  X509Certificate,
+} from 'node:crypto'
+import type { SignerError } from '@countersign/core'
+import { readPrivateJwk } from './read-private-jwk.ts'
+import { denied, publicKeyGiven, secretGiven, unreadable } from './refusals.ts'
 
 /** A private key in memory: PEM text, DER or PEM octets, private JWK, or `KeyObject`. */
 export type PrivateKey = string | Uint8Array | JsonWebKey | KeyObject
 
-const pem = /-----BEGIN ([A-Z0-9 ]+)-----/
+const beginnings = /-----BEGIN ([A-Z0-9 ]+)-----/g
+const readableLabels: ReadonlySet<string> = new Set([
+  'PRIVATE KEY',
+  'ENCRYPTED PRIVATE KEY',
+  'EC PRIVATE KEY',
+  'RSA PRIVATE KEY',
+])
 
 /** Reads a private key in any of its forms, or says what was found in its place and what to do. */
 export function readPrivateKey(
   input: PrivateKey,
   passphrase: string | Uint8Array | undefined,
 ): KeyObject {
+  if (!['undefined', 'string'].includes(typeof passphrase) && !(passphrase instanceof Uint8Array)) {
+    throw new TypeError('"passphrase" must be a string or a Uint8Array')
+  }
   if (input instanceof KeyObject) return readKeyObject(input)
   if (typeof input === 'string') return readPem(input, passphrase)
   if (input instanceof Uint8Array) return readOctets(input, passphrase)
-  if (typeof input === 'object' && input !== null) return readJwk(input)
+  if (typeof input === 'object' && typeof input?.kty === 'string') return readPrivateJwk(input)
   throw new TypeError('"key" must be PEM, DER, a private JWK, a KeyObject or a CryptoKey')
 }
 
@@ -24,18 +42,34 @@ function readKeyObject(key: KeyObject): KeyObject {
 }
 
 function readPem(text: string, passphrase: string | Uint8Array | undefined): KeyObject {
-  const label = pem.exec(text)?.[1]
-  if (label === undefined) throw unreadable('no PEM block was found')
-  if (label.endsWith('PUBLIC KEY') || label.endsWith('CERTIFICATE')) throw publicKeyGiven()
-  if (!label.endsWith('PRIVATE KEY')) throw unreadable(`the PEM block is labelled "${label}"`)
-  const encrypted = label === 'ENCRYPTED PRIVATE KEY' || text.includes('Proc-Type: 4,ENCRYPTED')
-  return decode({ key: text, format: 'pem' }, encrypted, passphrase)
+  const blocks = [...text.matchAll(beginnings)].map(({ 1: label = '', index }) => ({
+    label,
+    index,
+  }))
+  // Parameters and certificates often stand in the same file.
+  const [block, another] = blocks.filter(({ label }) => label.endsWith('PRIVATE KEY'))
+  if (another !== undefined) throw unreadable('there is more than one in the PEM text')
+  if (block === undefined) throw noPrivateBlock(blocks[0]?.label)
+  const { label, index } = block
+  if (!readableLabels.has(label)) throw unreadable(`the PEM block is labelled "${label}"`)
+  const ending = `-----END ${label}-----`
+  const end = text.indexOf(ending, index)
+  if (end < 0) throw unreadable('the PEM block has no end')
+  const key = `${text.slice(index, end)}${ending}\n`
+  const encrypted = label === 'ENCRYPTED PRIVATE KEY' || key.includes('Proc-Type: 4,ENCRYPTED')
+  return decode({ key, format: 'pem' }, encrypted, passphrase)
+}
+
+function noPrivateBlock(label: string | undefined): SignerError {
+  if (label === undefined) return unreadable('no PEM block was found')
+  if (label.endsWith('PUBLIC KEY') || label.endsWith('CERTIFICATE')) return publicKeyGiven()
+  return unreadable(`the PEM block is labelled "${label}"`)
 }
 
 function readOctets(octets: Uint8Array, passphrase: string | Uint8Array | undefined): KeyObject {
   const key = Buffer.from(octets)
   const text = key.toString('latin1')
-  if (pem.test(text)) return readPem(text, passphrase)
+  if (text.search(beginnings) >= 0) return readPem(text, passphrase)
   // The three DER forms do not announce themselves; each is refused by the readers of the others.
   for (const type of ['pkcs8', 'sec1', 'pkcs1'] as const) {
     try {
@@ -43,7 +77,10 @@ function readOctets(octets: Uint8Array, passphrase: string | Uint8Array | undefi
     } catch {}
   }
   if (isEncryptedDer(key)) return decode({ key, format: 'der', type: 'pkcs8' }, true, passphrase)
-  throw unreadable('the octets are no PKCS#8, SEC1 or PKCS#1 private key')
+  if (isPublicDer(key)) throw publicKeyGiven()
+  throw unreadable(
+    'the octets are no PKCS#8, SEC1 or PKCS#1 private key that this Node.js can read',
+  )
 }
 
 /** Tells PKCS#8's EncryptedPrivateKeyInfo, RFC 5958 §3, by the OID of PKCS#5 or PKCS#12 that it starts with. */
@@ -54,19 +91,27 @@ function isEncryptedDer(key: Buffer): boolean {
   return start.includes(pkcs5) || start.includes(pkcs12)
 }
 
+function isPublicDer(key: Buffer): boolean {
+  const readers = [
+    () => createPublicKey({ key, format: 'der', type: 'spki' }),
+    () => new X509Certificate(key),
+  ]
+  return readers.some((read) => {
+    try {
+      return read() !== undefined
+    } catch {
+      return false
+    }
+  })
+}
+
 function decode(
   input: PrivateKeyInput,
   encrypted: boolean,
   passphrase: string | Uint8Array | undefined,
 ): KeyObject {
   if (encrypted && passphrase === undefined) {
-    throw new SignerError(
-      'ERR_SIGNER_ACCESS_DENIED',
-      'The private key is encrypted; give its "passphrase"',
-      {
-        backend: 'local',
-      },
-    )
+    throw denied('The private key is encrypted; give its "passphrase"')
   }
   try {
     return createPrivateKey(
@@ -76,50 +121,8 @@ function decode(
     )
   } catch {
     // The cause is left out: what a parser says about a private key is nobody's business.
-    if (!encrypted) throw unreadable('its content is damaged or of an unsupported kind')
-    throw new SignerError(
-      'ERR_SIGNER_ACCESS_DENIED',
-      'The private key cannot be decrypted; check its "passphrase"',
-      { backend: 'local' },
-    )
+    throw encrypted
+      ? denied('The private key cannot be decrypted; check its "passphrase"')
+      : unreadable('its content is damaged, or of a kind that this Node.js cannot read')
   }
-}
-
-function readJwk(jwk: JsonWebKey): KeyObject {
-  if (jwk.kty === 'oct') throw secretGiven()
-  if (jwk['use'] !== undefined && jwk['use'] !== 'sig') {
-    throw unusable(
-      `The JWK is for ${JSON.stringify(jwk['use'])}, not for signatures ("use": "sig")`,
-    )
-  }
-  const operations = jwk['key_ops']
-  if (Array.isArray(operations) && !operations.includes('sign')) {
-    throw unusable('The JWK does not list "sign" among its "key_ops"')
-  }
-  if (jwk.d === undefined && jwk['priv'] === undefined) throw publicKeyGiven()
-  try {
-    return createPrivateKey({ key: jwk, format: 'jwk' })
-  } catch {
-    throw unreadable('the JWK is damaged or of an unsupported kind')
-  }
-}
-
-function unreadable(found: string): SignerError {
-  return unusable(
-    `The private key cannot be read: ${found}; expected PKCS#8, encrypted PKCS#8, SEC1 or PKCS#1 as PEM or DER, or a private JWK`,
-  )
-}
-
-function publicKeyGiven(): SignerError {
-  return unusable('This is a public key, and signing needs the private one')
-}
-
-function secretGiven(): SignerError {
-  return unusable(
-    'This is a symmetric secret, and signing needs an RSA, EC, Ed25519 or ML-DSA private key',
-  )
-}
-
-function unusable(message: string): SignerError {
-  return new SignerError('ERR_SIGNER_KEY_UNSUPPORTED', message, { backend: 'local' })
 }

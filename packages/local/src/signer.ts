@@ -12,6 +12,7 @@ import {
 import { algorithmOfCryptoKey, publicKeyOfCryptoKey, signWithCryptoKey } from './crypto-key.ts'
 import { defaultAlgorithm, statedAlgorithm } from './default-algorithm.ts'
 import { type PrivateKey, readPrivateKey } from './read-private-key.ts'
+import { mismatch } from './refusals.ts'
 
 /** Options of {@link localSigner}. */
 export interface LocalSignerOptions {
@@ -41,8 +42,8 @@ export interface LocalSignerOptions {
  * @returns a frozen signer that holds the key and shows only its public half.
  * @throws {@link SignerError} `ERR_SIGNER_KEY_UNSUPPORTED` when the key is public, symmetric, damaged, too
  *   small or of an unknown curve; `ERR_SIGNER_ACCESS_DENIED` when the passphrase is missing or wrong;
- *   `ERR_SIGNER_CONFIG` when the algorithm does not fit the key; `ERR_SIGNER_INTEGRITY` when the private and
- *   the public half do not belong together.
+ *   `ERR_SIGNER_CONFIG` when the algorithm does not fit the key; `ERR_SIGNER_INTEGRITY` when the private half is
+ *   damaged or does not belong to the public one.
  * @throws `TypeError` when an option is not of its type.
  *
  * @example
@@ -66,12 +67,8 @@ export async function localSigner(options: LocalSignerOptions): Promise<Signer> 
   try {
     await probe.sign(Buffer.from('countersign'))
   } catch (error) {
-    if (!SignerError.is(error) || error.code !== 'ERR_SIGNER_INTEGRITY') throw error
-    throw new SignerError(
-      'ERR_SIGNER_INTEGRITY',
-      'The private key does not belong to the public key that stands beside it',
-      { backend: 'local' },
-    )
+    if (SignerError.is(error) && error.code === 'ERR_SIGNER_TIMEOUT') throw error
+    throw mismatch(SignerError.is(error) ? error.cause : error)
   }
   return createSigner(backend, { kid, verify: false })
 }

@@ -1,0 +1,57 @@
+import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { mismatch, publicKeyGiven, secretGiven, unreadable, unusable } from './refusals.ts'
+
+const crt = ['p', 'q', 'dp', 'dq', 'qi']
+
+/** Reads a private JWK, RFC 7517 §4, and makes sure that it is meant for signatures. */
+export function readPrivateJwk(jwk: JsonWebKey): KeyObject {
+  if (jwk.kty === 'oct') throw secretGiven()
+  if (jwk['use'] !== undefined && jwk['use'] !== 'sig') {
+    throw unusable('The JWK is not for signatures: its "use" is not "sig"')
+  }
+  const operations = jwk['key_ops']
+  if (Array.isArray(operations) && !operations.includes('sign')) {
+    throw unusable('The JWK does not list "sign" among its "key_ops"')
+  }
+  if (jwk.d === undefined && jwk['priv'] === undefined) throw publicKeyGiven()
+  if (jwk.kty === 'RSA' && crt.some((member) => jwk[member] === undefined)) {
+    throw unreadable('the RSA JWK lacks one of "p", "q", "dp", "dq" and "qi", which Node.js needs')
+  }
+  const key = importJwk(jwk)
+  if (!agrees(key, jwk)) throw mismatch()
+  return key
+}
+
+function importJwk(jwk: JsonWebKey): KeyObject {
+  try {
+    return createPrivateKey({ key: jwk, format: 'jwk' })
+  } catch {
+    throw isPublicHalfReadable(jwk)
+      ? mismatch()
+      : unreadable('the JWK is damaged, or of a kind that this Node.js cannot read')
+  }
+}
+
+/** Newer releases of Node.js compare the halves on import, and do not say that this is why they refuse. */
+function isPublicHalfReadable(jwk: JsonWebKey): boolean {
+  const { kty, crv, x, y, n, e, alg, pub } = jwk as { [member: string]: unknown }
+  try {
+    createPublicKey({ key: { kty, crv, x, y, n, e, alg, pub } as JsonWebKey, format: 'jwk' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Older releases take the public half of an OKP or AKP key from the private one, and what is stated for nothing. */
+function agrees(key: KeyObject, jwk: JsonWebKey): boolean {
+  if (jwk.kty !== 'OKP' && jwk.kty !== 'AKP') return true
+  const member = jwk.kty === 'OKP' ? 'x' : 'pub'
+  const stated = jwk[member]
+  const own = createPublicKey(key).export({ format: 'jwk' })[member]
+  return octets(stated).equals(octets(own))
+}
+
+function octets(member: unknown): Buffer {
+  return Buffer.from(String(member), 'base64url')
+}
