@@ -11,6 +11,7 @@
  * | `ERR_OAUTH_RESOURCE_MISMATCH` | resource metadata speaks for another resource | no |
  * | `ERR_OAUTH_ASSERTION` | an external assertion is not one | – |
  * | `ERR_OAUTH_RESPONSE` | the server refused, with its `error` and `error_description` | yes |
+ * | `ERR_OAUTH_TOKEN_REFUSED` | the resource refuses the token that was just issued for it | no |
  * | `ERR_OAUTH_INVALID_RESPONSE` | the server answered what is not a token response | yes |
  * | `ERR_OAUTH_UNAVAILABLE` | no connection, a 5xx, or a 429 | perhaps |
  * | `ERR_OAUTH_TIMEOUT` | the deadline passed | perhaps |
@@ -24,6 +25,7 @@ export type OAuthErrorCode =
   | 'ERR_OAUTH_RESOURCE_MISMATCH'
   | 'ERR_OAUTH_ASSERTION'
   | 'ERR_OAUTH_RESPONSE'
+  | 'ERR_OAUTH_TOKEN_REFUSED'
   | 'ERR_OAUTH_INVALID_RESPONSE'
   | 'ERR_OAUTH_UNAVAILABLE'
   | 'ERR_OAUTH_TIMEOUT'
