@@ -1,5 +1,5 @@
 // @ts-check
-import { webcrypto } from 'node:crypto'
+import { generateKeyPairSync } from 'node:crypto'
 import { jwks } from '@countersign/core'
 import { localSigner } from '@countersign/local'
 import { clientCredentialsProvider } from '@countersign/mcp'
@@ -28,8 +28,7 @@ export async function runDemo(output) {
   const undo = []
   let doing = 'making a key'
   try {
-    const algorithm = { name: 'ECDSA', namedCurve: 'P-256' }
-    const { privateKey } = await webcrypto.subtle.generateKey(algorithm, false, ['sign', 'verify'])
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const signer = await localSigner({ key: privateKey })
 
     doing = 'starting the servers'

@@ -56,7 +56,7 @@ export function tellStory(page, happening) {
 function tellOfKey(page, { clientId, signer }) {
   const { keys } = jwks(signer)
   page.step(1, 'A key is made, and its public half registered', 'RFC 7517')
-  page.row('key', `${signer.alg}, made for this run, not exportable`)
+  page.row('key', `${signer.alg}, made for this run, never written down`)
   page.row('kid', signer.kid)
   page.row('JWKS', `${keys.length} key: ${keys.flatMap(Object.keys).join(', ')}`)
   page.row('client', `${clientId}, to authenticate by private_key_jwt`)
