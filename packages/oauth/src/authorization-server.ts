@@ -1,6 +1,7 @@
 import type { AuthorizationServer } from 'oauth4webapi'
 import type { ClientAuthenticationMethod } from './client-authentication.ts'
 import { OAuthError } from './error.ts'
+import { serverValue } from './server-words.ts'
 
 /** Refuses a URL that is neither https nor on this machine's loopback interface. */
 export function requireSecureUrl(value: unknown, what: string): URL {
@@ -20,12 +21,8 @@ export function requireSecureUrl(value: unknown, what: string): URL {
 }
 
 function isLoopback(hostname: string): boolean {
-  return (
-    hostname === 'localhost' ||
-    hostname.endsWith('.localhost') ||
-    hostname === '[::1]' ||
-    /^127\.\d+\.\d+\.\d+$/.test(hostname)
-  )
+  // Names below "localhost" are left to whatever answers for DNS by many resolvers.
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname)
 }
 
 /**
@@ -35,13 +32,11 @@ function isLoopback(hostname: string): boolean {
  * `https://as.example.com` and `https://as.example.com/`, which are one URL.
  */
 export function sameIssuer(one: string, other: string): boolean {
-  return (
-    one === other || (URL.canParse(one) && URL.canParse(other) && hrefOf(one) === hrefOf(other))
-  )
+  return one === other || withRootPath(one) === withRootPath(other)
 }
 
-function hrefOf(issuer: string): string {
-  return new URL(issuer).href
+function withRootPath(issuer: string): string {
+  return /^https?:\/\/[^/?#]+$/.test(issuer) ? `${issuer}/` : issuer
 }
 
 /** Refuses metadata that is not of the issuer it was asked of, RFC 8414 §3.3. */
@@ -49,7 +44,7 @@ export function requireIssuer(as: AuthorizationServer, expected: string): void {
   if (typeof as.issuer === 'string' && sameIssuer(as.issuer, expected)) return
   throw new OAuthError(
     'ERR_OAUTH_ISSUER_MISMATCH',
-    `The authorization server's metadata names the issuer ${JSON.stringify(as.issuer)}, but ${JSON.stringify(expected)} was expected; nothing was signed`,
+    `The authorization server's metadata names the issuer ${serverValue(as.issuer)}, but ${JSON.stringify(expected)} was expected; nothing was signed`,
   )
 }
 
@@ -60,29 +55,41 @@ export function requireAdvertised(
   alg?: string,
 ): void {
   // RFC 8414 §2: without the list, only client_secret_basic is there.
-  const methods = as.token_endpoint_auth_methods_supported ?? ['client_secret_basic']
+  const methods = listed(as, 'token_endpoint_auth_methods_supported') ?? ['client_secret_basic']
   if (!methods.includes(method)) {
     throw new OAuthError(
       'ERR_OAUTH_METHOD_NOT_ADVERTISED',
-      `${as.issuer} does not list ${method} in "token_endpoint_auth_methods_supported" (it lists ${list(methods)}); enable it there, or use a listed method`,
+      `${serverValue(as.issuer)} does not list ${method} in "token_endpoint_auth_methods_supported" (it lists ${serverValue(methods)}); enable it there, or use a listed method`,
     )
   }
+  if (alg === undefined) return
   // Some servers that do accept private_key_jwt leave this list out: no list contradicts nothing.
-  const algs = as.token_endpoint_auth_signing_alg_values_supported
-  if (alg === undefined || algs === undefined || algs.includes(alg)) return
+  const algs = listed(as, 'token_endpoint_auth_signing_alg_values_supported')
+  if (algs === undefined || algs.includes(alg)) return
   throw new OAuthError(
     'ERR_OAUTH_ALG_NOT_ADVERTISED',
-    `${as.issuer} does not list ${alg} in "token_endpoint_auth_signing_alg_values_supported" (it lists ${list(algs)}); ${remedy(alg, algs)}`,
+    `${serverValue(as.issuer)} does not list ${alg} in "token_endpoint_auth_signing_alg_values_supported" (it lists ${serverValue(algs)}); ${remedy(alg, algs)}`,
   )
 }
 
-function remedy(alg: string, algs: readonly string[]): string {
+/** A list of the metadata; a string is none, though it, too, includes things. */
+function listed(
+  as: AuthorizationServer,
+  member:
+    | 'token_endpoint_auth_methods_supported'
+    | 'token_endpoint_auth_signing_alg_values_supported',
+): readonly unknown[] | undefined {
+  const value: unknown = as[member] ?? undefined
+  if (value === undefined || Array.isArray(value)) return value
+  throw new OAuthError(
+    'ERR_OAUTH_DISCOVERY',
+    `"${member}" in the metadata of ${serverValue(as.issuer)} is not a list; nothing was signed`,
+  )
+}
+
+function remedy(alg: string, algs: readonly unknown[]): string {
   const sameKey = { Ed25519: 'EdDSA', EdDSA: 'Ed25519' }[alg]
   return sameKey !== undefined && algs.includes(sameKey)
     ? `give the signer the option alg: '${sameKey}', which is the same signature under the name this server knows`
     : 'use a key of a listed algorithm'
-}
-
-function list(values: readonly unknown[]): string {
-  return values.length === 0 ? 'none' : values.slice(0, 20).map(String).join(', ')
 }

@@ -24,12 +24,16 @@ export interface ClientAuthentication {
   ): Promise<void>
   /** The `token_endpoint_auth_method` of the registry. */
   readonly method: ClientAuthenticationMethod
+  /** The JWS algorithm of the proof, when it has one that is known beforehand. */
+  readonly alg?: string | undefined
 }
 
-/** Gives a function that authenticates a client the name of its method. */
+/** Gives a function that authenticates a client the name of its method, and of its algorithm if it has one. */
 export function namedMethod(
   method: ClientAuthenticationMethod,
   authenticate: (...args: Parameters<ClientAuthentication>) => Promise<void>,
+  alg?: () => string,
 ): ClientAuthentication {
+  if (alg !== undefined) Object.defineProperty(authenticate, 'alg', { get: alg })
   return Object.freeze(Object.assign(authenticate, { method }))
 }

@@ -1,26 +1,20 @@
-import {
-  type AuthorizationServer,
-  allowInsecureRequests,
-  customFetch,
-  discoveryRequest,
-  processDiscoveryResponse,
-} from 'oauth4webapi'
+import { type AuthorizationServer, processDiscoveryResponse } from 'oauth4webapi'
 import { requireIssuer, requireSecureUrl } from './authorization-server.ts'
 import { OAuthError } from './error.ts'
-import { boundedFetch, describeFetchError, type Fetch } from './http.ts'
+import { type Fetch, requestMetadata, retryAfterSeconds } from './http.ts'
 
 /** Options of {@link discoverAuthorizationServer}. */
 export interface DiscoveryOptions {
   /** Sends the requests; the global `fetch` by default. */
   readonly fetch?: Fetch | undefined
-  /** Gives up waiting. */
+  /** Gives up waiting; the promise rejects with `signal.reason`, or `ERR_OAUTH_TIMEOUT` for an `AbortSignal.timeout()`. */
   readonly signal?: AbortSignal | undefined
 }
 
 /**
  * Fetches the metadata of an authorization server, and makes sure that it speaks for the issuer that was asked.
  *
- * RFC 8414's well-known location is tried first, OpenID Connect's second.
+ * RFC 8414's well-known location is tried first, then those of OpenID Connect.
  *
  * @param issuer - the issuer identifier, an https URL, or an http one on loopback.
  * @param options - the `fetch` to use, and a signal.
@@ -44,31 +38,40 @@ export async function discoverAuthorizationServer(
   { fetch = globalThis.fetch, signal = new AbortController().signal }: DiscoveryOptions = {},
 ): Promise<AuthorizationServer> {
   const url = requireSecureUrl(issuer, 'issuer')
-  const options = {
-    signal,
-    [customFetch]: boundedFetch(fetch),
-    [allowInsecureRequests]: url.protocol === 'http:',
-  }
   let refused: number | undefined
-  for (const algorithm of ['oauth2', 'oidc'] as const) {
-    const response = await discoveryRequest(url, { ...options, algorithm }).catch((error) => {
-      throw describeFetchError(error, signal, `authorization server ${url.origin}`)
-    })
-    if (response.status === 200) return readMetadata(response, issuer)
-    if (response.status >= 500 || response.status === 429) {
+  for (const location of wellKnownLocations(url)) {
+    const response = await requestMetadata(fetch, location, signal)
+    const { status } = response
+    if (status === 200) return readMetadata(response, issuer)
+    if (status >= 500 || status === 429) {
       throw new OAuthError(
         'ERR_OAUTH_UNAVAILABLE',
-        `The metadata of ${issuer} was answered with HTTP status ${response.status}`,
-        { status: response.status },
+        `The metadata of ${issuer} was answered with HTTP status ${status}`,
+        { status, retryAfterSeconds: retryAfterSeconds(response, Date.now()) },
       )
     }
-    refused = response.status
+    refused = status
   }
   throw new OAuthError(
     'ERR_OAUTH_DISCOVERY',
     `${issuer} publishes no metadata: the well-known locations of RFC 8414 and OpenID Connect answered with HTTP status ${refused}; check the issuer`,
     { status: refused },
   )
+}
+
+/** RFC 8414 §3.1 inserts before the issuer's path, and OpenID Connect's own name may be there too; §5 of it. */
+function wellKnownLocations(issuer: URL): URL[] {
+  const path = issuer.pathname.replace(/\/$/, '')
+  const paths = new Set([
+    `/.well-known/oauth-authorization-server${path}`,
+    `/.well-known/openid-configuration${path}`,
+    `${path}/.well-known/openid-configuration`,
+  ])
+  return [...paths].map((pathname) => {
+    const location = new URL(issuer)
+    location.pathname = pathname
+    return location
+  })
 }
 
 async function readMetadata(response: Response, issuer: string): Promise<AuthorizationServer> {
@@ -80,11 +83,12 @@ async function readMetadata(response: Response, issuer: string): Promise<Authori
   if (typeof stated === 'string') requireIssuer({ issuer: stated }, issuer)
   try {
     return await processDiscoveryResponse(new URL(issuer), response)
-  } catch (cause) {
+  } catch (error) {
+    // Not kept as the cause: it holds all that the server sent.
+    const why = error instanceof Error ? error.message : 'it cannot be read'
     throw new OAuthError(
       'ERR_OAUTH_DISCOVERY',
-      `What ${issuer} publishes at its well-known location is not authorization server metadata`,
-      { cause },
+      `What ${issuer} publishes at its well-known location is not authorization server metadata: ${why}`,
     )
   }
 }

@@ -1,4 +1,5 @@
-import { OAuthError } from './error.ts'
+import { OAuthError, type OAuthErrorCode } from './error.ts'
+import { serverWords } from './server-words.ts'
 
 /** The shape of `fetch` as far as it is used here. */
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
@@ -9,8 +10,13 @@ const largestBody = 1024 * 1024
  * Wraps a `fetch` for requests to metadata and token endpoints: bodies are read to the end at once and up to 1 MiB.
  *
  * Servers that are not trusted yet are on the other side.
+ *
+ * @param tooLarge - the code of the error for a larger body.
  */
-export function boundedFetch(fetch: Fetch): (url: string, init: object) => Promise<Response> {
+export function boundedFetch(
+  fetch: Fetch,
+  tooLarge: OAuthErrorCode,
+): (url: string, init: object) => Promise<Response> {
   return async (url, init) => {
     const response = await fetch(url, init)
     if (response.body === null) return response
@@ -19,7 +25,8 @@ export function boundedFetch(fetch: Fetch): (url: string, init: object) => Promi
     for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
       size += chunk.byteLength
       if (size > largestBody) {
-        throw new OAuthError('ERR_OAUTH_INVALID_RESPONSE', 'The answer is larger than 1 MiB')
+        const { origin } = new URL(url)
+        throw new OAuthError(tooLarge, `The answer of ${origin} is larger than 1 MiB`)
       }
       chunks.push(chunk)
     }
@@ -28,13 +35,48 @@ export function boundedFetch(fetch: Fetch): (url: string, init: object) => Promi
   }
 }
 
-/** Names what `fetch` threw: the caller's own errors as they are, a deadline, or an unreachable server. */
-export function describeFetchError(error: unknown, signal: AbortSignal, what: string): unknown {
+/** Fetches metadata from one of its well-known locations, or from where a challenge says that it is. */
+export function requestMetadata(fetch: Fetch, url: URL, signal: AbortSignal): Promise<Response> {
+  const headers = { accept: 'application/json' }
+  const bounded = boundedFetch(fetch, 'ERR_OAUTH_DISCOVERY')
+  return bounded(url.href, { headers, redirect: 'manual', signal }).catch((error) => {
+    throw describeFetchError(error, signal, `metadata at ${url.origin}`)
+  })
+}
+
+/** Names what `fetch` threw: an abort's own reason, a deadline, or a server that cannot be reached. */
+export function describeFetchError(
+  error: unknown,
+  signal: AbortSignal,
+  what: string,
+  secrets: readonly string[] = [],
+): unknown {
   if (OAuthError.is(error)) return error
-  if (signal.aborted) {
-    return new OAuthError('ERR_OAUTH_TIMEOUT', `The ${what} did not answer in time`)
+  if (!signal.aborted) {
+    const cause = plainError(error, secrets)
+    return new OAuthError('ERR_OAUTH_UNAVAILABLE', `The ${what} cannot be reached`, { cause })
   }
-  return new OAuthError('ERR_OAUTH_UNAVAILABLE', `The ${what} cannot be reached`, { cause: error })
+  const { reason } = signal
+  return reason instanceof DOMException && reason.name === 'TimeoutError'
+    ? new OAuthError('ERR_OAUTH_TIMEOUT', `The ${what} did not answer in time`)
+    : reason
+}
+
+/**
+ * Name, message and code of an error and its causes, and nothing else: HTTP libraries hang requests and half-read
+ * responses on their errors, with the secrets in them.
+ */
+function plainError(error: unknown, secrets: readonly string[], depth = 3): unknown {
+  if (!(error instanceof Error)) return undefined
+  const { name, message, cause } = error
+  const { code } = error as { readonly code?: unknown }
+  const inner = depth > 0 ? plainError(cause, secrets, depth - 1) : undefined
+  const plain = new Error(
+    serverWords(message, secrets),
+    inner === undefined ? undefined : { cause: inner },
+  )
+  plain.name = name
+  return typeof code === 'string' ? Object.assign(plain, { code }) : plain
 }
 
 /** Seconds that an answer asks to be left alone, RFC 9110 §10.2.3. */

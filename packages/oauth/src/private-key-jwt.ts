@@ -47,20 +47,24 @@ export function privateKeyJwt(
 ): ClientAuthentication {
   if (typeof source?.sign !== 'function') throw new TypeError('the first argument must be a signer')
   const { issuer, audience, ...assertion } = options
-  return namedMethod('private_key_jwt', async (as, client, body, _headers, { signal } = {}) => {
-    if (issuer !== undefined) requireIssuer(as, issuer)
-    requireSecureUrl(as.token_endpoint, 'token endpoint')
-    requireAdvertised(as, 'private_key_jwt', source.alg)
-    setAssertion(
-      body,
-      await clientAssertion(source, {
-        ...assertion,
-        clientId: client.client_id,
-        audience: audience ?? as.issuer,
-        signal,
-      }),
-    )
-  })
+  return namedMethod(
+    'private_key_jwt',
+    async (as, client, body, _headers, { signal } = {}) => {
+      if (issuer !== undefined) requireIssuer(as, issuer)
+      requireSecureUrl(as.token_endpoint, 'token endpoint')
+      requireAdvertised(as, 'private_key_jwt', source.alg)
+      setAssertion(
+        body,
+        await clientAssertion(source, {
+          ...assertion,
+          clientId: client.client_id,
+          audience: audience ?? as.issuer,
+          signal,
+        }),
+      )
+    },
+    () => source.alg,
+  )
 }
 
 /** Puts an assertion into the body of a request, and takes the client's name out. */

@@ -1,14 +1,9 @@
-import {
-  allowInsecureRequests,
-  customFetch,
-  processResourceDiscoveryResponse,
-  type ResourceServer,
-  resourceDiscoveryRequest,
-} from 'oauth4webapi'
+import { processResourceDiscoveryResponse, type ResourceServer } from 'oauth4webapi'
 import { requireSecureUrl } from './authorization-server.ts'
 import type { DiscoveryOptions } from './discovery.ts'
 import { OAuthError } from './error.ts'
-import { boundedFetch, describeFetchError } from './http.ts'
+import { requestMetadata } from './http.ts'
+import { serverValue } from './server-words.ts'
 
 /** Options of {@link discoverProtectedResource}. */
 export interface ResourceDiscoveryOptions extends DiscoveryOptions {
@@ -41,44 +36,58 @@ export async function discoverProtectedResource(
   url: string,
   options: ResourceDiscoveryOptions = {},
 ): Promise<ResourceServer> {
-  const { metadataUrl, signal = new AbortController().signal } = options
-  const fetch = boundedFetch(options.fetch ?? globalThis.fetch)
+  const { metadataUrl, fetch = globalThis.fetch, signal = new AbortController().signal } = options
   const used = requireSecureUrl(url, 'resource')
-  const ask = async (request: () => Promise<Response>) => {
-    const response = await request().catch((error) => {
-      throw describeFetchError(error, signal, `metadata of the resource ${used.origin}`)
-    })
-    return response.status === 200 ? readMetadata(response, used) : response.status
+  const locations =
+    metadataUrl === undefined ? wellKnownLocations(used) : [challengedLocation(metadataUrl, used)]
+  let refused = 0
+  for (const location of locations) {
+    const response = await requestMetadata(fetch, location, signal)
+    if (response.status === 200) return readMetadata(response, used)
+    refused = Math.max(refused, response.status === 429 ? 500 : response.status)
   }
-
-  let found: ResourceServer | number
-  if (metadataUrl !== undefined) {
-    const { href } = requireSecureUrl(metadataUrl, 'location of the resource metadata')
-    const init = { headers: { accept: 'application/json' }, redirect: 'manual', signal }
-    found = await ask(() => fetch(href, init))
-  } else {
-    const init = {
-      signal,
-      [customFetch]: fetch,
-      [allowInsecureRequests]: used.protocol === 'http:',
-    }
-    found = await ask(() => resourceDiscoveryRequest(new URL(used.pathname, used), init))
-    if (typeof found === 'number' && used.pathname !== '/') {
-      found = await ask(() => resourceDiscoveryRequest(new URL('/', used), init))
-    }
-  }
-  if (typeof found !== 'number') return found
   throw new OAuthError(
-    found >= 500 || found === 429 ? 'ERR_OAUTH_UNAVAILABLE' : 'ERR_OAUTH_DISCOVERY',
-    `The metadata of the resource ${url} was answered with HTTP status ${found}`,
-    { status: found },
+    refused >= 500 ? 'ERR_OAUTH_UNAVAILABLE' : 'ERR_OAUTH_DISCOVERY',
+    `The metadata of the resource ${used.origin}${used.pathname} was answered with HTTP status ${refused}`,
+    { status: refused },
   )
 }
 
-/** Tells whether a URL is at a resource's origin, and at or below its path. */
+function challengedLocation(metadataUrl: string, used: URL): URL {
+  const location = requireSecureUrl(metadataUrl, 'location of the resource metadata')
+  if (location.protocol === used.protocol || location.protocol === 'https:') return location
+  throw new OAuthError(
+    'ERR_OAUTH_INSECURE_ENDPOINT',
+    `The resource ${used.origin} says that its metadata is at ${location.origin}, on this machine; nothing was sent there`,
+  )
+}
+
+/** RFC 9728 §3.1: the resource's path comes after the well-known one; else the metadata may be of the whole origin. */
+function wellKnownLocations(used: URL): URL[] {
+  const paths = new Set([used.pathname === '/' ? '' : used.pathname, ''])
+  return [...paths].map((path) => {
+    const location = new URL(used.origin)
+    location.pathname = `/.well-known/oauth-protected-resource${path}`
+    return location
+  })
+}
+
+/** Tells whether a URL is at a resource's origin, and at or below its path, however a server may read the path. */
 export function isWithin(url: URL, resource: URL): boolean {
-  const path = resource.pathname.endsWith('/') ? resource.pathname : `${resource.pathname}/`
-  return url.origin === resource.origin && `${url.pathname}/`.startsWith(path)
+  const isBelow = (path: string, folder: string) =>
+    `${path}/`.startsWith(folder.replace(/\/?$/, '/'))
+  return (
+    url.origin === resource.origin &&
+    isBelow(url.pathname, resource.pathname) &&
+    isBelow(decodedPath(url), decodedPath(resource))
+  )
+}
+
+/** The path for servers that decode separators, or drop parameters, before they look at its dots. */
+function decodedPath(url: URL): string {
+  const decoded = new URL(url.origin)
+  decoded.pathname = url.pathname.replace(/%2f|%5c/gi, '/').replace(/;[^/]*/g, '')
+  return decoded.pathname
 }
 
 async function readMetadata(response: Response, used: URL): Promise<ResourceServer> {
@@ -86,8 +95,14 @@ async function readMetadata(response: Response, used: URL): Promise<ResourceServ
     .clone()
     .json()
     .catch(() => undefined)
-  const resource = (body as Partial<ResourceServer> | undefined)?.resource
-  if (typeof resource !== 'string' || !URL.canParse(resource)) {
+  const metadata = (body ?? {}) as Partial<Record<keyof ResourceServer, unknown>>
+  const { resource, authorization_servers, scopes_supported } = metadata
+  if (
+    typeof resource !== 'string' ||
+    !URL.canParse(resource) ||
+    !isListOrAbsent(authorization_servers) ||
+    !isListOrAbsent(scopes_supported)
+  ) {
     throw new OAuthError(
       'ERR_OAUTH_DISCOVERY',
       `What the resource ${used.origin} publishes is not protected resource metadata`,
@@ -96,8 +111,13 @@ async function readMetadata(response: Response, used: URL): Promise<ResourceServ
   if (!isWithin(used, new URL(resource))) {
     throw new OAuthError(
       'ERR_OAUTH_RESOURCE_MISMATCH',
-      `The metadata is of the resource ${JSON.stringify(resource)}, which does not cover ${used.origin}${used.pathname}`,
+      `The metadata is of the resource ${serverValue(resource)}, which does not cover ${used.origin}${used.pathname}`,
     )
   }
   return processResourceDiscoveryResponse(new URL(resource), response)
+}
+
+function isListOrAbsent(value: unknown): boolean {
+  if (value === undefined) return true
+  return Array.isArray(value) && value.every((one) => typeof one === 'string')
 }

@@ -1,17 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { attempts } from './attempts.ts'
 import { OAuthError } from './error.ts'
+import { type HeldToken, heldToken } from './held-token.ts'
+import { pacing } from './pacing.ts'
 import { includesScope, uniteScopes } from './scope.ts'
 import type { TokenResponse } from './token-request.ts'
 import { unlessAborted } from './unless-aborted.ts'
-
-/** A token with what is known of its life. Times are in milliseconds since the epoch. */
-export interface HeldToken {
-  readonly response: TokenResponse
-  /** What was granted, or asked for where the server does not say. */
-  readonly scope: string | undefined
-  /** When the server stops accepting it; infinite when the server did not say. */
-  readonly expiresAt: number
-}
 
 /** What a renewal needs from outside. */
 export interface RenewalSettings {
@@ -27,159 +20,171 @@ export interface RenewalSettings {
   readonly now: () => number
 }
 
+/** How a resource refused a token. */
+export interface Refusal {
+  readonly status: 401 | 403
+  /** The scope that it asks for. */
+  readonly scope: string | undefined
+}
+
+type Signal = AbortSignal | null | undefined
+
 /** Keeps one token, renews it ahead of its expiry, and lets all callers share each renewal. */
 export interface Renewal {
   /** The token, at once while it is good. */
-  current(signal?: AbortSignal | null): Promise<HeldToken>
+  current(signal?: Signal): Promise<HeldToken>
   /** Forgets the token if it is still this one. */
   invalidate(token: string): void
   /**
-   * A token other than the one that the resource refused, and with this scope; `undefined` when the last such
-   * replacement was refused too, only just now.
+   * A token that may help where a resource refused this one; `undefined` when none is to be expected, or the last
+   * one did not help either and it is too early to ask again.
    */
-  replace(
-    refused: HeldToken,
-    challenge: { readonly status: number; readonly scope: string | undefined },
-    signal?: AbortSignal | null,
-  ): Promise<HeldToken | undefined>
-  /** Forgets a token that the resource refused, unless its predecessor was refused too, only just now. */
+  replace(refused: HeldToken, refusal: Refusal, signal?: Signal): Promise<HeldToken | undefined>
+  /** Forgets a token that a resource refused with a 401, unless the last such replacement was in vain just now. */
   discard(refused: HeldToken): boolean
-  /** Notes that the resource accepted a token. */
-  accepted(): void
+  /** Notes that a replacement was accepted where its predecessor had been refused. */
+  helped(refusal: Refusal): void
   /** Starts out with a token that was obtained elsewhere. */
   adopt(response: TokenResponse): void
 }
 
 interface Pending {
   readonly background: boolean
+  /** What is asked for. */
+  readonly scope: string | undefined
   readonly outcome: Promise<HeldToken>
+  readonly abandoned: AbortController
+  waiting: number
 }
 
+/** Failures in a row that cost a caller who waits no pause. */
+const freeFailures = 2
+
 export function tokenRenewal(settings: RenewalSettings): Renewal {
-  const { ask, report, retries, timeoutSeconds, now } = settings
+  const { ask, report, now } = settings
   let scope = settings.scope
   let held: HeldToken | undefined
-  let renewAt = 0
-  let unusableAt = 0
   let pending: Pending | undefined
-  let failures = 0
-  let failedAt = 0
   let failure: unknown
-  let replacements = 0
-  let replacedAt = 0
+  const failing = pacing(now)
+  const refusals = { 401: pacing(now), 403: pacing(now) }
 
-  function keep(
-    response: TokenResponse,
-    askedScope: string | undefined,
-    askedAt: number,
-  ): HeldToken {
-    const lifetime = (response.expires_in ?? Number.POSITIVE_INFINITY) * 1000
-    const expiresAt = askedAt + lifetime
-    held = { response, scope: response.scope ?? askedScope, expiresAt }
-    renewAt = expiresAt - Math.min(lifetime / 5, 300_000)
-    unusableAt = expiresAt - Math.min(lifetime / 10, 5_000)
-    return held
-  }
-
-  function start(background: boolean): Promise<HeldToken> {
-    if (pending !== undefined) return pending.outcome
-    const outcome = renew(background).finally(() => {
+  function start(background: boolean, scope: string | undefined): Pending {
+    const abandoned = new AbortController()
+    const outcome = renew(background, scope, abandoned.signal).finally(() => {
       pending = undefined
     })
-    pending = { background, outcome }
-    return outcome
+    pending = { background, scope, outcome, abandoned, waiting: 0 }
+    return pending
   }
 
-  async function renew(background: boolean): Promise<HeldToken> {
-    const startedAt = now()
+  async function renew(
+    background: boolean,
+    asked: string | undefined,
+    abandoned: AbortSignal,
+  ): Promise<HeldToken> {
     const start = performance.now()
     const seconds = () => (performance.now() - start) / 1000
+    const { retries, timeoutSeconds } = settings
+    let askedAt = 0
+    const askNow = (signal: AbortSignal) => {
+      askedAt = now()
+      return ask(asked, signal)
+    }
     try {
-      const { response, askedScope } = await attempt(background ? 0 : retries)
-      failures = 0
+      const attempted = {
+        ask: askNow,
+        retries: background ? 0 : retries,
+        timeoutSeconds,
+        abandoned,
+      }
+      held = heldToken(await attempts(attempted), asked, askedAt)
+      scope = asked
+      failing.succeeded()
       report(background, seconds())
-      return keep(response, askedScope, startedAt)
+      return held
     } catch (error) {
-      failures++
-      failedAt = now()
-      failure = error
+      // That more scope was refused says nothing of renewals of what there is.
+      if (asked === scope) {
+        failure = error
+        failing.failed(OAuthError.is(error) ? error.retryAfterSeconds : undefined)
+      }
       report(background, seconds(), error)
       throw error
     }
   }
 
-  async function attempt(
-    left: number,
-    signal: AbortSignal = AbortSignal.timeout(timeoutSeconds * 1000),
-    delaySeconds = 0.25,
-  ): Promise<{ response: TokenResponse; askedScope: string | undefined }> {
-    const askedScope = scope
+  async function outcomeOf(renewal: Pending, signal: Signal): Promise<HeldToken> {
+    renewal.waiting++
     try {
-      return { response: await ask(askedScope, signal), askedScope }
-    } catch (error) {
-      if (left === 0 || !OAuthError.is(error) || error.code !== 'ERR_OAUTH_UNAVAILABLE') throw error
-      const wait = error.retryAfterSeconds ?? delaySeconds * (0.5 + Math.random() / 2)
-      if (wait > timeoutSeconds / 2) throw error
-      await sleep(wait * 1000, undefined, { signal }).catch(() => {
-        throw error
-      })
-      return attempt(left - 1, signal, delaySeconds * 2)
+      return await unlessAborted(renewal.outcome, signal)
+    } finally {
+      renewal.waiting--
+      if (renewal.waiting === 0) renewal.abandoned.abort()
     }
   }
 
-  /** How long after the last failure nothing is tried: what the server asked for, else longer each time. */
-  function quietSeconds(patience: number): number {
-    if (failures === 0) return 0
-    const asked = OAuthError.is(failure) ? failure.retryAfterSeconds : undefined
-    return asked ?? (failures < patience ? 0 : Math.min(60, 2 ** (failures - patience)))
-  }
-
-  async function current(signal?: AbortSignal | null): Promise<HeldToken> {
+  /** The token of the renewal under way if it suits, else of a new one if that is permitted. */
+  async function obtain(
+    wanted: string | undefined,
+    suits: (token: HeldToken) => boolean,
+    permitted: () => boolean,
+    signal: Signal,
+  ): Promise<HeldToken | undefined> {
     signal?.throwIfAborted()
-    const time = now()
-    if (held !== undefined && time < unusableAt) {
-      if (time >= renewAt && time >= failedAt + quietSeconds(1) * 1000) start(true).catch(() => {})
-      return held
+    while (pending !== undefined) {
+      const { background, scope: asked } = pending
+      try {
+        const token = await outcomeOf(pending, signal)
+        if (suits(token)) return token
+      } catch (error) {
+        if (signal?.aborted) throw signal.reason
+        // What was asked for another purpose, or without patience, is worth another try.
+        if (!background && asked === wanted) throw error
+      }
     }
-    if (pending?.background) {
-      // Its failure is not this caller's: somebody waits now, so it is worth another try.
-      const outcome = await unlessAborted(pending.outcome, signal).catch(() => undefined)
-      if (outcome !== undefined) return outcome
-      signal?.throwIfAborted()
-    }
-    if (pending === undefined && now() < failedAt + quietSeconds(3) * 1000) throw failure
-    return unlessAborted(start(false), signal)
+    return permitted() ? outcomeOf(start(false, wanted), signal) : undefined
   }
 
-  /** A resource that refuses every token must not cost a signature for each request. */
-  function discard(refused: HeldToken): boolean {
-    if (replacements > 0 && now() < replacedAt + Math.min(60, 2 ** (replacements - 1)) * 1000) {
-      return false
+  async function current(signal?: Signal): Promise<HeldToken> {
+    signal?.throwIfAborted()
+    const token = held
+    if (token !== undefined && now() < token.unusableAt) {
+      if (now() >= token.renewAt && pending === undefined && !failing.tooEarly(0)) {
+        start(true, scope).outcome.catch(() => {})
+      }
+      return token
     }
-    replacements++
-    replacedAt = now()
+    const patient = () => !failing.tooEarly(freeFailures)
+    const renewed = await obtain(scope, () => true, patient, signal)
+    if (renewed === undefined) throw failure
+    return renewed
+  }
+
+  function discard(refused: HeldToken): boolean {
+    if (refusals[401].tooEarly(0)) return false
+    refusals[401].failed()
     if (held === refused) held = undefined
     return true
   }
 
-  const replace: Renewal['replace'] = async (refused, challenge, signal) => {
-    const suits = (token: HeldToken | undefined): token is HeldToken =>
-      token !== undefined && token !== refused && includesScope(token.scope, challenge.scope)
-    // Callers that were refused together share one renewal; one that began before may not have their scope.
-    const shared = pending === undefined ? held : await unlessAborted(pending.outcome, signal)
-    if (suits(shared)) return shared
-    const kept = held
-    if (pending === undefined && !discard(refused)) return undefined
-    // A token whose scope is too small is good for other requests still.
-    if (challenge.status === 403) held = kept
-    const before = scope
-    scope = uniteScopes(scope, challenge.scope)
-    try {
-      return await unlessAborted(start(false), signal)
-    } catch (error) {
-      scope = before
-      throw error
+  const replace: Renewal['replace'] = async (refused, { status, scope: missing }, signal) => {
+    const lacking = !includesScope(refused.scope, missing)
+    // Another token of the same scope is no answer to a lack of scope.
+    if (status === 403 && !lacking) return undefined
+    const suits = (token: HeldToken) => token !== refused && includesScope(token.scope, missing)
+    // Of callers that were refused together, the late ones find what the first have had renewed.
+    if (held !== undefined && now() < held.unusableAt && suits(held)) return held
+    const permitted = () => {
+      if (!lacking && failing.tooEarly(freeFailures)) throw failure
+      if (status === 401) return held !== refused || discard(refused)
+      // The token that lacks scope stays: it is good for other requests.
+      if (refusals[403].tooEarly(0)) return false
+      refusals[403].failed()
+      return true
     }
+    const wanted = lacking ? uniteScopes(scope, refused.scope, missing) : scope
+    return obtain(wanted, suits, permitted, signal)
   }
 
   return {
@@ -189,11 +194,11 @@ export function tokenRenewal(settings: RenewalSettings): Renewal {
     invalidate(token) {
       if (held?.response.access_token === token) held = undefined
     },
-    accepted() {
-      replacements = 0
+    helped({ status }) {
+      refusals[status].succeeded()
     },
     adopt(response) {
-      keep(response, scope, now())
+      held = heldToken(response, scope, now())
     },
   }
 }

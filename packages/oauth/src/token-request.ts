@@ -9,6 +9,7 @@ import { requireSecureUrl } from './authorization-server.ts'
 import type { ClientAuthentication } from './client-authentication.ts'
 import { OAuthError } from './error.ts'
 import { boundedFetch, describeFetchError, type Fetch, retryAfterSeconds } from './http.ts'
+import { serverWords } from './server-words.ts'
 
 /**
  * An access token as the server granted it, RFC 6749 §5.1.
@@ -43,29 +44,27 @@ export async function requestToken(request: TokenRequest): Promise<TokenResponse
   const { as, clientId, authentication, parameters, signal } = request
   const client = { client_id: clientId }
   const endpoint = requireSecureUrl(as.token_endpoint, 'token endpoint')
-  const sent: string[] = []
-  let authenticated = false
+  let sent: readonly string[] | undefined
   const response = await genericTokenEndpointRequest(
     as,
     client,
     async (server, self, body, headers) => {
       await authentication(server, self, body, headers, { signal })
-      authenticated = true
-      sent.push(...secretsOf(body, headers))
+      sent = secretsOf(body, headers)
     },
     parameters.get('grant_type') ?? '',
     parameters,
     {
       signal,
-      [customFetch]: boundedFetch(request.fetch),
+      [customFetch]: boundedFetch(request.fetch, 'ERR_OAUTH_INVALID_RESPONSE'),
       [allowInsecureRequests]: endpoint.protocol === 'http:',
     },
   ).catch((error) => {
     // What the authentication threw says by itself what to do, unless it was the deadline that ended it.
-    if (!authenticated && !signal.aborted) throw error
-    throw describeFetchError(error, signal, `token endpoint ${endpoint.origin}`)
+    if (sent === undefined && !signal.aborted) throw error
+    throw describeFetchError(error, signal, `token endpoint ${endpoint.origin}`, sent)
   })
-  if (response.status !== 200) throw await describeRefusal(response, as, sent, request.now())
+  if (response.status !== 200) throw await describeRefusal(response, as, sent ?? [], request.now())
   return readToken(response, as, client)
 }
 
@@ -86,11 +85,20 @@ async function readToken(
       { status: response.status },
     )
   }
-  if (token.token_type === 'bearer' && token.access_token !== '') return Object.freeze(token)
-  throw new OAuthError(
-    'ERR_OAUTH_INVALID_RESPONSE',
-    `${as.issuer} granted a token of type ${JSON.stringify(token.token_type)}; only bearer tokens can be used`,
-  )
+  if (token.token_type !== 'bearer') {
+    throw new OAuthError(
+      'ERR_OAUTH_INVALID_RESPONSE',
+      `${as.issuer} granted a token of type ${token.token_type}; only bearer tokens can be used`,
+    )
+  }
+  // What no header can carry would be repeated in full by the error of whoever tries.
+  if (!/^[\x21-\x7e]+$/.test(token.access_token)) {
+    throw new OAuthError(
+      'ERR_OAUTH_INVALID_RESPONSE',
+      `${as.issuer} granted a token with characters that a bearer token cannot have`,
+    )
+  }
+  return Object.freeze(token)
 }
 
 async function describeRefusal(
@@ -105,8 +113,8 @@ async function describeRefusal(
     readonly error?: unknown
     readonly error_description?: unknown
   }
-  const error = typeof code === 'string' ? presentable(code, sent) : undefined
-  const error_description = typeof text === 'string' ? presentable(text, sent) : undefined
+  const error = typeof code === 'string' ? serverWords(code, sent) : undefined
+  const error_description = typeof text === 'string' ? serverWords(text, sent) : undefined
   const transient = status === 429 || status >= 500 || error === 'temporarily_unavailable'
   const said = [error ?? `HTTP status ${status}`, error_description].filter(Boolean).join(': ')
   if (transient) {
@@ -136,27 +144,32 @@ async function describeRefusal(
   )
 }
 
-/** The parts of a request that a server must not be able to have repeated in an error. */
-function secretsOf(body: URLSearchParams, headers: Headers): string[] {
-  const secrets = [
-    'client_assertion',
-    'client_secret',
-    'assertion',
-    'subject_token',
-    'actor_token',
-  ].map((name) => body.get(name))
-  const credentials = headers.get('authorization')?.replace(/^basic /i, '') ?? null
-  if (credentials !== null) {
-    const encoded = Buffer.from(credentials, 'base64')
-      .toString()
-      .replace(/^[^:]*:/, '')
-    secrets.push(credentials, encoded, new URLSearchParams(`=${encoded}`).get(''))
-  }
-  return secrets.filter((secret) => secret !== null && secret !== '').map(String)
-}
+const publicParameters: ReadonlySet<string> = new Set([
+  'grant_type',
+  'scope',
+  'resource',
+  'audience',
+  'client_id',
+  'client_assertion_type',
+  'requested_token_type',
+  'subject_token_type',
+  'actor_token_type',
+])
 
-/** A server's own words without control characters, without what it was sent, and not endless. */
-function presentable(text: string, sent: readonly string[]): string {
-  const withoutSecrets = sent.reduce((rest, secret) => rest.replaceAll(secret, '[redacted]'), text)
-  return withoutSecrets.replace(/[^\x20-\x7e]/g, ' ').slice(0, 500)
+/** All that a server must not be able to have repeated in an error, in each form that it was sent in or decodes to. */
+function secretsOf(body: URLSearchParams, headers: Headers): string[] {
+  const secrets = [...body].flatMap(([name, value]) => (publicParameters.has(name) ? [] : [value]))
+  const [scheme = '', credentials = ''] = headers.get('authorization')?.split(' ') ?? []
+  secrets.push(credentials)
+  if (scheme.toLowerCase() === 'basic') {
+    const pair = Buffer.from(credentials, 'base64').toString()
+    const encoded = pair.slice(pair.indexOf(':') + 1)
+    secrets.push(pair, encoded, new URLSearchParams(`=${encoded}`).get('') ?? '')
+  }
+  const forms = secrets.flatMap((secret) => [
+    secret,
+    encodeURIComponent(secret),
+    new URLSearchParams([['', secret]]).toString().slice(1),
+  ])
+  return forms.filter((form) => form !== '')
 }

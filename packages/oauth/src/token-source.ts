@@ -1,12 +1,13 @@
 import type { AuthorizationServer } from 'oauth4webapi'
-import { requireIssuer, requireSecureUrl } from './authorization-server.ts'
+import { requireAdvertised, requireSecureUrl } from './authorization-server.ts'
 import { bearerFetch } from './bearer-fetch.ts'
 import type { ClientAuthentication } from './client-authentication.ts'
-import { discoverAuthorizationServer } from './discovery.ts'
 import { OAuthError } from './error.ts'
 import type { Fetch } from './http.ts'
-import { isWithin } from './protected-resource.ts'
 import { tokenRenewal } from './renewal.ts'
+import { uniteScopes } from './scope.ts'
+import { serverMetadata } from './server-metadata.ts'
+import { tokenReach } from './token-reach.ts'
 import { requestToken, type TokenResponse } from './token-request.ts'
 import { tokenChannel } from './tracing.ts'
 
@@ -106,6 +107,7 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
     grant = { grant_type: 'client_credentials' },
     now = Date.now,
     fetch = globalThis.fetch,
+    metadataLifetimeSeconds: lifetimeSeconds = 3600,
   } = options
   requireString(issuer, 'issuer')
   requireString(clientId, 'clientId')
@@ -117,16 +119,23 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
   if (!(Number.isInteger(retries) && retries >= 0 && retries <= 10)) {
     throw new TypeError('"retries" must be a whole number from 0 to 10')
   }
+  if (!(lifetimeSeconds > 0)) {
+    throw new TypeError('"metadataLifetimeSeconds" must be a number above 0')
+  }
   const resourceUrl = resource === undefined ? undefined : requireSecureUrl(resource, 'resource')
-  const server = serverMetadata(options, fetch, now)
+  const server = serverMetadata({ issuer, metadata: options.metadata, lifetimeSeconds, fetch, now })
 
   const renewal = tokenRenewal({
-    scope: options.scope,
+    scope: uniteScopes(options.scope),
     retries,
     timeoutSeconds,
     now,
     async ask(scope, signal) {
       const as = await server.read(signal)
+      requireSecureUrl(as.token_endpoint, 'token endpoint')
+      // Here already, because a grant may be signed, too.
+      const { method, alg } = authentication
+      if (method !== undefined) requireAdvertised(as, method, alg)
       const parameters = new URLSearchParams(typeof grant === 'function' ? await grant(as) : grant)
       if (scope !== undefined) parameters.set('scope', scope)
       if (resource !== undefined) parameters.set('resource', resource)
@@ -148,13 +157,9 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
   })
   if (options.tokenResponse !== undefined) renewal.adopt(options.tokenResponse)
 
-  const covers = (url: URL) =>
-    resourceUrl !== undefined &&
-    isWithin(url, resourceUrl) &&
-    !url.pathname.startsWith('/.well-known/') &&
-    url.href !== server.tokenEndpoint()
-
-  const authorized = bearerFetch({ fetch, renewal, covers })
+  const authorized =
+    resourceUrl &&
+    bearerFetch({ fetch, renewal, covers: tokenReach(resourceUrl, server.tokenEndpoint) })
 
   return Object.freeze({
     async token({ signal }: TokenOptions = {}) {
@@ -167,7 +172,7 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
     },
     invalidate: renewal.invalidate,
     async fetch(input: string | URL | Request, init?: RequestInit) {
-      if (resourceUrl !== undefined) return authorized(input, init)
+      if (authorized !== undefined) return authorized(input, init)
       throw new TypeError('"fetch" needs the option "resource": it says where the token may go')
     },
   })
@@ -176,35 +181,5 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
 function requireString(value: unknown, option: string): void {
   if (typeof value !== 'string' || value === '') {
     throw new TypeError(`"${option}" must be a non-empty string`)
-  }
-}
-
-interface ServerMetadata {
-  read(signal: AbortSignal): Promise<AuthorizationServer>
-  forget(): void
-  tokenEndpoint(): string | undefined
-}
-
-/** The authorization server's metadata, given or discovered, and kept for its lifetime. */
-function serverMetadata(
-  { issuer, metadata, metadataLifetimeSeconds = 3600 }: TokenSourceOptions,
-  fetch: Fetch,
-  now: () => number,
-): ServerMetadata {
-  if (metadata !== undefined) requireIssuer(metadata, issuer)
-  let known = metadata
-  let knownUntil = now() + metadataLifetimeSeconds * 1000
-  return {
-    async read(signal) {
-      if (known === undefined || now() >= knownUntil) {
-        known = await discoverAuthorizationServer(issuer, { fetch, signal })
-        knownUntil = now() + metadataLifetimeSeconds * 1000
-      }
-      return known
-    },
-    forget() {
-      knownUntil = 0
-    },
-    tokenEndpoint: () => known?.token_endpoint,
   }
 }

@@ -1,0 +1,50 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { OAuthError } from './error.ts'
+import { unlessAborted } from './unless-aborted.ts'
+
+/** What is attempted, how often, and for how long. */
+export interface Attempts<T> {
+  readonly ask: (signal: AbortSignal) => Promise<T>
+  /** Attempts after the first. */
+  readonly retries: number
+  /** Bound on all attempts together. */
+  readonly timeoutSeconds: number
+  /** Aborts when nobody waits any more; nothing is tried again then. */
+  readonly abandoned: AbortSignal
+}
+
+/** Asks until there is an answer, again only after a failure that may pass by itself, and not beyond the deadline. */
+export async function attempts<T>(settings: Attempts<T>): Promise<T> {
+  const { ask, retries, timeoutSeconds, abandoned } = settings
+  const deadline = new AbortController()
+  const timer = setTimeout(() => deadline.abort(timeout(timeoutSeconds)), timeoutSeconds * 1000)
+  timer.unref()
+  const { signal } = deadline
+  try {
+    for (let left = retries, delaySeconds = 0.25; ; left--, delaySeconds *= 2) {
+      try {
+        // Raced, because what signs, sends, or knows the secret may be the caller's and heed no signal.
+        return await unlessAborted(ask(signal), signal)
+      } catch (error) {
+        if (left === 0 || !OAuthError.is(error) || error.code !== 'ERR_OAUTH_UNAVAILABLE')
+          throw error
+        const wait = error.retryAfterSeconds ?? delaySeconds * (0.5 + Math.random() / 2)
+        if (wait > timeoutSeconds / 2) throw error
+        // Not unreferenced: somebody waits, and what he waits for must not end with the process.
+        const untilThen = AbortSignal.any([signal, abandoned])
+        await sleep(wait * 1000, undefined, { signal: untilThen }).catch(() => {
+          throw error
+        })
+      }
+    }
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function timeout(seconds: number): OAuthError {
+  return new OAuthError(
+    'ERR_OAUTH_TIMEOUT',
+    `No access token could be had within ${seconds} s; raise "timeoutSeconds" if the authorization server or the signer needs longer`,
+  )
+}

@@ -1,0 +1,50 @@
+/** One request on its way along redirects. */
+export interface Hop {
+  readonly url: URL
+  readonly init: RequestInit
+  readonly headers: Headers
+}
+
+/**
+ * Where a response sends a request on to and how, as "HTTP-redirect fetch" of the Fetch standard has it; `undefined`
+ * when it does not, or when that cannot be followed.
+ *
+ * @see [Fetch §4.4](https://fetch.spec.whatwg.org/#http-redirect-fetch)
+ */
+export function redirected(response: Response, { url: from, init, headers }: Hop): Hop | undefined {
+  const location = response.headers.get('location')
+  const { status } = response
+  if (![301, 302, 303, 307, 308].includes(status) || location === null) return undefined
+  if (!URL.canParse(location, from.href)) return undefined
+  const url = new URL(location, from)
+  if (!/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') {
+    return undefined
+  }
+  const kept = new Headers(headers)
+  if (url.origin !== from.origin) {
+    for (const name of ['authorization', 'cookie', 'host', 'proxy-authorization']) kept.delete(name)
+  }
+  const method = (init.method ?? 'GET').toUpperCase()
+  const becomesGet =
+    status === 303 ? method !== 'GET' && method !== 'HEAD' : status < 303 && method === 'POST'
+  if (!becomesGet) return isReplayable(init.body) ? { url, init, headers: kept } : undefined
+  for (const name of ['encoding', 'language', 'length', 'location', 'type']) {
+    kept.delete(`content-${name}`)
+  }
+  const { body: _body, ...withoutBody } = init
+  return { url, init: { ...withoutBody, method: 'GET' }, headers: kept }
+}
+
+/** Whether a body can be sent a second time. */
+export function isReplayable(body: RequestInit['body']): boolean {
+  return (
+    body === undefined ||
+    body === null ||
+    typeof body === 'string' ||
+    body instanceof URLSearchParams ||
+    body instanceof ArrayBuffer ||
+    ArrayBuffer.isView(body) ||
+    body instanceof Blob ||
+    body instanceof FormData
+  )
+}

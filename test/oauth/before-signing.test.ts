@@ -1,0 +1,173 @@
+import { authorizationGrant, type Signer } from '@countersign/core'
+import {
+  clientSecretBasic,
+  clientSecretPost,
+  externalAssertion,
+  privateKeyJwt,
+  tokenSource,
+} from '@countersign/oauth'
+import { describe, expect, it } from 'vitest'
+import {
+  startAcceptingOnly,
+  startIssuerMixUp,
+  startIssuerThief,
+  startPlainHttpTokenEndpoint,
+  startScriptedAuthorizationServer,
+  startSilentAboutAuthentication,
+  startWithoutMetadata,
+  startWithoutPrivateKeyJwt,
+} from '../servers/hostile-authorization-server.js'
+import { type ScriptedServer, startScriptedServer } from '../servers/scripted-server.js'
+import { closing, es256Signer, refusal, signaturesOf } from './fixtures.ts'
+
+type Start = () => Promise<ScriptedServer>
+
+function withMetadata(metadata: Record<string, unknown>): Start {
+  return () => startScriptedAuthorizationServer({ metadata })
+}
+
+function answering(body: string, init?: ResponseInit): Start {
+  return () => startScriptedServer(() => new Response(body, init))
+}
+
+const methods = 'token_endpoint_auth_methods_supported'
+const algs = 'token_endpoint_auth_signing_alg_values_supported'
+
+/** Servers that must be given no proof of any kind. */
+// biome-ignore format: one server in each line
+const refused: [string, Start, string][] = [
+  ['has the issuer of another in its metadata', () => startIssuerThief('https://honest.test'), 'ERR_OAUTH_ISSUER_MISMATCH'],
+  ['has another issuer of its host in its metadata', startIssuerMixUp, 'ERR_OAUTH_ISSUER_MISMATCH'],
+  ['has no string for its issuer', withMetadata({ issuer: 7 }), 'ERR_OAUTH_DISCOVERY'],
+  ['has its token endpoint on http, off loopback', startPlainHttpTokenEndpoint, 'ERR_OAUTH_INSECURE_ENDPOINT'],
+  ['has its token endpoint at a name that only pretends to be local', withMetadata({ token_endpoint: 'http://evil.localhost/token' }), 'ERR_OAUTH_INSECURE_ENDPOINT'],
+  ['has its token endpoint at an address that only begins like loopback', withMetadata({ token_endpoint: 'http://127.0.0.1.evil.test/token' }), 'ERR_OAUTH_INSECURE_ENDPOINT'],
+  ['has credentials in its token endpoint', withMetadata({ token_endpoint: 'https://user:pass@as.test/token' }), 'ERR_OAUTH_INSECURE_ENDPOINT'],
+  ['has its token endpoint in a file', withMetadata({ token_endpoint: 'file:///etc/passwd' }), 'ERR_OAUTH_INSECURE_ENDPOINT'],
+  ['has no token endpoint', withMetadata({ token_endpoint: undefined }), 'ERR_OAUTH_DISCOVERY'],
+  ['has a token endpoint that is no URL', withMetadata({ token_endpoint: { href: 'https://as.test' } }), 'ERR_OAUTH_DISCOVERY'],
+  ['lists no method', withMetadata({ [methods]: [] }), 'ERR_OAUTH_METHOD_NOT_ADVERTISED'],
+  ['has a text for its list of methods', withMetadata({ [methods]: 'not_private_key_jwt client_secret_basic' }), 'ERR_OAUTH_DISCOVERY'],
+  ['has no metadata', startWithoutMetadata, 'ERR_OAUTH_DISCOVERY'],
+  ['has a web page for its metadata', answering('<html>', { headers: { 'content-type': 'text/html' } }), 'ERR_OAUTH_DISCOVERY'],
+  ['has a list for its metadata', answering('[]'), 'ERR_OAUTH_DISCOVERY'],
+  ['has nothing for its metadata', answering('null'), 'ERR_OAUTH_DISCOVERY'],
+  ['has endless metadata', withMetadata({ padding: 'x'.repeat(2_000_000) }), 'ERR_OAUTH_DISCOVERY'],
+]
+
+/** Servers that must be given no assertion. */
+// biome-ignore format: one server in each line
+const refusedAssertions: [string, Start, string][] = [
+  ['lists secrets only', startWithoutPrivateKeyJwt, 'ERR_OAUTH_METHOD_NOT_ADVERTISED'],
+  ['says nothing of methods', startSilentAboutAuthentication, 'ERR_OAUTH_METHOD_NOT_ADVERTISED'],
+  ['lists other algorithms', () => startAcceptingOnly(['RS256', 'PS256', 'EdDSA']), 'ERR_OAUTH_ALG_NOT_ADVERTISED'],
+  ['lists no algorithm', () => startAcceptingOnly([]), 'ERR_OAUTH_ALG_NOT_ADVERTISED'],
+  ['has a text for its list of algorithms', withMetadata({ [algs]: 'ES256K' }), 'ERR_OAUTH_DISCOVERY'],
+]
+
+describe('nothing is signed, and nothing sent, for a server that', () => {
+  it.each([...refused, ...refusedAssertions])('%s', async (_what, start, code) => {
+    const as = closing(await start())
+    const authentication = privateKeyJwt(await es256Signer())
+    const source = tokenSource({ issuer: as.url, clientId: 'agent', authentication })
+    const signatures = await signaturesOf(async () => {
+      expect(await refusal(() => source.token())).toMatchObject({ code, name: 'OAuthError' })
+    })
+    expect(signatures).toEqual([])
+    expect(as.credentials).toEqual([])
+    expect(as.requests.filter(({ method }) => method !== 'GET')).toEqual([])
+  })
+
+  it.each([...refused, ...refusedAssertions])(
+    '%s, not even a signed grant',
+    async (_what, start, code) => {
+      const as = closing(await start())
+      const signer = await es256Signer()
+      const source = tokenSource({
+        issuer: as.url,
+        clientId: 'agent',
+        authentication: privateKeyJwt(signer),
+        grant: async ({ issuer }) => ({
+          grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+          assertion: await grantOf(signer, issuer),
+        }),
+      })
+      const signatures = await signaturesOf(async () => {
+        expect(await refusal(() => source.token())).toMatchObject({ code })
+      })
+      expect(signatures).toEqual([])
+    },
+  )
+})
+
+function grantOf(signer: Signer, audience: string): Promise<string> {
+  return authorizationGrant(signer, { issuer: 'https://idp.test', subject: 'alice', audience })
+}
+
+describe('nobody is asked for a secret or an assertion for a server that', () => {
+  it.each(refused)('%s', async (_what, start, code) => {
+    const as = closing(await start())
+    let asked = 0
+    const ask = () => {
+      asked += 1
+      return 'a.secret.one'
+    }
+    for (const make of [clientSecretBasic, clientSecretPost, externalAssertion]) {
+      const source = tokenSource({ issuer: as.url, clientId: 'agent', authentication: make(ask) })
+      expect(await refusal(() => source.token())).toMatchObject({ code })
+    }
+    expect(asked).toBe(0)
+    expect(as.credentials).toEqual([])
+  })
+})
+
+describe('an issuer', () => {
+  it.each(['http://as.test', 'http://192.0.2.1', 'ftp://as.test', 'https://user:pass@as.test'])(
+    '%s is not asked for its metadata',
+    async (issuer) => {
+      const authentication = clientSecretBasic('secret')
+      let requests = 0
+      const fetch = async () => {
+        requests += 1
+        return new Response()
+      }
+      const source = tokenSource({ issuer, clientId: 'agent', authentication, fetch })
+      const error = await refusal(() => source.token())
+      expect(error.code).toBe('ERR_OAUTH_INSECURE_ENDPOINT')
+      expect(error.message).not.toContain('pass')
+      expect(requests).toBe(0)
+    },
+  )
+
+  it('that is pinned keeps an assertion from any other, whatever the source is for', async () => {
+    const as = closing(await startScriptedAuthorizationServer())
+    const authentication = privateKeyJwt(await es256Signer(), { issuer: 'https://honest.test' })
+    const source = tokenSource({ issuer: as.url, clientId: 'agent', authentication })
+    const signatures = await signaturesOf(async () => {
+      expect((await refusal(() => source.token())).code).toBe('ERR_OAUTH_ISSUER_MISMATCH')
+    })
+    expect(signatures).toEqual([])
+    expect(as.credentials).toEqual([])
+  })
+
+  it('of another is refused in metadata that is given, and nothing is requested', () => {
+    const make = () =>
+      tokenSource({
+        issuer: 'https://as.test',
+        clientId: 'agent',
+        authentication: clientSecretBasic('secret'),
+        metadata: { issuer: 'https://honest.test', token_endpoint: 'https://as.test/token' },
+      })
+    expect(make).toThrow(expect.objectContaining({ code: 'ERR_OAUTH_ISSUER_MISMATCH' }))
+  })
+
+  it('does not have its metadata fetched from where it redirects to', async () => {
+    const elsewhere = closing(await startScriptedAuthorizationServer())
+    const redirect = () => Response.redirect(`${elsewhere.url}/.well-known/openid-configuration`)
+    const as = closing(await startScriptedServer(redirect))
+    const authentication = privateKeyJwt(await es256Signer())
+    const source = tokenSource({ issuer: as.url, clientId: 'agent', authentication })
+    expect((await refusal(() => source.token())).code).toBe('ERR_OAUTH_DISCOVERY')
+    expect(elsewhere.requests).toEqual([])
+  })
+})

@@ -1,0 +1,97 @@
+import { privateKeyJwt, tokenSource } from '@countersign/oauth'
+import { describe, expect, it } from 'vitest'
+import { startScriptedServer } from '../servers/scripted-server.js'
+import { tokenResponse } from '../servers/token-responses.js'
+import { closing, es256Signer, numberedTokens, refusal, startScene } from './fixtures.ts'
+import { startWatchedScene } from './watched-scene.ts'
+
+/** From an `expires_in` to the seconds after which a renewal begins, and a caller waits for one. */
+const lifetimes: [unknown, number, number][] = [
+  [100_000, 99_700, 99_995],
+  [3600, 3300, 3595],
+  [100, 80, 95],
+  [10, 8, 9],
+  ['100', 80, 95],
+  [0.5, 0.4, 0.45],
+]
+
+const forever = { metadataLifetimeSeconds: Number.POSITIVE_INFINITY }
+
+describe.each(lifetimes)('a token with expires_in %j', (expires_in, renewAfter, waitAfter) => {
+  it(`is renewed in the background after ${renewAfter} s`, async () => {
+    const { ask, clock } = await startWatchedScene(numberedTokens({ expires_in }), forever)
+    await ask()
+    clock.advance(renewAfter - 0.01)
+    expect(await ask()).toEqual({ token: 'token-1', renewal: undefined })
+    clock.advance(0.02)
+    expect(await ask()).toMatchObject({ token: 'token-1', renewal: { background: true } })
+  })
+
+  it(`is waited for after ${waitAfter} s`, async () => {
+    const { ask, clock } = await startWatchedScene(numberedTokens({ expires_in }), forever)
+    await ask()
+    clock.advance(waitAfter + 0.01)
+    expect(await ask()).toMatchObject({ token: 'token-2', renewal: { background: false } })
+  })
+})
+
+describe('a token', () => {
+  it.each([undefined, 1e300])('with expires_in %j is kept until it is refused', async (value) => {
+    const { source, clock } = await startScene(numberedTokens({ expires_in: value }))
+    const response = await source.tokenResponse()
+    expect(response.access_token).toBe('token-1')
+    expect(response.expires_in).toBe(value)
+    clock.advance(1e9)
+    expect(await source.token()).toBe('token-1')
+    source.invalidate('token-1')
+    expect(await source.token()).toBe('token-2')
+  })
+
+  it('with expires_in 0 is handed out to those who waited, and to nobody after', async () => {
+    const { source, tokenRequests } = await startScene(numberedTokens({ expires_in: 0 }))
+    const waiting = Array.from({ length: 10 }, () => source.token())
+    expect(new Set(await Promise.all(waiting))).toEqual(new Set(['token-1']))
+    expect(await source.token()).toBe('token-2')
+    expect(tokenRequests()).toHaveLength(2)
+  })
+
+  it.each([-1, 'soon', null, true, {}])(
+    'with expires_in %j is no answer to a token request',
+    async (expires_in) => {
+      const { source, tokenRequests } = await startScene(() => tokenResponse({ expires_in }))
+      expect((await refusal(() => source.token())).code).toBe('ERR_OAUTH_INVALID_RESPONSE')
+      expect(tokenRequests()).toHaveLength(1)
+    },
+  )
+
+  it('is as old as its request, when the answer took long', async () => {
+    const { source, clock, tokenRequests } = await startScene(async () => {
+      clock.advance(50)
+      return tokenResponse({ expires_in: 100 })
+    })
+    await source.token()
+    expect((await source.tokenResponse()).expires_in).toBe(50)
+    clock.advance(45)
+    await source.token()
+    expect(tokenRequests()).toHaveLength(2)
+  })
+
+  it('that was obtained before is used to its end, with no request until then', async () => {
+    const server = closing(await startScriptedServer(() => new Response(null, { status: 500 })))
+    let time = 0
+    const source = tokenSource({
+      issuer: server.url,
+      clientId: 'agent',
+      authentication: privateKeyJwt(await es256Signer()),
+      tokenResponse: { access_token: 'given', token_type: 'bearer', expires_in: 60 },
+      retries: 0,
+      now: () => time,
+    })
+    expect(await source.token()).toBe('given')
+    time = 47_000
+    expect(await source.tokenResponse()).toMatchObject({ access_token: 'given', expires_in: 13 })
+    expect(server.requests).toEqual([])
+    time = 60_000
+    expect((await refusal(() => source.token())).code).toBe('ERR_OAUTH_UNAVAILABLE')
+  })
+})

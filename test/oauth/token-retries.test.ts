@@ -1,0 +1,175 @@
+import { type Signer, SignerError } from '@countersign/core'
+import { privateKeyJwt } from '@countersign/oauth'
+import { describe, expect, it } from 'vitest'
+import type { Answer, Script } from '../servers/scripted-server.js'
+import {
+  cutConnection,
+  errorResponse,
+  htmlBadGateway,
+  inTurn,
+  jsonServerError,
+  tokenResponse,
+  tooManyRequests,
+} from '../servers/token-responses.js'
+import { claimsOf, es256Signer, refusal, signaturesOf, startScene, thrown } from './fixtures.ts'
+
+const transient: [string, () => Answer][] = [
+  ['a 500 with an OAuth error', jsonServerError],
+  ['a 502 from a proxy', htmlBadGateway],
+  ['a 503', () => new Response(null, { status: 503 })],
+  ['a 429', () => tooManyRequests('0')],
+  ['temporarily_unavailable', () => errorResponse('temporarily_unavailable')],
+  ['a connection that is cut', () => cutConnection],
+]
+
+describe.each(transient)('%s from the token endpoint', (_what, answer) => {
+  it('is followed by another attempt, with an assertion of its own', async () => {
+    const { source, tokenRequests } = await startScene(inTurn(answer, () => tokenResponse()))
+    const signatures = await signaturesOf(async () => {
+      expect(await source.token()).toBe('access-token')
+    })
+    const [one, other] = tokenRequests().map(claimsOf)
+    expect(tokenRequests()).toHaveLength(2)
+    expect(signatures).toHaveLength(2)
+    expect(other?.['jti']).not.toBe(one?.['jti'])
+  })
+
+  it.each([
+    [0, 1],
+    [1, 2],
+  ])('is given up after %i further attempts', async (retries, requests) => {
+    const { source, tokenRequests } = await startScene(answer, { retries })
+    const error = await refusal(() => source.token())
+    expect(error).toMatchObject({ code: 'ERR_OAUTH_UNAVAILABLE', retryable: true })
+    expect(tokenRequests()).toHaveLength(requests)
+  })
+})
+
+describe('attempts', () => {
+  it('are three when nothing else is said', async () => {
+    const { source, tokenRequests } = await startScene(() => tooManyRequests('0'))
+    expect(await refusal(() => source.token())).toMatchObject({ status: 429, error: 'slow_down' })
+    expect(tokenRequests()).toHaveLength(3)
+    expect(new Set(tokenRequests().map((form) => claimsOf(form)['jti'])).size).toBe(3)
+  })
+
+  it('wait longer each time where the server does not say how long', async () => {
+    const times: number[] = []
+    const { source } = await startScene(() => {
+      times.push(performance.now())
+      return htmlBadGateway()
+    })
+    await refusal(() => source.token())
+    const [first = 0, second = 0, third = 0] = times
+    expect(second - first).toBeGreaterThan(120)
+    expect(third - second).toBeGreaterThan(245)
+    expect(third - first).toBeLessThan(3000)
+  })
+
+  it('are made for a server that cannot be reached, and say why in the cause', async () => {
+    const { source, as } = await startScene()
+    await as.close()
+    const error = await refusal(() => source.token())
+    expect(error.code).toBe('ERR_OAUTH_UNAVAILABLE')
+    expect(error.cause).toMatchObject({ cause: { code: 'ECONNREFUSED' } })
+  })
+
+  it('are made for metadata, too', async () => {
+    let refusals = 0
+    const { source, tokenRequests } = await startScene(undefined, {
+      fetch: async (input, init) => {
+        if (String(input).includes('/.well-known/') && ++refusals <= 2) {
+          return new Response(null, { status: 503, headers: { 'retry-after': '0' } })
+        }
+        return fetch(input, init)
+      },
+    })
+    expect(await source.token()).toBe('token-1')
+    expect(tokenRequests()).toHaveLength(1)
+  })
+})
+
+describe('a server that says when it wants to be asked again', () => {
+  async function waitedFor(answer: Script, now: () => number): Promise<number> {
+    const times: number[] = []
+    const { source } = await startScene(
+      (request) => {
+        times.push(performance.now())
+        return times.length === 1 ? answer(request) : tokenResponse()
+      },
+      { now },
+    )
+    await source.token()
+    const [first = 0, second = 0] = times
+    return second - first
+  }
+
+  it('is left alone for that many seconds', async () => {
+    const waited = await waitedFor(() => tooManyRequests('1'), Date.now)
+    expect(waited).toBeGreaterThan(990)
+    expect(waited).toBeLessThan(3000)
+  })
+
+  it('is left alone until that date', async () => {
+    const date = 'Sun, 06 Nov 1994 08:49:37 GMT'
+    const now = () => Date.parse(date) - 300
+    const waited = await waitedFor(() => tooManyRequests(date), now)
+    expect(waited).toBeGreaterThan(290)
+    expect(waited).toBeLessThan(900)
+  })
+
+  it('is asked again at once when that date has passed', async () => {
+    const date = 'Sun, 06 Nov 1994 08:49:37 GMT'
+    expect(await waitedFor(() => tooManyRequests(date), Date.now)).toBeLessThan(900)
+  })
+
+  it('is not waited for longer than a caller would, and not asked before', async () => {
+    const later = inTurn(
+      () => tooManyRequests('100'),
+      () => tokenResponse(),
+    )
+    const { source, clock, tokenRequests } = await startScene(later)
+    for (const elapsed of [0, 50, 49]) {
+      clock.advance(elapsed)
+      const error = await refusal(() => source.token())
+      expect(error).toMatchObject({ code: 'ERR_OAUTH_UNAVAILABLE', retryAfterSeconds: 100 })
+    }
+    expect(tokenRequests()).toHaveLength(1)
+    clock.advance(1)
+    expect(await source.token()).toBe('access-token')
+  })
+
+  it('cannot silence a client for ever', async () => {
+    const later = inTurn(
+      () => tooManyRequests('999999999'),
+      () => tokenResponse(),
+    )
+    const { source, clock } = await startScene(later)
+    await refusal(() => source.token())
+    clock.advance(3600)
+    expect(await source.token()).toBe('access-token')
+  })
+})
+
+describe('what the signer throws', () => {
+  it.each([true, false])(
+    'comes through as it is, with no other attempt (retryable: %s)',
+    async (retryable) => {
+      const real = await es256Signer()
+      const failure = new SignerError('ERR_SIGNER_THROTTLED', 'too many signatures', { retryable })
+      let asked = 0
+      const signer: Signer = {
+        ...real,
+        async sign() {
+          asked += 1
+          throw failure
+        },
+      }
+      const authentication = privateKeyJwt(signer)
+      const { source, tokenRequests } = await startScene(undefined, { authentication })
+      expect(await thrown(() => source.token())).toBe(failure)
+      expect(asked).toBe(1)
+      expect(tokenRequests()).toEqual([])
+    },
+  )
+})

@@ -1,0 +1,162 @@
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { hang, inTurn, jsonServerError, tokenResponse } from '../servers/token-responses.js'
+import {
+  claimsOf,
+  numberedTokens,
+  refusal,
+  renewalsOf,
+  signaturesOf,
+  startScene,
+  thrown,
+  until,
+} from './fixtures.ts'
+
+/** Starts as many calls at once. */
+function together<T>(calls: number, call: () => Promise<T>): Promise<T[]> {
+  return Promise.all(Array.from({ length: calls }, call))
+}
+
+describe('a token request', () => {
+  it('says what the token is for, and has the client in nothing but the assertion', async () => {
+    const { source, as, tokenRequests } = await startScene(undefined, {
+      resource: 'https://api.test/invoices?tenant=7',
+      scope: 'read  write read',
+    })
+    expect(await source.token()).toBe('token-1')
+    expect(Object.fromEntries(tokenRequests()[0] ?? [])).toEqual({
+      grant_type: 'client_credentials',
+      scope: 'read write',
+      resource: 'https://api.test/invoices?tenant=7',
+      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+      client_assertion: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]{86}$/),
+    })
+    expect(claimsOf(tokenRequests()[0])).toMatchObject({ aud: as.url, iss: 'agent', sub: 'agent' })
+  })
+
+  it('leaves out the scope and the resource that are not known', async () => {
+    const { source, tokenRequests } = await startScene(undefined, { scope: ' ' })
+    await source.token()
+    expect([...(tokenRequests()[0]?.keys() ?? [])].sort()).toEqual([
+      'client_assertion',
+      'client_assertion_type',
+      'grant_type',
+    ])
+  })
+
+  it('carries the parameters of another grant, made anew for each request', async () => {
+    let made = 0
+    const { source, as, clock, tokenRequests } = await startScene(undefined, {
+      grant: async ({ issuer }) => ({ grant_type: 'urn:test', for: issuer, nr: `${++made}` }),
+    })
+    await source.token()
+    clock.advance(3600)
+    await source.token()
+    const expected = { grant_type: 'urn:test', for: as.url }
+    expect(tokenRequests().map((form) => Object.fromEntries(form))).toMatchObject([
+      { ...expected, nr: '1' },
+      { ...expected, nr: '2' },
+    ])
+  })
+
+  it('is not made before a token is asked for', async () => {
+    const { as } = await startScene()
+    expect(as.requests).toEqual([])
+  })
+})
+
+describe('callers that need a token at the same time', () => {
+  it('share one signature and one request, at the first token and at each expiry', async () => {
+    const { source, clock, tokenRequests } = await startScene()
+    for (const expected of ['token-1', 'token-2']) {
+      let tokens: string[] = []
+      const signatures = await signaturesOf(async () => {
+        tokens = await together(100, () => source.token())
+      })
+      expect(new Set(tokens)).toEqual(new Set([expected]))
+      expect(signatures).toHaveLength(1)
+      clock.advance(3600)
+    }
+    expect(tokenRequests()).toHaveLength(2)
+  })
+
+  it('share one failure, which is reported once', async () => {
+    const { source, tokenRequests } = await startScene(jsonServerError, { retries: 0 })
+    const renewals = await renewalsOf(async () => {
+      const errors = await together(100, () => refusal(() => source.token()))
+      expect(new Set(errors.map(({ code }) => code))).toEqual(new Set(['ERR_OAUTH_UNAVAILABLE']))
+    })
+    expect(renewals).toMatchObject([{ outcome: 'failed', code: 'ERR_OAUTH_UNAVAILABLE' }])
+    expect(tokenRequests()).toHaveLength(1)
+  })
+
+  it('get a token although one of them gave up, who gets the very reason of his signal', async () => {
+    const { source, clock, tokenRequests } = await startScene()
+    for (const reason of [new Error('enough'), 'enough', 0]) {
+      const controller = new AbortController()
+      const leaving = thrown(() => source.token({ signal: controller.signal }))
+      const staying = source.token()
+      controller.abort(reason)
+      expect(await leaving).toBe(reason)
+      expect(await staying).toBe(`token-${tokenRequests().length}`)
+      clock.advance(3600)
+    }
+    expect(tokenRequests()).toHaveLength(3)
+  })
+
+  it('leave nothing behind when all of them give up, and whoever comes next is served', async () => {
+    const { source, tokenRequests } = await startScene(
+      inTurn(() => hang, tokenResponse),
+      {
+        timeoutSeconds: 0.2,
+      },
+    )
+    const { signal } = new AbortController()
+    const controllers = Array.from({ length: 10 }, () => new AbortController())
+    const leaving = controllers.map((one) => thrown(() => source.token({ signal: one.signal })))
+    await until(() => tokenRequests().length === 1)
+    for (const one of controllers) one.abort('enough')
+    expect(new Set(await Promise.all(leaving))).toEqual(new Set(['enough']))
+    expect((await refusal(() => source.token({ signal }))).code).toBe('ERR_OAUTH_TIMEOUT')
+    expect(await source.token({ signal })).toBe('access-token')
+  })
+
+  it('may share one signal, with no warning of a leak', async () => {
+    const warnings: Error[] = []
+    const listener = (warning: Error) => void warnings.push(warning)
+    process.on('warning', listener)
+    onTestFinished(() => void process.off('warning', listener))
+    const { source } = await startScene()
+    const { signal } = new AbortController()
+    await together(100, () => source.token({ signal }))
+    await new Promise(setImmediate)
+    expect(warnings).toEqual([])
+  })
+
+  it('are not served, and cause no request, with a signal that aborted before', async () => {
+    const { source, as } = await startScene()
+    const signal = AbortSignal.abort('too late')
+    expect(await thrown(() => source.token({ signal }))).toBe('too late')
+    expect(as.requests).toEqual([])
+    await source.token()
+    expect(await thrown(() => source.token({ signal }))).toBe('too late')
+  })
+})
+
+describe('a token that is said to be bad', () => {
+  it('is dropped, and the next caller gets another', async () => {
+    const { source } = await startScene()
+    source.invalidate(await source.token())
+    expect(await together(10, () => source.token())).toEqual(Array(10).fill('token-2'))
+  })
+
+  it('is dropped only if it is the current one', async () => {
+    const { source, tokenRequests } = await startScene(numberedTokens())
+    const old = await source.token()
+    source.invalidate(old)
+    await source.token()
+    source.invalidate(old)
+    source.invalidate('never-heard-of')
+    expect(await source.token()).toBe('token-2')
+    expect(tokenRequests()).toHaveLength(2)
+  })
+})
