@@ -193,6 +193,15 @@ describe("the caller's signal", () => {
     expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
+  it('is still heeded by a call that comes after another one is over', async () => {
+    const controller = new AbortController()
+    const { signal } = controller
+    await signerWith(async (request) => sign(request)).sign(input, { signal })
+    const call = thrown(() => signerWith(() => new Promise(() => {}), 1).sign(input, { signal }))
+    controller.abort('later')
+    expect(await call).toBe('later')
+  })
+
   it('may be shared by many calls at once, without a warning of a leak', async () => {
     const controller = new AbortController()
     const { signal } = controller
