@@ -49,6 +49,6 @@ export async function authorizationGrant(
   requireString(issuer, 'issuer')
   requireString(subject, 'subject')
   const signer = requireSigner(source)
-  const signingInput = jwtSigningInput(signer, issuer, subject, typ, options)
-  return compact(signingInput, await signer.sign(Buffer.from(signingInput, 'latin1'), options))
+  const { octets, text } = jwtSigningInput(signer, issuer, subject, typ, options)
+  return compact(text, await signer.sign(octets, options))
 }

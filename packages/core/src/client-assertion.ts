@@ -49,8 +49,8 @@ export async function clientAssertion(
   const { clientId, typ = 'client-authentication+jwt' } = options
   requireString(clientId, 'clientId')
   const signer = requireSigner(source)
-  const signingInput = jwtSigningInput(signer, clientId, clientId, typ, options)
-  return compact(signingInput, await signer.sign(Buffer.from(signingInput, 'latin1'), options))
+  const { octets, text } = jwtSigningInput(signer, clientId, clientId, typ, options)
+  return compact(text, await signer.sign(octets, options))
 }
 
 /**

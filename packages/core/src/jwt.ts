@@ -22,10 +22,17 @@ export interface JwtOptions {
 const reservedClaims: ReadonlySet<string> = new Set(['iss', 'sub', 'aud', 'iat', 'exp', 'jti'])
 const reservedHeader: ReadonlySet<string> = new Set(['alg', 'kid', 'typ', 'b64', 'crit'])
 
+/** The signing input of a JWT, and the same as text, for the serialization. */
+export interface JwtSigningInput {
+  readonly octets: Uint8Array
+  readonly text: string
+}
+
 /**
- * Builds the signing input of a JWT of RFC 7523 §3; nothing of it is kept.
+ * Builds the signing input of a JWT of RFC 7523 §3.
  *
- * Written as text, since this is the only work beside the signature itself that each assertion costs.
+ * This is the only work beside the signature itself that each assertion costs, so what one assertion shares
+ * with the next is encoded once, and the octets are written straight from the pieces.
  */
 export function jwtSigningInput(
   signer: Signer,
@@ -33,7 +40,7 @@ export function jwtSigningInput(
   subject: string,
   typ: string,
   options: JwtOptions,
-): string {
+): JwtSigningInput {
   const { audience, claims, header, lifetimeSeconds = 60, now = Date.now } = options
   requireString(audience, 'audience')
   requireString(typ, 'typ')
@@ -42,40 +49,55 @@ export function jwtSigningInput(
   }
   const iat = Math.floor(now() / 1000)
   if (!Number.isSafeInteger(iat)) throw new TypeError('"now" must return milliseconds as a number')
-  const fixed = fixedParts(signer, issuer, subject, audience, typ)
-  const further = claims === undefined ? '' : jsonMembers(claims, reservedClaims, 'claims')
-  const payload = `{${fixed.parties},"iat":${iat},"exp":${iat + lifetimeSeconds},"jti":"${randomId()}"${further}}`
-  const encodedHeader =
-    header === undefined ? fixed.header : encodeHeader(signer, header, reservedHeader, typ)
-  return `${encodedHeader}.${Buffer.from(payload).toString('base64url')}`
+  const shared = sharedParts(signer, issuer, subject, audience, typ, iat, iat + lifetimeSeconds)
+  const rest =
+    claims === undefined
+      ? shared.rest
+      : base64url(`${shared.claims}${jsonMembers(claims, reservedClaims, 'claims')}}`)
+  const start =
+    header === undefined ? shared.header : `${encodeHeader(signer, header, reservedHeader, typ)}.`
+  const id = encodedId()
+  const octets = Buffer.allocUnsafe(start.length + id.length + rest.length)
+  octets.write(start, 'latin1')
+  octets.write(id, start.length, 'latin1')
+  octets.write(rest, start.length + id.length, 'latin1')
+  return { octets, text: start + id + rest }
 }
 
-interface FixedParts {
+interface SharedParts {
   readonly alg: string
   readonly kid: string
   readonly issuer: string
   readonly subject: string
   readonly audience: string
   readonly typ: string
-  /** "iss", "sub" and "aud" as JSON members. */
-  readonly parties: string
-  /** The header without members of the caller's, as base64url. */
+  readonly iat: number
+  readonly exp: number
+  /** The header without members of the caller's, as base64url, with the dot behind it. */
   readonly header: string
+  /** The claims behind the value of "jti", as JSON that more may be added to. */
+  readonly claims: string
+  /** The same without more, as base64url. */
+  readonly rest: string
 }
 
-const lastFixedParts = new WeakMap<Signer, FixedParts>()
+const lastSharedParts = new WeakMap<Signer, SharedParts>()
 
-/** What is the same in each assertion of one client for one server, which is nearly all that a signer makes. */
-function fixedParts(
+/** What all assertions of one client for one server have in common within a second: all but the "jti". */
+function sharedParts(
   signer: Signer,
   issuer: string,
   subject: string,
   audience: string,
   typ: string,
-): FixedParts {
-  const last = lastFixedParts.get(signer)
+  iat: number,
+  exp: number,
+): SharedParts {
+  const last = lastSharedParts.get(signer)
   if (
     last !== undefined &&
+    last.iat === iat &&
+    last.exp === exp &&
     last.alg === signer.alg &&
     last.kid === signer.kid &&
     last.issuer === issuer &&
@@ -86,18 +108,40 @@ function fixedParts(
     return last
   }
   const [iss, sub, aud] = [issuer, subject, audience].map((party) => JSON.stringify(party))
-  const parts = {
-    alg: signer.alg,
-    kid: signer.kid,
-    issuer,
-    subject,
-    audience,
-    typ,
-    parties: `"iss":${iss},"sub":${sub},"aud":${aud}`,
-    header: encodeHeader(signer, {}, reservedHeader, typ),
-  }
-  lastFixedParts.set(signer, parts)
+  const claims = `","iss":${iss},"sub":${sub},"aud":${aud},"iat":${iat},"exp":${exp}`
+  const header = `${encodeHeader(signer, {}, reservedHeader, typ)}.`
+  const rest = base64url(`${claims}}`)
+  const { alg, kid } = signer
+  const parts = { alg, kid, issuer, subject, audience, typ, iat, exp, header, claims, rest }
+  lastSharedParts.set(signer, parts)
   return parts
+}
+
+const idLength = 16
+const random = Buffer.alloc(idLength * 128)
+// The start of a payload up to the end of the "jti" is 30 octets, and therefore 40 characters of base64url that
+// do not depend on what follows.
+const encodedLength = 40
+let encodedIds = ''
+let next = 0
+
+/** A payload up to the end of a "jti" of 128 random bits, as base64url; one of a batch, and each handed out once. */
+function encodedId(): string {
+  if (next === encodedIds.length) {
+    randomFillSync(random)
+    let text = ''
+    for (let at = 0; at < random.byteLength; at += idLength) {
+      text += `{"jti":"${random.toString('base64url', at, at + idLength)}`
+    }
+    encodedIds = base64url(text)
+    next = 0
+  }
+  next += encodedLength
+  return encodedIds.slice(next - encodedLength, next)
+}
+
+function base64url(text: string): string {
+  return Buffer.from(text).toString('base64url')
 }
 
 /** Refuses anything but a non-empty string. */
@@ -105,18 +149,4 @@ export function requireString(value: unknown, option: string): asserts value is 
   if (typeof value !== 'string' || value === '') {
     throw new TypeError(`"${option}" must be a non-empty string`)
   }
-}
-
-const idLength = 16
-const pool = Buffer.alloc(idLength * 256)
-let next = pool.byteLength
-
-/** 128 random bits as base64url, from a pool that is refilled when used up. */
-function randomId(): string {
-  if (next === pool.byteLength) {
-    randomFillSync(pool)
-    next = 0
-  }
-  next += idLength
-  return pool.toString('base64url', next - idLength, next)
 }
