@@ -1,45 +1,17 @@
-import {
-  type AuthorizationServer,
-  type ClientAuthentication,
-  type Fetch,
-  OAuthError,
-  type TokenSource,
-  tokenSource,
-} from '@countersign/oauth'
-import { bearerChallenge, isWithin, uniteScopes, unlessAborted } from '@countersign/oauth/provider'
+import type { Fetch } from '@countersign/oauth'
+import { uniteScopes } from '@countersign/oauth/provider'
 import { discoverChallengedResource } from './challenged-resource.ts'
+import { type ClientCredentialsProviderOptions, readOptions } from './client-credentials-options.ts'
+import { resourceFetch } from './resource-fetch.ts'
+import { resourceIndicator } from './resource-indicator.ts'
 import type {
   AddClientAuthentication,
   SdkClientMetadata,
   SdkDiscoveryState,
   SdkTokens,
 } from './sdk-shapes.ts'
+import { type Binding, tokenHolder } from './token-holder.ts'
 import { verifiedDiscovery } from './verified-discovery.ts'
-
-/** Options of {@link clientCredentialsProvider}. */
-export interface ClientCredentialsProviderOptions {
-  /** The client identifier. */
-  readonly clientId: string
-  /** How the client proves who it is: `privateKeyJwt`, `externalAssertion`, or a client secret. */
-  readonly authentication: ClientAuthentication
-  /**
-   * Pins the authorization server. Without it, the MCP server decides which authorization server gets to see
-   * an assertion for that server, or the secret.
-   */
-  readonly issuer?: string | undefined
-  /** Space-separated scope values to ask for; by default what the resource asks for. */
-  readonly scope?: string | undefined
-  /** A name for people, as `client_name` of the client's metadata. */
-  readonly clientName?: string | undefined
-  /** How long what was discovered is kept; 3600 by default. */
-  readonly metadataLifetimeSeconds?: number | undefined
-  /** Bound on one renewal of the token; 30 by default. */
-  readonly timeoutSeconds?: number | undefined
-  /** Sends the requests; the global `fetch` by default. */
-  readonly fetch?: Fetch | undefined
-  /** The clock, in milliseconds since the epoch; `Date.now` by default. */
-  readonly now?: (() => number) | undefined
-}
 
 /** An `OAuthClientProvider` of both MCP SDK majors, for one MCP server. */
 export interface ClientCredentialsProvider {
@@ -62,13 +34,6 @@ export interface ClientCredentialsProvider {
   redirectToAuthorization(): never
   saveCodeVerifier(): never
   codeVerifier(): never
-}
-
-/** For whom, of whom and for what tokens are asked, once that is known. */
-interface Binding {
-  readonly as: AuthorizationServer
-  readonly resource: string
-  readonly scope: string | undefined
 }
 
 /**
@@ -109,102 +74,24 @@ interface Binding {
 export function clientCredentialsProvider(
   options: ClientCredentialsProviderOptions,
 ): ClientCredentialsProvider {
-  const { clientId, authentication, issuer, scope, clientName } = options
-  const { fetch = globalThis.fetch, now = Date.now, metadataLifetimeSeconds = 3600 } = options
-  const { timeoutSeconds } = options
-  if (typeof clientId !== 'string' || clientId === '') {
-    throw new TypeError('"clientId" must be a non-empty string')
-  }
-  requireAuthentication(authentication)
+  const settings = readOptions(options)
+  const { clientId, authentication, issuer, scope, clientName, timeoutSeconds } = settings
   const discovery = verifiedDiscovery({
     authentication,
     issuer,
-    lifetimeSeconds: metadataLifetimeSeconds,
-    now,
+    lifetimeSeconds: settings.metadataLifetimeSeconds,
+    now: settings.now,
   })
-  let source: TokenSource | undefined
-  let binding: Binding | undefined
-  let boundUntil = 0
-  let joining: Promise<TokenSource | undefined> | undefined
-  // What the SDK is in the middle of asking for, between its calls.
+  const holder = tokenHolder(settings)
+  const tokenRequests = new WeakSet<URLSearchParams>()
+  // What the SDK does not hand from one of its calls to the next. Flows that run at once may overwrite each other's,
+  // so nothing here decides to whom an assertion goes or what it asks for.
   let asked: Binding | undefined
-  let resource: string | undefined
   let challenged: string | undefined
-
-  function bind(to: Binding, tokenResponse?: SdkTokens): TokenSource {
-    binding = to
-    boundUntil = now() + metadataLifetimeSeconds * 1000
-    source = tokenSource({
-      issuer: to.as.issuer,
-      clientId,
-      authentication,
-      scope: to.scope,
-      resource: to.resource,
-      metadata: to.as,
-      metadataLifetimeSeconds,
-      timeoutSeconds,
-      fetch,
-      now,
-      tokenResponse: tokenResponse && { ...tokenResponse },
-    })
-    return source
-  }
-
-  function unbind(): void {
-    binding = undefined
-    source = undefined
-  }
-
-  async function join(url: URL, response: Response): Promise<TokenSource | undefined> {
-    const found = await discoverChallengedResource(url, response, { issuer, fetch, timeoutSeconds })
-    if (found === undefined) return undefined
-    const { as, resource } = found
-    return bind({ as, resource, scope: chooseScope(found.scope, found.scopesSupported) })
-  }
 
   /** What to ask for: the challenge and the caller decide; else everything that the resource supports. */
   function chooseScope(ofChallenge?: string, supported?: readonly string[]): string | undefined {
     return uniteScopes(scope, ofChallenge) ?? uniteScopes(...(supported ?? []))
-  }
-
-  async function authorizedFetch(
-    input: string | URL | Request,
-    init?: RequestInit,
-  ): Promise<Response> {
-    const url = new URL(input instanceof Request ? input.url : input)
-    if (source !== undefined) {
-      const response = await source.fetch(input, init)
-      // The resource may have moved to another authorization server since it was last asked.
-      if (response.status === 401 && now() >= boundUntil) unbind()
-      return response
-    }
-    const again = input instanceof Request ? input.clone() : input
-    const response = await fetch(input, init)
-    if (response.status !== 401 || isOfAuthorization(url)) return response
-    try {
-      joining ??= join(url, response).finally(() => {
-        joining = undefined
-      })
-      const joined = await unlessAborted(joining, init?.signal)
-      if (joined !== undefined && !(init?.body instanceof ReadableStream)) {
-        await response.body?.cancel()
-        return await joined.fetch(again, init)
-      }
-    } catch (error) {
-      await response.body?.cancel()
-      throw error
-    }
-    challenged = (await bearerChallenge(response))?.scope
-    return response
-  }
-
-  /** Tells the SDK's own requests for metadata and tokens, which come through here too, from those to the resource. */
-  function isOfAuthorization(url: URL): boolean {
-    const endpoint = discovery.state()?.authorizationServerMetadata?.token_endpoint
-    return (
-      url.pathname.startsWith('/.well-known/') ||
-      (endpoint !== undefined && new URL(endpoint).href === url.href)
-    )
   }
 
   return Object.freeze({
@@ -216,18 +103,39 @@ export function clientCredentialsProvider(
       ...(clientName === undefined ? {} : { client_name: clientName }),
       ...(scope === undefined ? {} : { scope }),
     },
-    fetch: authorizedFetch,
+    fetch: resourceFetch({
+      fetch: settings.fetch,
+      holder,
+      async discover(url, response) {
+        const { fetch } = settings
+        const to = { issuer, fetch, timeoutSeconds }
+        const found = await discoverChallengedResource(url, response, to)
+        return found && { ...found, scope: chooseScope(found.scope, found.scopesSupported) }
+      },
+      isTokenRequest: (body) => body instanceof URLSearchParams && tokenRequests.has(body),
+      challenged(scope) {
+        challenged = scope
+      },
+    }),
     clientInformation: () => ({ client_id: clientId, ...(issuer === undefined ? {} : { issuer }) }),
     async tokens() {
-      if (source === undefined) return undefined
-      const { access_token, token_type, expires_in, scope: granted } = await source.tokenResponse()
-      return { access_token, token_type, expires_in, scope: granted ?? binding?.scope }
+      const bound = holder.current()
+      if (bound === undefined) return undefined
+      try {
+        const { access_token, token_type, expires_in, scope } = await bound.source.tokenResponse()
+        return { access_token, token_type, expires_in, scope: scope ?? bound.scope }
+      } catch (error) {
+        if (!bound.isOld()) throw error
+        // Without a token, the resource says where tokens are to be had by now.
+        if (bound === holder.current()) holder.unbind()
+        return undefined
+      }
     },
     saveTokens(tokens: SdkTokens) {
-      if (asked !== undefined) bind(asked, tokens)
+      if (asked !== undefined) holder.bind(asked, tokens)
     },
     prepareTokenRequest(requested?: string) {
-      const supported = discovery.state()?.resourceMetadata?.scopes_supported
+      const supported = discovery.latest()?.resourceMetadata?.scopes_supported
       // The SDK hands over the configured scope, the supported ones, or a challenge, and does not say which.
       const ofChallenge = requested === supported?.join(' ') ? undefined : requested
       const wanted = chooseScope(uniteScopes(ofChallenge, challenged), supported)
@@ -244,44 +152,29 @@ export function clientCredentialsProvider(
       metadata?: Parameters<AddClientAuthentication>[3],
     ) {
       const as = discovery.require(metadata, url)
-      const wanted = resource ?? params.get('resource') ?? undefined
-      // As the metadata spells it: a URL object would have added a slash to some.
-      if (wanted !== undefined) params.set('resource', wanted)
+      holder.requireAccepted(as)
+      tokenRequests.add(params)
       await authentication(as, { client_id: clientId }, params, headers)
+      const resource = params.get('resource')
       asked =
-        wanted === undefined
-          ? undefined
-          : { as, resource: wanted, scope: params.get('scope') ?? undefined }
+        resource === null ? undefined : { as, resource, scope: params.get('scope') ?? undefined }
     },
     async validateResourceURL(serverUrl: string | URL, ofMetadata?: string) {
       const { href } = new URL(new URL(serverUrl).pathname, serverUrl)
-      resource = ofMetadata ?? href
-      if (isWithin(new URL(href), new URL(resource))) return new URL(resource)
-      throw new OAuthError(
-        'ERR_OAUTH_RESOURCE_MISMATCH',
-        `The metadata is of the resource ${JSON.stringify(resource)}, which does not cover ${href}; nothing was signed`,
-      )
+      return resourceIndicator(href, ofMetadata)
     },
     discoveryState: discovery.state,
     saveDiscoveryState: discovery.verify,
     invalidateCredentials(what: 'all' | 'client' | 'tokens' | 'verifier' | 'discovery') {
+      const bound = holder.current()
       if (what === 'all' || what === 'discovery') discovery.forget()
-      if (what === 'all') unbind()
-      else if (what === 'tokens' && binding !== undefined) bind(binding)
+      if (what === 'all') holder.unbind()
+      else if (what === 'tokens' && bound !== undefined) holder.bind(bound)
     },
     redirectToAuthorization: interactive,
     saveCodeVerifier: interactive,
     codeVerifier: interactive,
   })
-}
-
-function requireAuthentication(authentication: ClientAuthentication): void {
-  const method: unknown = authentication?.method
-  if (typeof authentication === 'function' && typeof method === 'string' && method !== 'none')
-    return
-  throw new TypeError(
-    '"authentication" must be privateKeyJwt(…), externalAssertion(…), clientSecretBasic(…) or clientSecretPost(…): the client credentials grant is for clients that authenticate, and "none" does not',
-  )
 }
 
 function interactive(): never {

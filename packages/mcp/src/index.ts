@@ -1,6 +1,6 @@
+export type { ClientCredentialsProviderOptions } from './client-credentials-options.ts'
 export {
   type ClientCredentialsProvider,
-  type ClientCredentialsProviderOptions,
   clientCredentialsProvider,
 } from './client-credentials-provider.ts'
 export type {

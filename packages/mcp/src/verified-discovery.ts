@@ -8,6 +8,8 @@ export interface VerifiedDiscovery {
   verify(state: SdkDiscoveryState): void
   /** The kept state, while it is young enough. */
   state(): SdkDiscoveryState | undefined
+  /** The kept state, however old: what an SDK found for the flow that it is in the middle of. */
+  latest(): SdkDiscoveryState | undefined
   forget(): void
   /** Refuses metadata that did not pass, and a token endpoint that is not its own. */
   require(metadata: SdkServerMetadata | undefined, url: string | URL): AuthorizationServer
@@ -39,6 +41,7 @@ export function verifiedDiscovery(rules: DiscoveryRules): VerifiedDiscovery {
     // One major of the SDK leaves this comparison out, and an assertion for another server could be had by it.
     requireIssuer(metadata, state.authorizationServerUrl)
     if (issuer !== undefined) requireIssuer(metadata, issuer)
+    requireSecureUrl(metadata.issuer, 'issuer')
     requireSecureUrl(metadata.token_endpoint, 'token endpoint')
     requireAdvertised(metadata, authentication.method)
     verified.add(metadata)
@@ -50,6 +53,7 @@ export function verifiedDiscovery(rules: DiscoveryRules): VerifiedDiscovery {
   return {
     verify,
     state: () => (kept !== undefined && now() < keptUntil ? kept : undefined),
+    latest: () => kept,
     forget() {
       kept = undefined
     },

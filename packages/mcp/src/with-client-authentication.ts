@@ -1,10 +1,11 @@
 import type { ClientAuthentication } from '@countersign/oauth'
+import { requireAuthentication } from './require-authentication.ts'
 import type { AddClientAuthentication, SdkDiscoveryState } from './sdk-shapes.ts'
 import { verifiedDiscovery } from './verified-discovery.ts'
 
 /** The members of an SDK's `OAuthClientProvider` that {@link withClientAuthentication} builds upon. */
 export interface InteractiveProvider {
-  clientInformation(): unknown
+  clientInformation(context?: { readonly issuer: string }): unknown
   discoveryState?(): unknown
   saveDiscoveryState?(state: SdkDiscoveryState): unknown
 }
@@ -49,8 +50,7 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
   authentication: ClientAuthentication,
   { issuer, metadataLifetimeSeconds = 3600 }: WithClientAuthenticationOptions = {},
 ): Provider {
-  if (typeof authentication !== 'function')
-    throw new TypeError('"authentication" must be a function')
+  requireAuthentication(authentication)
   const discovery = verifiedDiscovery({
     authentication,
     issuer,
@@ -65,7 +65,8 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
     metadata,
   ) => {
     const as = discovery.require(metadata, url)
-    const information = (await provider.clientInformation()) as { client_id?: unknown } | undefined
+    const context = { issuer: as.issuer }
+    const information = (await provider.clientInformation(context)) as Information | undefined
     const clientId = information?.client_id
     if (typeof clientId !== 'string' || clientId === '') {
       throw new TypeError('the provider has no "client_id" to authenticate')
@@ -94,14 +95,20 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
     },
   }
 
-  return new Proxy(provider, {
-    get(target, member) {
+  // Over an empty target, since a proxy may not show members of a frozen one other than they are.
+  return new Proxy({} as Provider, {
+    get(_target, member) {
       if (Object.hasOwn(added, member)) return added[member]
       // Bound to the provider itself, whose private members a proxy cannot reach.
-      const value: unknown = Reflect.get(target, member, target)
-      return typeof value === 'function' ? value.bind(target) : value
+      const value: unknown = Reflect.get(provider, member)
+      return typeof value === 'function' ? value.bind(provider) : value
     },
-    set: (target, member, value) => Reflect.set(target, member, value, target),
-    has: (target, member) => Object.hasOwn(added, member) || Reflect.has(target, member),
+    set: (_target, member, value) => Reflect.set(provider, member, value),
+    has: (_target, member) => Object.hasOwn(added, member) || Reflect.has(provider, member),
+    getPrototypeOf: () => Reflect.getPrototypeOf(provider),
   })
+}
+
+interface Information {
+  readonly client_id?: unknown
 }

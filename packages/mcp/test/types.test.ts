@@ -11,6 +11,7 @@ test('one provider is an OAuthClientProvider of both SDK majors', () => {
 
 test('an interactive provider of either major keeps its type when client authentication is added', () => {
   const authentication = {} as ClientAuthentication
-  const wrap = <P extends ProviderV1 | ProviderV2>(p: P): P => withClientAuthentication(p, authentication)
+  const wrap = <P extends ProviderV1 | ProviderV2>(p: P): P =>
+    withClientAuthentication(p, authentication)
   expectTypeOf(wrap<ProviderV1>).returns.toExtend<ProviderV1>()
 })

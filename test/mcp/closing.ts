@@ -1,0 +1,18 @@
+import { afterEach } from 'vitest'
+
+/** Something with an end. */
+export interface Closable {
+  close(): void | Promise<void>
+}
+
+const open: Closable[] = []
+
+afterEach(async () => {
+  for (const closable of open.splice(0).reverse()) await closable.close()
+})
+
+/** Closes it after the test, the last one first. */
+export function closing<T extends Closable>(closable: T): T {
+  open.push(closable)
+  return closable
+}

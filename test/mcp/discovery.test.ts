@@ -1,0 +1,117 @@
+import { clientCredentialsProvider } from '@countersign/mcp'
+import { privateKeyJwt } from '@countersign/oauth'
+import { describe, expect, it } from 'vitest'
+import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
+import { tokenResponse } from '../servers/token-responses.js'
+import { connect, majors } from './clients.ts'
+import { closing } from './closing.ts'
+import { startScriptedLine } from './scripted-line.ts'
+
+const ways = majors.flatMap((major) => [
+  { major, withFetch: true, way: 'with fetch: provider.fetch' },
+  { major, withFetch: false, way: 'with a fetch of its own' },
+])
+
+describe.each(ways)('what was discovered, on SDK $major $way', ({ major, withFetch }) => {
+  async function connected(metadataLifetimeSeconds?: number) {
+    const line = await startScriptedLine({ grant: () => ({ expires_in: 100_000 }) })
+    let passed = 0
+    const provider = clientCredentialsProvider({
+      clientId: 'agent',
+      authentication: privateKeyJwt(line.signer),
+      now: () => Date.now() + passed,
+      metadataLifetimeSeconds,
+    })
+    const fetch = withFetch ? provider.fetch : undefined
+    const client = closing(
+      await connect(major, line.resource.url, { authProvider: provider, fetch }),
+    )
+    const pass = (seconds: number) => {
+      passed += seconds * 1000
+    }
+    await line.streamAsked()
+    line.spent()
+    return { ...line, provider, client, pass }
+  }
+
+  it('is kept for an hour, and is then discovered anew', async () => {
+    const { client, accepted, pass, spent } = await connected()
+    pass(3500)
+    accepted.clear()
+    expect(await client.call('any')).toBe('ok')
+    expect(spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: 0 })
+    pass(200)
+    accepted.clear()
+    expect(await client.call('any')).toBe('ok')
+    // With provider.fetch only the authorization server is asked, while the resource accepts its tokens.
+    expect(spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: withFetch ? 1 : 2 })
+  })
+
+  it('is kept for as long as the caller says', async () => {
+    const { client, accepted, pass, spent } = await connected(10)
+    pass(9)
+    accepted.clear()
+    expect(await client.call('any')).toBe('ok')
+    expect(spent().discovery).toBe(0)
+    pass(2)
+    accepted.clear()
+    expect(await client.call('any')).toBe('ok')
+    expect(spent().discovery).toBe(withFetch ? 1 : 2)
+  })
+
+  it('may be kept for no time at all', async () => {
+    const { client, claims, as, accepted, spent } = await connected(0)
+    claims.scopesSupported = ['use']
+    accepted.clear()
+    expect(await client.call('any')).toBe('ok')
+    expect(spent()).toMatchObject({ signatures: 1, tokenRequests: 1 })
+    expect(as.requests.at(-1)?.form.get('scope')).toBe(withFetch ? null : 'use')
+  })
+
+  it('is forgotten on demand, and so are the tokens', async () => {
+    const { client, provider, accepted, spent } = await connected()
+    provider.invalidateCredentials('tokens')
+    expect(await client.call('any')).toBe('ok')
+    expect(spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: 0 })
+    provider.invalidateCredentials('all')
+    expect(await client.call('any')).toBe('ok')
+    expect(spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: 2 })
+    for (const what of ['client', 'verifier'] as const) provider.invalidateCredentials(what)
+    expect(await client.call('any')).toBe('ok')
+    expect(spent()).toEqual({ signatures: 0, tokenRequests: 0, discovery: 0 })
+    provider.invalidateCredentials('discovery')
+    accepted.clear()
+    expect(await client.call('any')).toBe('ok')
+    expect(spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: withFetch ? 0 : 2 })
+  })
+
+  it.each([
+    ['goes on granting tokens', false],
+    ['is gone', true],
+  ])(
+    'leads, when it is old, to where the resource has moved, though its old server %s',
+    async (_what, gone) => {
+      const { client, as, claims, accepted, pass, spent } = await connected()
+      const other = closing(
+        await startScriptedAuthorizationServer({
+          token: () => tokenResponse({ access_token: 'of-the-other' }),
+        }),
+      )
+      claims.authorizationServers = [other.url]
+      accepted.add = () => accepted
+      accepted.clear()
+      if (gone) await as.close()
+      Set.prototype.add.call(accepted, 'of-the-other')
+      pass(gone ? 100_000 : 3700)
+      // v1 by itself gives up on calls that are refused while the flow of another ends.
+      const calls = Array.from({ length: withFetch ? 20 : 1 }, () => client.call('any'))
+      expect(new Set(await Promise.all(calls))).toEqual(new Set(['ok']))
+      const asked = other.requests.filter(({ path }) => path === '/token')
+      if (withFetch) expect(asked).toHaveLength(1)
+      // One for the server as it was known, which may be tried again while it does not answer, and one for the other.
+      expect(spent().signatures).toBeLessThanOrEqual(gone ? 5 : 2)
+      expect(await client.call('any')).toBe('ok')
+      expect(spent().signatures).toBe(0)
+    },
+  )
+})

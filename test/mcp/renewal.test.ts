@@ -1,0 +1,167 @@
+import { readFileSync } from 'node:fs'
+import { type ClientCredentialsProvider, clientCredentialsProvider } from '@countersign/mcp'
+import { privateKeyJwt } from '@countersign/oauth'
+import { describe, expect, it } from 'vitest'
+import { connect, type Major, type McpClient, majors } from './clients.ts'
+import { closing } from './closing.ts'
+import { type Spent, startLine } from './line.ts'
+import { type ScriptedLine, type ScriptedLineOptions, startScriptedLine } from './scripted-line.ts'
+import { bearer } from './scripted-mcp.ts'
+
+const ways = majors.flatMap((major) => [
+  { major, withFetch: true, way: 'fetch: provider.fetch' },
+  { major, withFetch: false, way: 'a fetch of its own' },
+])
+
+const nothing: Spent = { signatures: 0, tokenRequests: 0, discovery: 0 }
+const one: Spent = { signatures: 1, tokenRequests: 1, discovery: 0 }
+
+async function atOnce(client: McpClient, expected: string): Promise<void> {
+  const calls = Array.from({ length: 100 }, () => client.call('whoami'))
+  expect(new Set(await Promise.all(calls))).toEqual(new Set([expected]))
+}
+
+/** A row of the table in the package's README. */
+function documented(row: string): Spent {
+  const readme = new URL('../../packages/mcp/README.md', import.meta.url)
+  const lines = readFileSync(readme, 'utf8').split('\n')
+  const [, , ...numbers] = lines.find((line) => line.startsWith(`| ${row} `))?.split('|') ?? []
+  const [signatures = -1, tokenRequests = -1, discovery = -1] = numbers.map(Number)
+  return { signatures, tokenRequests, discovery }
+}
+
+describe.each(majors)('100 tool calls at once on SDK %s', (major) => {
+  async function connected(sdk: Major) {
+    const { signer, as, mcp, spent } = await startLine({ ttlSeconds: 600, sdk })
+    let passed = 0
+    const provider = clientCredentialsProvider({
+      clientId: 'agent',
+      issuer: as.issuer,
+      authentication: privateKeyJwt(signer),
+      now: () => Date.now() + passed,
+    })
+    const connection = { authProvider: provider, fetch: provider.fetch }
+    const client = closing(await connect(major, mcp.url, connection))
+    spent()
+    const pass = (seconds: number) => {
+      passed += seconds * 1000
+    }
+    return { client, provider, mcp, spent, pass }
+  }
+
+  it('cost real servers one token request at expiry, and one after a revocation', async () => {
+    const { client, pass, mcp, spent } = await connected('v2')
+    pass(600)
+    await atOnce(client, 'agent')
+    expect(spent()).toEqual(one)
+    mcp.revokeAll()
+    await atOnce(client, 'agent')
+    expect(spent()).toEqual(one)
+  })
+
+  it('cost one token request without any token yet', async () => {
+    const { client, provider, spent } = await connected('v1')
+    provider.invalidateCredentials('all')
+    await atOnce(client, 'agent')
+    expect(spent()).toEqual({ ...one, discovery: 2 })
+  })
+})
+
+interface Connected extends ScriptedLine {
+  readonly client: McpClient
+  readonly provider: ClientCredentialsProvider
+  /** Lets time pass for the provider. */
+  pass(seconds: number): void
+}
+
+async function scripted(
+  major: Major,
+  { withFetch = true, ...options }: ScriptedLineOptions & { withFetch?: boolean } = {},
+): Promise<Connected> {
+  const line = await startScriptedLine(options)
+  let passed = 0
+  const provider = clientCredentialsProvider({
+    clientId: 'agent',
+    authentication: privateKeyJwt(line.signer),
+    now: () => Date.now() + passed,
+  })
+  const fetch = withFetch ? provider.fetch : undefined
+  const client = closing(await connect(major, line.resource.url, { authProvider: provider, fetch }))
+  await line.streamAsked()
+  line.spent()
+  const pass = (seconds: number) => {
+    passed += seconds * 1000
+  }
+  return { ...line, client, provider, pass }
+}
+
+describe.each(ways)('100 tool calls at once on SDK $major with $way', ({ major, withFetch }) => {
+  it('cost one signature and one token request at expiry, and then none', async () => {
+    const { client, pass, spent } = await scripted(major, { withFetch })
+    pass(3599)
+    await atOnce(client, 'ok')
+    const cost = spent()
+    expect(cost).toEqual(one)
+    expect(cost).toEqual(documented('at expiry, with and without `fetch`'))
+    await atOnce(client, 'ok')
+    expect(spent()).toEqual(nothing)
+  })
+
+  it('cost after a revocation what the README says', async () => {
+    let everyFlow = () => {}
+    const flows = new Promise<void>((resolve) => {
+      everyFlow = resolve
+    })
+    const { client, accepted, spent } = await scripted(major, {
+      withFetch,
+      // Without provider.fetch every call has a flow of its own under way before the first one ends.
+      async grant(number) {
+        if (number === 101) everyFlow()
+        if (number > 1 && !withFetch) await flows
+        return {}
+      },
+    })
+    accepted.clear()
+    await atOnce(client, 'ok')
+    const cost = spent()
+    expect(cost).toEqual(
+      documented(`after a revocation, ${withFetch ? 'with' : 'without'} \`fetch\``),
+    )
+    expect(cost.signatures).toBe(withFetch ? 1 : 100)
+  })
+})
+
+describe.each(majors)('on SDK %s', (major) => {
+  it('each revocation costs one signature, however soon it follows the last', async () => {
+    const { client, accepted, spent } = await scripted(major)
+    for (let round = 0; round < 3; round++) {
+      accepted.clear()
+      await atOnce(client, 'ok')
+      expect(spent()).toEqual(one)
+    }
+  })
+
+  it('a token near its end is renewed in the background, and no call waits for it', async () => {
+    let release = () => {}
+    const { client, resource, pass, spent } = await scripted(major, {
+      async grant(number) {
+        if (number > 1) {
+          await new Promise<void>((resolve) => {
+            release = resolve
+          })
+        }
+        return { expires_in: 600 }
+      },
+    })
+    const used = () => resource.requests.map(bearer).at(-1)
+    pass(500)
+    expect(await Promise.all([client.call('a'), client.call('b')])).toEqual(['ok', 'ok'])
+    expect(used()).toBe('token-1')
+    await expect.poll(() => spent().tokenRequests).toBe(1)
+    expect(await client.call('c')).toBe('ok')
+    expect(used()).toBe('token-1')
+    release()
+    await expect.poll(() => client.call('d').then(used)).toBe('token-2')
+    expect(spent().tokenRequests).toBe(0)
+  })
+})

@@ -1,0 +1,109 @@
+import type { Signer, SignMessage } from '@countersign/core'
+import { expect } from 'vitest'
+import {
+  type Metadata,
+  startScriptedAuthorizationServer,
+} from '../servers/hostile-authorization-server.js'
+import {
+  type Resource,
+  type ResourceOptions,
+  startScriptedResource,
+  unauthorized,
+} from '../servers/hostile-resource.js'
+import type { Answer, ScriptedRequest, ScriptedServer } from '../servers/scripted-server.js'
+import { tokenResponse } from '../servers/token-responses.js'
+import { closing } from './closing.ts'
+import { newSigner, type Spent } from './line.ts'
+import { answerAsMcp, bearer } from './scripted-mcp.ts'
+import { signaturesOf } from './signatures.ts'
+
+/** A key, an authorization server that grants everything, and an MCP server; each does as it is told. */
+export interface ScriptedLine {
+  readonly signer: Signer
+  readonly signatures: readonly SignMessage[]
+  readonly as: ScriptedServer
+  readonly resource: ScriptedServer & Resource
+  /** What the resource says of itself; to be changed at any time. */
+  readonly claims: Claims
+  /** Tokens that the resource lets in. */
+  readonly accepted: Set<string>
+  /** Waits for the stream that an SDK asks for after it has connected. */
+  streamAsked(): Promise<void>
+  /** What was asked for since the last call of this function. */
+  spent(): Spent
+}
+
+/** What a resource says of itself. */
+export interface Claims {
+  authorizationServers: readonly string[]
+  resource?: string
+  scopesSupported?: readonly string[]
+}
+
+/** What a {@link ScriptedLine} may be told. */
+export interface ScriptedLineOptions {
+  readonly metadata?: Metadata | ((url: string) => Metadata)
+  /** Members of the token response to the request of this number, from 1. */
+  readonly grant?: (number: number) => Record<string, unknown> | Promise<Record<string, unknown>>
+  readonly scopesSupported?: readonly string[]
+  /** Answers instead of the 401 that asks for a token. */
+  readonly refuse?: (self: Resource, request: ScriptedRequest) => Answer
+  /** Answers a request whose token is good. */
+  readonly answer?: (request: ScriptedRequest, self: Resource) => Answer
+}
+
+/** Starts the servers; they end with the test. Tokens are called `token-1`, `token-2` and so on. */
+export async function startScriptedLine(options: ScriptedLineOptions = {}): Promise<ScriptedLine> {
+  const { grant = () => ({}), refuse = unauthorized, answer = answerAsMcp } = options
+  const accepted = new Set<string>()
+  let granted = 0
+  const as = closing(
+    await startScriptedAuthorizationServer({
+      metadata: options.metadata ?? {},
+      async token() {
+        granted++
+        const access_token = `token-${granted}`
+        accepted.add(access_token)
+        return tokenResponse({ access_token, ...(await grant(granted)) })
+      },
+    }),
+  )
+  const claims = {
+    authorizationServers: [as.url],
+    ...(options.scopesSupported && { scopesSupported: options.scopesSupported }),
+    answer(request, self) {
+      return accepted.has(bearer(request) ?? '') ? answer(request, self) : refuse(self, request)
+    },
+  } as ResourceOptions & Claims
+  const resource = closing(await startScriptedResource(claims))
+  const signer = await newSigner()
+  const signatures = signaturesOf(signer.kid)
+  const seen = { signatures: 0, tokenRequests: 0, discovery: 0 }
+  return {
+    signer,
+    signatures,
+    as,
+    resource,
+    claims,
+    accepted,
+    async streamAsked() {
+      const streams = () => resource.requests.filter((one) => one.method === 'GET' && bearer(one))
+      await expect.poll(streams).not.toEqual([])
+    },
+    spent() {
+      const all = [...as.requests, ...resource.requests]
+      const total = {
+        signatures: signatures.length,
+        tokenRequests: all.filter(({ path }) => path === '/token').length,
+        discovery: all.filter(({ path }) => path.startsWith('/.well-known/')).length,
+      }
+      const spent = {
+        signatures: total.signatures - seen.signatures,
+        tokenRequests: total.tokenRequests - seen.tokenRequests,
+        discovery: total.discovery - seen.discovery,
+      }
+      Object.assign(seen, total)
+      return spent
+    },
+  }
+}
