@@ -113,13 +113,13 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
   requireString(clientId, 'clientId')
   if (typeof authentication !== 'function')
     throw new TypeError('"authentication" must be a function')
-  if (!(timeoutSeconds > 0 && timeoutSeconds <= 600)) {
+  if (typeof timeoutSeconds !== 'number' || !(timeoutSeconds > 0 && timeoutSeconds <= 600)) {
     throw new TypeError('"timeoutSeconds" must be a number above 0 and up to 600')
   }
   if (!(Number.isInteger(retries) && retries >= 0 && retries <= 10)) {
     throw new TypeError('"retries" must be a whole number from 0 to 10')
   }
-  if (!(lifetimeSeconds > 0)) {
+  if (typeof lifetimeSeconds !== 'number' || !(lifetimeSeconds > 0)) {
     throw new TypeError('"metadataLifetimeSeconds" must be a number above 0')
   }
   const resourceUrl = resource === undefined ? undefined : requireSecureUrl(resource, 'resource')
