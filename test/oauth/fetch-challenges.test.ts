@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { startScriptedServer } from '../servers/scripted-server.js'
 import { errorResponse, hang, inTurn, tokenResponse } from '../servers/token-responses.js'
 import { accepting, bearerOf, startFetchScene } from './fetch-scene.ts'
-import { closing, refusal, signaturesOf, thrown } from './fixtures.ts'
+import { closing, refusal, signaturesOf, thrown, until } from './fixtures.ts'
 
 const unauthorized = () => new Response('no', { status: 401 })
 
@@ -51,6 +51,52 @@ describe('a token that the resource refuses with a 401', () => {
     for (const answer of late) answer()
     expect((await slow).status).toBe(200)
     expect(tokenRequests()).toHaveLength(2)
+  })
+
+  it('is not asked for again by each request that comes back late, while no other can be had', async () => {
+    const late: (() => void)[] = []
+    const token = inTurn(
+      () => tokenResponse(),
+      () => errorResponse('invalid_client'),
+    )
+    const { source, resource, tokenRequests } = await startFetchScene({
+      token,
+      async answer() {
+        await new Promise<void>((resolve) => late.push(resolve))
+        return unauthorized()
+      },
+    })
+    let settled = 0
+    const requests = Array.from({ length: 6 }, async () => {
+      const error = await refusal(() => source.fetch(resource))
+      settled += 1
+      return error
+    })
+    await until(() => late.length === 6)
+    for (const [index, answer] of late.entries()) {
+      answer()
+      await until(() => settled === index + 1)
+    }
+    for (const { error } of await Promise.all(requests)) expect(error).toBe('invalid_client')
+    expect(tokenRequests()).toHaveLength(4)
+  })
+
+  it('is replaced at once, however lately another was, when it was said to be bad meanwhile', async () => {
+    const late: (() => void)[] = []
+    const { source, resource } = await startFetchScene({
+      async answer(request) {
+        if (request.path === '/mcp/late') await new Promise<void>((resolve) => late.push(resolve))
+        return accepting('token-3')(request)
+      },
+    })
+    expect((await source.fetch(resource)).status).toBe(401)
+    const request = source.fetch(`${resource}/late`)
+    await until(() => late.length === 1)
+    source.invalidate('token-2')
+    late[0]?.()
+    await until(() => late.length === 2)
+    late[1]?.()
+    expect((await request).status).toBe(200)
   })
 })
 

@@ -137,16 +137,20 @@ describe('discovery', () => {
     expect(found.issuer).toBe(as.url + stated)
   })
 
-  it.each(['/tenant/', '/TENANT', '/tenant/.', '/%74enant', '/tenant?', '/tenant#'])(
-    'does not take an issuer with the path %j for the one with "/tenant"',
-    async (stated) => {
-      const server: ScriptedServer = closing(
-        await startScriptedServer(() => Response.json({ issuer: `${server.url}${stated}` })),
-      )
-      const discovering = () => discoverAuthorizationServer(`${server.url}/tenant`)
-      expect((await refusal(discovering)).code).toBe('ERR_OAUTH_ISSUER_MISMATCH')
-    },
-  )
+  it.each([
+    ['a slash more', (url: string) => `${url}/tenant/`],
+    ['other letters', (url: string) => `${url}/TENANT`],
+    ['a letter encoded', (url: string) => `${url}/%74enant`],
+    ['dots on the way', (url: string) => `${url}/x/../tenant`],
+    ['an empty query', (url: string) => `${url}/tenant?`],
+    ['a scheme in capitals', (url: string) => `${url.replace('http', 'HTTP')}/tenant`],
+  ])('does not take an issuer for the one with %s', async (_what, stated) => {
+    const server: ScriptedServer = closing(
+      await startScriptedServer(() => Response.json({ issuer: stated(server.url) })),
+    )
+    const discovering = () => discoverAuthorizationServer(`${server.url}/tenant`)
+    expect((await refusal(discovering)).code).toBe('ERR_OAUTH_ISSUER_MISMATCH')
+  })
 
   it('rejects with the very reason of a signal that aborts', async () => {
     const server = closing(await startScriptedServer(() => () => {}))

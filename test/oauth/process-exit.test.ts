@@ -13,7 +13,7 @@ const here = fileURLToPath(new URL('.', import.meta.url))
 async function run(token: Script, program: string): Promise<{ stdout: string; seconds: number }> {
   const { url } = closing(await startScriptedAuthorizationServer({ token }))
   const source = `
-    import { clientSecretBasic, tokenSource } from '@countersign/oauth'
+    import { clientSecretBasic, externalAssertion, tokenSource } from '@countersign/oauth'
     const started = performance.now()
     process.on('exit', () => console.log('after', (performance.now() - started) / 1000))
     const options = { issuer: ${JSON.stringify(url)}, clientId: 'agent' }
@@ -48,6 +48,17 @@ describe('a process with a token source ends by itself', () => {
        console.log(reason)`,
     )
     expect(stdout).toBe('TimeoutError')
+    expect(seconds).toBeLessThan(4)
+  })
+
+  it('when nothing but a deadline is left to wait for', async () => {
+    const { stdout, seconds } = await run(
+      () => tokenResponse(),
+      `const never = externalAssertion(() => new Promise(() => {}))
+       void tokenSource({ ...options, authentication: never }).token()
+       console.log(await source.token())`,
+    )
+    expect(stdout).toBe('access-token')
     expect(seconds).toBeLessThan(4)
   })
 
