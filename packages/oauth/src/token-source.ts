@@ -66,7 +66,8 @@ export interface TokenSource {
   /**
    * A `fetch` that attaches the token to requests to the resource, its origin and path, and to no others,
    * redirects included. A 401, or a 403 for insufficient scope, is answered once with a renewal that all callers
-   * share, if the body can be sent again; else the response comes back as it is.
+   * share, if the body can be sent again; else the response comes back as it is, and so does that of a resource that
+   * refused the renewed token, too, only just now.
    */
   readonly fetch: Fetch
 }
