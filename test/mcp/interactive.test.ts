@@ -9,7 +9,11 @@ import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { describe, expect, it } from 'vitest'
-import { startAcceptingOnly, startIssuerThief } from '../servers/hostile-authorization-server.js'
+import {
+  startAcceptingOnly,
+  startIssuerThief,
+  startWithoutPrivateKeyJwt,
+} from '../servers/hostile-authorization-server.js'
 import { startScriptedResource } from '../servers/hostile-resource.js'
 import { startMcpServer } from '../servers/mcp-server.js'
 import { connect, type Major, majors } from './clients.ts'
@@ -104,6 +108,18 @@ describe.each(majors)('an interactive client on SDK %s', (major) => {
     await expect(connect(major, resource.url, { authProvider })).rejects.toMatchObject({
       code: 'ERR_OAUTH_ISSUER_MISMATCH',
     })
+    expect(() => interactive.sentTo).toThrow('nobody was sent away')
+  })
+
+  it.each([
+    ['the method', startWithoutPrivateKeyJwt, 'ERR_OAUTH_METHOD_NOT_ADVERTISED'],
+    ['the algorithm', () => startAcceptingOnly(['RS256']), 'ERR_OAUTH_ALG_NOT_ADVERTISED'],
+  ])('sends nobody to sign in at a server that does not admit %s', async (_what, start, code) => {
+    const as = closing(await start())
+    const resource = closing(await startScriptedResource({ authorizationServers: [as.url] }))
+    const interactive = new InteractiveProvider('app')
+    const authProvider = withClientAuthentication(interactive, privateKeyJwt(await newSigner()))
+    await expect(connect(major, resource.url, { authProvider })).rejects.toMatchObject({ code })
     expect(() => interactive.sentTo).toThrow('nobody was sent away')
   })
 

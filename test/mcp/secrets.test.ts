@@ -37,7 +37,8 @@ function overheard(provider: ClientCredentialsProvider): () => string {
     },
   })
   for (const method of ['log', 'info', 'warn', 'error', 'debug'] as const) {
-    vi.spyOn(console, method).mockImplementation(note)
+    const spy = vi.spyOn(console, method).mockImplementation(note)
+    closing({ close: () => spy.mockRestore() })
   }
   return () => {
     note(provider, provider.clientMetadata, provider.clientInformation(), provider.discoveryState())

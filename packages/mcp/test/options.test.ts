@@ -32,7 +32,7 @@ it.each([
   ['issuer', 'as.example.com'],
   ['issuer', ''],
   ['scope', ['read', 'write']],
-  ['metadataLifetimeSeconds', -1],
+  ['metadataLifetimeSeconds', 0],
   ['metadataLifetimeSeconds', Number.NaN],
   ['timeoutSeconds', 0],
   ['timeoutSeconds', 601],
