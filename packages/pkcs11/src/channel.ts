@@ -1,8 +1,8 @@
 import { SignerError } from '@countersign/core'
 import { failure } from './failure.ts'
+import type { Login } from './login.ts'
 import type { Mechanism } from './mechanism.ts'
-import type { KeySelector } from './selector.ts'
-import type { Login } from './token.ts'
+import type { BoundKey, KeySelector } from './selector.ts'
 import type { TokenLocation } from './token-port.ts'
 
 /** What goes to the token's process. Octets are base64. */
@@ -13,10 +13,12 @@ export type Request =
   | {
       readonly id: number
       readonly op: 'sign'
-      readonly selector: KeySelector
+      readonly key: BoundKey
       readonly mechanism: Mechanism
       readonly data: string
     }
+  /** Nobody waits for the answer to the request of this number any more. */
+  | { readonly id: number; readonly op: 'forget' }
   | { readonly id: number; readonly op: 'close' }
 
 /** What comes back. */

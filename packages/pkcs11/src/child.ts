@@ -8,9 +8,17 @@ import { Token } from './token.ts'
  *
  * The parent's end is watched from a thread of its own, since a module may hold this one for ever.
  */
-new Worker(new URL('./watchdog.js', import.meta.url)).unref()
+const watchdog = new Worker(new URL('./watchdog.js', import.meta.url))
+watchdog.unref()
+// Where the pipe cannot be watched, there is still the channel.
+watchdog.on('error', () => {})
 process.on('disconnect', end)
 
+// A signal to the whole group is for the parent to act on, which may have something to sign before it ends.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
+
+/** The signatures that somebody waits for, by the numbers of their requests. */
+const wanted = new Set<number>()
 let cryptoki: Cryptoki | undefined
 let token: Token | undefined
 
@@ -21,24 +29,33 @@ async function answer(request: Request): Promise<unknown> {
     token ??= new Token(cryptoki, selector, sessions)
     return token.identify()
   }
+  if (request.op === 'close') {
+    token?.close()
+    await cryptoki?.finalize()
+    return undefined
+  }
   if (token === undefined) throw new Error('no token was identified')
-  switch (request.op) {
-    case 'open':
-      return token.open(request.login)
-    case 'describeKey':
-      return token.describeKey(request.selector)
-    case 'sign': {
-      const data = Buffer.from(request.data, 'base64')
-      return (await token.sign(request.selector, request.mechanism, data)).toString('base64')
-    }
-    case 'close':
-      token.close()
-      cryptoki?.finalize()
-      return undefined
+  if (request.op === 'open') return token.open(request.login)
+  if (request.op === 'describeKey') return token.describeKey(request.selector)
+  return request.op === 'sign' ? sign(token, request) : undefined
+}
+
+async function sign(open: Token, request: Request & { op: 'sign' }): Promise<string> {
+  const { id, key, mechanism } = request
+  const data = Buffer.from(request.data, 'base64')
+  wanted.add(id)
+  try {
+    return (await open.sign(key, mechanism, data, () => wanted.has(id))).toString('base64')
+  } finally {
+    wanted.delete(id)
   }
 }
 
 process.on('message', (request: Request) => {
+  if (request.op === 'forget') {
+    wanted.delete(request.id)
+    return
+  }
   answer(request)
     .then(
       (value): Answer => ({ id: request.id, value }),

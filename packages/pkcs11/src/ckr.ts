@@ -4,8 +4,11 @@ interface ReturnValue {
   readonly name: string
   readonly code: SignerErrorCode
   readonly advice: string
-  readonly retryable?: boolean
 }
+
+export const CKR_SESSION_COUNT = 177
+export const CKR_USER_ALREADY_LOGGED_IN = 256
+export const CKR_CRYPTOKI_ALREADY_INITIALIZED = 401
 
 /** What the return values of PKCS#11 mean to the caller of a signer, by their numbers. */
 const returnValues: { readonly [value: number]: ReturnValue } = {
@@ -193,24 +196,29 @@ export function describeReturnValue(value: number, doing: string): SignerFailure
   return { code: known.code, message: `${doing} failed with ${known.name}: ${known.advice}` }
 }
 
-const lost: ReadonlySet<number> = new Set([48, 50, 176, 179, 224, 225, 400])
+/** The module's connection to the token, or all of its state, is gone: it has to be started anew. */
+const lost: ReadonlySet<number> = new Set([48, 50, 224, 225, 400])
 
-/** Tells whether the sessions are gone, and perhaps the module's whole state with them. */
+/** A session, a login or a handle is gone, perhaps with others: what is left has to be looked at. */
+const stale: ReadonlySet<number> = new Set([96, 130, 176, 179, 257])
+
+/** Tells whether the module has to be started anew. */
 export function isConnectionLost(value: number): boolean {
   return lost.has(value)
 }
 
-/** Tells whether only the login is gone. */
-export function isLoginLost(value: number): boolean {
-  return value === 257
+/** Tells whether sessions, login or handles are out of date. */
+export function isStale(value: number): boolean {
+  return stale.has(value)
 }
 
-/** Tells whether only the handle of the key is out of date. */
-export function isHandleStale(value: number): boolean {
-  return value === 96 || value === 130
+/** The return value that an error carries itself, or that one of ours has as its cause. */
+export function valueBehind(error: unknown): number | undefined {
+  return returnValueOf(error) ?? returnValueOf((error as { readonly cause?: unknown })?.cause)
 }
 
 /** Tells whether the token refused the PIN itself. */
-export function isPinRefused(value: number): boolean {
-  return value >= 160 && value <= 164
+export function isRefusal(error: unknown): boolean {
+  const value = valueBehind(error)
+  return value !== undefined && value >= 160 && value <= 164
 }

@@ -1,14 +1,14 @@
-import { isMainThread } from 'node:worker_threads'
 import { SignerError } from '@countersign/core'
-import { isPinRefused, returnValueOf } from './ckr.ts'
+import { isRefusal } from './ckr.ts'
 import { failure } from './failure.ts'
 import { fifo } from './fifo.ts'
 import type { KeyDescription } from './find-key.ts'
 import { inProcessToken } from './in-process-token.ts'
 import { isolatedToken } from './isolated-token.ts'
 import type { Mechanism } from './mechanism.ts'
-import { guardPin } from './pin-guard.ts'
-import type { KeySelector } from './selector.ts'
+import { guardPin, rememberRefusal, type Trial } from './pin-guard.ts'
+import type { BoundKey, KeySelector } from './selector.ts'
+import type { TokenIdentity } from './token.ts'
 import { PortLost, type TokenLocation, type TokenPort } from './token-port.ts'
 
 /** A PIN, or a function that is asked for it whenever a login is needed. */
@@ -22,14 +22,21 @@ export interface ConnectionSettings {
   readonly allowFinalPinTry: boolean
 }
 
+interface Opening {
+  readonly port: TokenPort
+  readonly done: Promise<TokenPort>
+}
+
 /** A token that several signers share: opened once, and opened again when its process is gone. */
 export class Connection {
   readonly #settings: ConnectionSettings
   readonly #enter: ReturnType<typeof fifo>
-  readonly #keys = new Map<string, { selector: KeySelector; known: string }>()
+  /** The longest deadline of a signer here: a token that is silent for longer answers nobody in time. */
+  #patienceSeconds = 0
   #port: TokenPort | undefined
-  #opening: Promise<TokenPort> | undefined
-  #cautious = !isMainThread
+  #opening: Opening | undefined
+  #trial: Trial | undefined
+  #wasOpen = false
   #closed = false
 
   constructor(settings: ConnectionSettings) {
@@ -39,146 +46,154 @@ export class Connection {
     this.#enter = fifo(settings.isolate ? 2 * sessions + 2 : sessions)
   }
 
-  /** Describes a key, and holds every later opening of the token to that description. */
   async describeKey(selector: KeySelector, seconds: number): Promise<KeyDescription> {
-    const port = await this.#open(seconds)
-    const description = await this.#within(seconds, port, port.describeKey(selector))
-    this.#keys.set(JSON.stringify(selector), { selector, known: JSON.stringify(description) })
-    return description
+    this.#patienceSeconds = Math.max(this.#patienceSeconds, seconds)
+    return this.#attempt(undefined, (port) => port.describeKey(selector))
   }
 
-  async sign(
-    selector: KeySelector,
+  /** @param signal - aborts when the caller left; the promise need not settle before the token has answered. */
+  sign(
+    key: BoundKey,
     mechanism: Mechanism,
     data: Uint8Array,
     signal: AbortSignal,
-    seconds: number,
   ): Promise<Uint8Array> {
-    const startedAt = performance.now()
-    const onAbort = () => this.#endIfHung(signal.reason, startedAt)
-    signal.addEventListener('abort', onAbort, { once: true })
-    try {
-      return await this.#enter(signal, async () => {
-        for (let attempt = 1; ; attempt++) {
-          const port = await this.#open(seconds)
-          signal.throwIfAborted()
-          try {
-            return await port.sign(selector, mechanism, data)
-          } catch (error) {
-            if (!(error instanceof PortLost)) throw error
-            signal.throwIfAborted()
-            if (attempt === 2) throw crashed()
-          }
-        }
-      })
-    } finally {
-      signal.removeEventListener('abort', onAbort)
-    }
+    return this.#enter(signal, () =>
+      this.#attempt(signal, (port) => port.sign(key, mechanism, data, signal)),
+    )
   }
 
   async close(): Promise<void> {
     this.#closed = true
-    const port = this.#port ?? (await this.#opening?.catch(() => undefined))
+    this.#opening?.port.kill()
+    const port = this.#port
     this.#port = undefined
     await port?.close()
   }
 
-  /** A token that has given no answer for as long as a whole deadline will give none. */
-  #endIfHung(reason: unknown, startedAt: number): void {
-    const deadline = SignerError.is(reason) && reason.code === 'ERR_SIGNER_TIMEOUT'
-    if (deadline && this.#port !== undefined && this.#port.lastAnswerAt < startedAt)
-      this.#port.kill()
-  }
-
-  #open(seconds: number): Promise<TokenPort> | TokenPort {
-    if (this.#closed) throw failure('ERR_SIGNER_CONFIG', 'This signer was closed; make a new one')
-    if (this.#port !== undefined && !this.#port.gone) return this.#port
-    this.#opening ??= this.#start(seconds).finally(() => {
-      this.#opening = undefined
-    })
-    return this.#opening
-  }
-
-  async #start(seconds: number): Promise<TokenPort> {
-    const { location, isolate } = this.#settings
-    const port = isolate ? isolatedToken(location) : inProcessToken(location)
-    try {
-      await this.#logIn(port, seconds)
-      for (const { selector, known } of this.#keys.values()) {
-        const found = await this.#within(seconds, port, port.describeKey(selector))
-        if (JSON.stringify(found) !== known) throw anotherKey()
+  /** Makes a call, a second time when the process of the module ended under the first. */
+  async #attempt<T>(
+    signal: AbortSignal | undefined,
+    call: (port: TokenPort) => Promise<T>,
+  ): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const port = this.#port?.gone === false ? this.#port : await this.#open(signal)
+      signal?.throwIfAborted()
+      try {
+        return await call(port)
+      } catch (error) {
+        if (isRefusal(error)) await this.#refused(port)
+        if (!(error instanceof PortLost)) throw error
+        signal?.throwIfAborted()
+        if (this.#closed) throw closed()
+        if (attempt === 2) throw crashed(error)
       }
-    } catch (error) {
-      port.kill()
-      throw error instanceof PortLost ? crashed() : error
     }
-    this.#port = port
-    return port
   }
 
-  async #logIn(port: TokenPort, seconds: number): Promise<void> {
-    const { location, pin: setting, allowFinalPinTry } = this.#settings
-    const { label, serial, loginRequired, hasPinPad } = await this.#within(
-      seconds,
-      port,
-      port.identify(),
-    )
-    if (setting === undefined && !loginRequired) {
-      await this.#within(seconds, port, port.open(undefined))
-      return
+  async #open(signal: AbortSignal | undefined): Promise<TokenPort> {
+    if (this.#closed) throw closed()
+    const joined = this.#opening
+    if (joined !== undefined) {
+      try {
+        return await joined.done
+      } catch (error) {
+        // It began before this call, and its deadline is not that of this call.
+        const late = SignerError.is(error) && error.code === 'ERR_SIGNER_TIMEOUT'
+        if (!late || signal?.aborted || this.#closed) throw error
+      }
     }
-    if (setting === undefined && !hasPinPad) {
-      throw failure(
-        'ERR_SIGNER_ACCESS_DENIED',
-        `The token ${JSON.stringify(label)} wants a login; give its "pin"`,
+    this.#opening ??= this.#start()
+    return this.#opening.done
+  }
+
+  #start(): Opening {
+    const { location, isolate } = this.#settings
+    const port = isolate
+      ? isolatedToken(location, () => this.#patienceSeconds)
+      : inProcessToken(location)
+    const done = this.#logIn(port)
+      .then(() => {
+        if (this.#closed) throw closed()
+        this.#wasOpen = true
+        this.#port = port
+        return port
+      })
+      .catch((error) => {
+        port.kill()
+        throw this.#unopened(error)
+      })
+      .finally(() => {
+        this.#opening = undefined
+      })
+    return { port, done }
+  }
+
+  async #logIn(port: TokenPort): Promise<void> {
+    const { location, pin: setting, allowFinalPinTry } = this.#settings
+    const identity = await port.identify()
+    const { label, serial } = identity
+    const pin = await askForPin(setting, identity)
+    if (pin === undefined) {
+      const usesPad = identity.loginRequired || identity.hasPinPad
+      const login = { allowFinalTry: allowFinalPinTry, cautious: false }
+      return port.open(usesPad ? login : undefined)
+    }
+    this.#trial = { token: JSON.stringify([location.module, label, serial]), pin }
+    await guardPin(this.#trial, this.#patienceSeconds, (cautious) =>
+      port.open({ pin, allowFinalTry: allowFinalPinTry, cautious }),
+    )
+  }
+
+  /** The PIN was right when the token was opened, and is not any more. */
+  async #refused(port: TokenPort): Promise<void> {
+    if (this.#port !== port) return
+    this.#port = undefined
+    if (this.#trial !== undefined) await rememberRefusal(this.#trial)
+    port.kill()
+  }
+
+  #unopened(error: unknown): unknown {
+    if (this.#closed) return closed()
+    if (error instanceof PortLost) {
+      if (!error.hung) return crashed(error)
+      return failure(
+        'ERR_SIGNER_TIMEOUT',
+        `The token did not open within ${this.#patienceSeconds} s; check that it is up`,
       )
     }
-    const pin: unknown = typeof setting === 'function' ? await setting() : setting
-    if (pin !== undefined && typeof pin !== 'string')
-      throw new TypeError('the PIN must be a string')
-    const login = { pin, allowFinalTry: allowFinalPinTry, cautious: this.#cautious }
-    const token = JSON.stringify([location.module, label, serial])
-    const logIn = async () => {
-      // Should it end under the login, nobody knows what became of the PIN.
-      this.#cautious = true
-      await this.#within(seconds, port, port.open(login))
-      this.#cautious = !isMainThread
+    if (this.#wasOpen && SignerError.is(error) && error.code === 'ERR_SIGNER_CONFIG') {
+      // It was there before, so the options are not to blame.
+      return failure('ERR_SIGNER_UNAVAILABLE', error.message, { cause: error })
     }
-    await guardPin(token, pin, logIn, isRefusal)
-  }
-
-  /** Bounds a step of the opening; a token that does not come back from one is ended. */
-  #within<T>(seconds: number, port: TokenPort, step: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        port.kill()
-        reject(
-          failure(
-            'ERR_SIGNER_TIMEOUT',
-            `The token did not open within ${seconds} s; check that it is up`,
-          ),
-        )
-      }, seconds * 1000)
-      step.then(resolve, reject).finally(() => clearTimeout(timer))
-    })
+    return error
   }
 }
 
-function isRefusal(error: unknown): boolean {
-  const value = SignerError.is(error) ? returnValueOf(error.cause) : undefined
-  return value !== undefined && isPinRefused(value)
+async function askForPin(
+  setting: Pin | undefined,
+  { label, loginRequired, hasPinPad }: TokenIdentity,
+): Promise<string | undefined> {
+  if (setting === undefined) {
+    if (!loginRequired || hasPinPad) return undefined
+    throw failure(
+      'ERR_SIGNER_ACCESS_DENIED',
+      `The token ${JSON.stringify(label)} wants a login; give its "pin"`,
+    )
+  }
+  const pin: unknown = typeof setting === 'function' ? await setting() : setting
+  if (typeof pin !== 'string') throw new TypeError('the PIN must be a string')
+  return pin
 }
 
-function crashed(): SignerError {
+function crashed({ message }: PortLost): SignerError {
   return failure(
     'ERR_SIGNER_UNAVAILABLE',
-    'The process that the PKCS#11 module runs in ended; if it happens again, the module crashes',
+    `The process that the PKCS#11 module runs in ended (${message}); if it happens again, the module crashes`,
   )
 }
 
-function anotherKey(): SignerError {
-  return failure(
-    'ERR_SIGNER_INTEGRITY',
-    'The token has another key under this name now; make a new signer for it',
-  )
+/** What those get who use a signer after they have closed it. */
+export function closed(): SignerError {
+  return failure('ERR_SIGNER_CONFIG', 'This signer was closed; make a new one')
 }

@@ -1,5 +1,4 @@
 /** The numbers of PKCS#11 3.1 that are used here; `pkcs11js` lacks some of them. */
-export const CKF_RW_SESSION = 0x2
 export const CKF_SERIAL_SESSION = 0x4
 export const CKF_OS_LOCKING_OK = 0x2
 
@@ -11,6 +10,9 @@ export const CKF_USER_PIN_LOCKED = 0x40000
 
 export const CKU_USER = 1
 export const CKU_CONTEXT_SPECIFIC = 2
+
+export const CKS_RO_USER_FUNCTIONS = 1
+export const CKS_RW_USER_FUNCTIONS = 3
 
 export const CKO_CERTIFICATE = 1
 export const CKO_PUBLIC_KEY = 2

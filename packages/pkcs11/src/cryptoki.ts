@@ -1,98 +1,107 @@
-import { access } from 'node:fs/promises'
 import type { PKCS11 } from 'pkcs11js'
-import { returnValueOf } from './ckr.ts'
+import { CKR_CRYPTOKI_ALREADY_INITIALIZED, returnValueOf } from './ckr.ts'
 import { CKF_OS_LOCKING_OK } from './constants.ts'
-import { failure, moduleFailure } from './failure.ts'
+import { moduleFailure } from './failure.ts'
+import { loadModule } from './load-module.ts'
 
 /**
- * A PKCS#11 module loaded into this process, shared by all that use it here: its initialisation and its login
- * belong to the process, and not to whoever asked for them.
+ * A PKCS#11 module in this process, shared by all that use it here: its initialisation and its login belong to the
+ * process, and not to whoever asked for them.
  */
 export class Cryptoki {
   readonly native: PKCS11
-  /** Counts initialisations: what was opened under an earlier one is gone. */
-  generation = 0
-  readonly #parameters: string | undefined
+  readonly libraryParameters: string | undefined
+  #generation = 0
+  #running = 0
+  #onQuiet: (() => void) | undefined
+  #restarting: Promise<void> | undefined
 
-  private constructor(native: PKCS11, parameters: string | undefined) {
+  private constructor(native: PKCS11, libraryParameters: string | undefined) {
     this.native = native
-    this.#parameters = parameters
+    this.libraryParameters = libraryParameters
   }
 
-  /** Loads the module once, and initialises it. */
-  static async load(path: string, parameters: string | undefined): Promise<Cryptoki> {
-    const { PKCS11 } = await import('pkcs11js').catch((cause) => {
-      throw failure(
-        'ERR_SIGNER_CONFIG',
-        'pkcs11js is not built: run "npm rebuild pkcs11js" (it needs a C++ compiler, make and Python 3), and allow its install script if your package manager asks',
-        { cause },
-      )
-    })
-    await access(path).catch((cause) => {
-      // A bare name is searched for by the system's loader.
-      if (!path.includes('/')) return
-      throw failure('ERR_SIGNER_CONFIG', `There is no PKCS#11 module at ${path}; check "module"`, {
-        cause,
-      })
-    })
-    const native = new PKCS11()
-    try {
-      native.load(path)
-    } catch (cause) {
-      throw unloadable(path, cause)
-    }
-    const cryptoki = new Cryptoki(native, parameters)
+  /** Loads the module and initialises it. */
+  static async load(path: string, libraryParameters: string | undefined): Promise<Cryptoki> {
+    const cryptoki = new Cryptoki(await loadModule(path), libraryParameters)
     cryptoki.#initialize()
     return cryptoki
   }
 
-  /** Starts the module anew, unless somebody did since `generation`. */
-  reinitialize(generation: number): void {
-    if (generation !== this.generation) return
+  /** Counts initialisations: what was opened under an earlier one is gone. */
+  get generation(): number {
+    return this.#generation
+  }
+
+  /** Whether the module is about to be started anew, so that nothing may begin any more. */
+  get restarting(): boolean {
+    return this.#restarting !== undefined
+  }
+
+  /** Settles when nobody is starting the module anew; how that went is for those who asked for it. */
+  get settled(): Promise<void> | undefined {
+    return this.#restarting?.catch(() => {})
+  }
+
+  /** Makes a call that runs in a thread of its own. */
+  async run<T>(call: () => Promise<T>): Promise<T> {
+    this.#running++
+    try {
+      return await call()
+    } finally {
+      this.#running--
+      if (this.#running === 0) this.#onQuiet?.()
+    }
+  }
+
+  /** Starts the module anew, unless somebody did since `generation`; waits for one who does. */
+  restart(generation: number): Promise<void> {
+    if (this.#restarting === undefined && generation === this.#generation) {
+      this.#restarting = this.#restart().finally(() => {
+        this.#restarting = undefined
+      })
+    }
+    return this.#restarting ?? Promise.resolve()
+  }
+
+  /** Ends the module for this process, after what runs in it. */
+  async finalize(): Promise<void> {
+    await this.#quiet()
+    this.#generation++
     try {
       this.native.C_Finalize()
     } catch {
-      // It was finalised already, or is past it.
+      // Somebody was quicker, or the token is lost: it has to be let go in any case.
     }
+  }
+
+  async #restart(): Promise<void> {
+    await this.finalize()
     this.#initialize()
   }
 
-  /** Ends the module for this process. */
-  finalize(): void {
-    this.generation++
-    try {
-      this.native.C_Finalize()
-    } catch {
-      // Somebody was quicker.
-    }
+  /** To finalise a module under a running call is undefined behaviour. */
+  async #quiet(): Promise<void> {
+    if (this.#running === 0) return
+    await new Promise<void>((resolve) => {
+      this.#onQuiet = resolve
+    })
+    this.#onQuiet = undefined
   }
 
   #initialize(): void {
-    const parameters = this.#parameters
+    // The library cuts off the last character; modules read up to the first zero.
+    const parameters =
+      this.libraryParameters === undefined
+        ? {}
+        : { libraryParameters: `${this.libraryParameters}\0` }
+    this.#generation++
     try {
       // Without locking by the operating system, some modules corrupt their memory when threads sign.
-      this.native.C_Initialize({
-        flags: CKF_OS_LOCKING_OK,
-        ...(parameters === undefined ? {} : { libraryParameters: parameters }),
-      })
+      this.native.C_Initialize({ flags: CKF_OS_LOCKING_OK, ...parameters })
     } catch (error) {
-      if (returnValueOf(error) !== 401) throw moduleFailure(error, 'Initialising the module')
+      if (returnValueOf(error) !== CKR_CRYPTOKI_ALREADY_INITIALIZED)
+        throw moduleFailure(error, 'Initialising the module')
     }
-    this.generation++
   }
-}
-
-function unloadable(path: string, cause: unknown): Error {
-  const text = String((cause as { readonly message?: unknown } | undefined)?.message ?? cause)
-  let why = 'it cannot be loaded; check that the libraries it needs are installed'
-  if (/ELF|wrong architecture|not a valid Win32|mach-o/i.test(text)) {
-    why = `it is no library for ${process.platform} on ${process.arch}; install the one for this machine`
-  } else if (/C_GetFunctionList|undefined symbol|symbol not found|GetProcAddress/i.test(text)) {
-    why = 'it is a library, but not one of PKCS#11'
-  } else if (/no such file|cannot open shared object/i.test(text)) {
-    why = 'it, or a library it needs, was not found'
-  }
-  return failure('ERR_SIGNER_CONFIG', `The PKCS#11 module ${path} is of no use here: ${why}`, {
-    cause,
-  })
 }

@@ -20,3 +20,12 @@ export function moduleFailure(error: unknown, doing: string): SignerError {
   const { code, message } = describeReturnValue(value, doing)
   return failure(code, message, { cause: error })
 }
+
+/** Makes a call into the module, and names what it throws. */
+export function guarded<T>(doing: string, call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    throw moduleFailure(error, doing)
+  }
+}

@@ -1,4 +1,5 @@
 import type { PKCS11 } from 'pkcs11js'
+import { isConnectionLost, isStale, returnValueOf } from './ckr.ts'
 import {
   CKA_ALWAYS_AUTHENTICATE,
   CKA_CLASS,
@@ -15,16 +16,20 @@ import {
   CKO_PUBLIC_KEY,
 } from './constants.ts'
 import { failure } from './failure.ts'
+import { keyIdentity } from './public-key.ts'
 import { describeSelector, type KeySelector } from './selector.ts'
+import { readUlong } from './ulong.ts'
 
-/** A private key in a session, as long as the session lasts. */
+/** A private key as long as the login lasts. */
 export interface FoundKey {
   readonly handle: Buffer
   readonly alwaysAuthenticate: boolean
+  readonly identity: string
+  readonly description: KeyOnToken
 }
 
 /** What a token says of a key: octets in hexadecimal, so that it can travel. */
-export interface KeyDescription {
+export interface KeyOnToken {
   readonly label: string
   readonly id: string
   readonly keyType: number
@@ -34,6 +39,12 @@ export interface KeyDescription {
   readonly publicExponent?: string | undefined
   /** A certificate of the same ID, in DER. */
   readonly certificate?: string | undefined
+}
+
+/** A key with what its token can do. */
+export interface KeyDescription extends KeyOnToken {
+  /** What tells the key from every other one that may come to have its name. */
+  readonly identity: string
   readonly mechanisms: readonly number[]
 }
 
@@ -47,7 +58,13 @@ export function findKey(native: PKCS11, session: Buffer, selector: KeySelector):
   const [handle] = handles
   if (handle !== undefined && handles.length === 1) {
     const flag = read(native, session, handle, [CKA_ALWAYS_AUTHENTICATE])
-    return { handle, alwaysAuthenticate: flag.get(CKA_ALWAYS_AUTHENTICATE)?.[0] === 1 }
+    const description = describe(native, session, handle)
+    return {
+      handle,
+      alwaysAuthenticate: flag.get(CKA_ALWAYS_AUTHENTICATE)?.[0] === 1,
+      identity: keyIdentity(description),
+      description,
+    }
   }
   const candidates =
     handle === undefined ? findObjects(native, session, CKO_PRIVATE_KEY, {}) : handles
@@ -68,13 +85,8 @@ export function findKey(native: PKCS11, session: Buffer, selector: KeySelector):
 }
 
 /** Reads what the token tells of a key and of the public objects that belong to it. */
-export function describeKey(
-  native: PKCS11,
-  session: Buffer,
-  key: FoundKey,
-  mechanisms: readonly number[],
-): KeyDescription {
-  const own = read(native, session, key.handle, [
+function describe(native: PKCS11, session: Buffer, handle: Buffer): KeyOnToken {
+  const own = read(native, session, handle, [
     CKA_LABEL,
     CKA_ID,
     CKA_KEY_TYPE,
@@ -100,6 +112,7 @@ export function describeKey(
     const value = ofPublic.get(attribute) ?? own.get(attribute)
     return value === undefined || value.byteLength === 0 ? undefined : value.toString('hex')
   }
+  const keyType = own.get(CKA_KEY_TYPE)
   const certificate =
     certificateHandle === undefined
       ? undefined
@@ -107,13 +120,12 @@ export function describeKey(
   return {
     label,
     id,
-    keyType: Number(own.get(CKA_KEY_TYPE)?.readUInt32LE() ?? -1),
+    keyType: keyType === undefined ? -1 : readUlong(keyType),
     ecParams: hex(CKA_EC_PARAMS),
     ecPoint: hex(CKA_EC_POINT),
     modulus: hex(CKA_MODULUS),
     publicExponent: hex(CKA_PUBLIC_EXPONENT),
     certificate: certificate?.toString('hex'),
-    mechanisms,
   }
 }
 
@@ -146,9 +158,11 @@ function read(
   for (const type of attributes) {
     try {
       const [attribute] = native.C_GetAttributeValue(session, object, [{ type }])
-      if (attribute !== undefined) values.set(type, attribute.value)
-    } catch {
-      // Not every object has every attribute.
+      if (attribute?.value !== undefined) values.set(type, attribute.value)
+    } catch (error) {
+      // Not every object has every attribute; but to take a lost token for one would make it another key.
+      const value = returnValueOf(error)
+      if (value !== undefined && (isConnectionLost(value) || isStale(value))) throw error
     }
   }
   return values

@@ -1,6 +1,7 @@
 import type { PKCS11 } from 'pkcs11js'
 import { failure, moduleFailure } from './failure.ts'
 import { describeSelector, type TokenSelector } from './selector.ts'
+import { readUlong } from './ulong.ts'
 
 /** A token in its slot. */
 export interface FoundToken {
@@ -13,6 +14,7 @@ export interface FoundToken {
 /** Finds the one token that a selector means, or says which there are. */
 export function findToken(native: PKCS11, selector: TokenSelector): FoundToken {
   const found: (FoundToken & { readonly number: number })[] = []
+  const silent: string[] = []
   let slots: Buffer[]
   try {
     slots = native.C_GetSlotList(true)
@@ -24,13 +26,16 @@ export function findToken(native: PKCS11, selector: TokenSelector): FoundToken {
       const { label, serialNumber, flags } = native.C_GetTokenInfo(slot)
       found.push({
         slot,
-        number: slotNumber(slot),
+        number: readUlong(slot),
         label: trim(label),
         serial: trim(serialNumber),
         flags,
       })
-    } catch {
-      // A token that was removed in between is not there.
+    } catch (error) {
+      // Perhaps it was removed in between; another one may still be the one that is meant.
+      silent.push(
+        `slot ${readUlong(slot)} does not answer (${moduleFailure(error, 'Its token').message})`,
+      )
     }
   }
   const matching = found.filter(
@@ -41,15 +46,18 @@ export function findToken(native: PKCS11, selector: TokenSelector): FoundToken {
   )
   const [token] = matching
   if (token !== undefined && matching.length === 1) return token
-  const listed = found.map(
-    ({ label, serial, number }) =>
-      `label ${JSON.stringify(label)}, serial ${JSON.stringify(serial)}, slot ${number}`,
-  )
+  const listed = [
+    ...found.map(
+      ({ label, serial, number }) =>
+        `label ${JSON.stringify(label)}, serial ${JSON.stringify(serial)}, slot ${number}`,
+    ),
+    ...silent,
+  ]
   const there = listed.length === 0 ? 'there is no token at all' : `there are: ${listed.join('; ')}`
   throw token === undefined
     ? failure('ERR_SIGNER_CONFIG', `No token has ${describeSelector(selector)}; ${there}`, {
         // Where no token is to be seen, one may have been pulled out.
-        retryable: listed.length === 0,
+        retryable: found.length === 0,
       })
     : failure(
         'ERR_SIGNER_CONFIG',
@@ -60,8 +68,4 @@ export function findToken(native: PKCS11, selector: TokenSelector): FoundToken {
 /** Text fields of PKCS#11 are filled up with blanks, and by some modules with zeros. */
 function trim(text: string): string {
   return text.replace(/[\s\0]+$/, '')
-}
-
-function slotNumber(slot: Buffer): number {
-  return Number(slot.byteLength === 4 ? slot.readUInt32LE() : slot.readBigUInt64LE())
 }

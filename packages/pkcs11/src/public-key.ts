@@ -1,8 +1,8 @@
-import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
-import type { JwsAlgorithm, PublicKeyInput } from '@countersign/core'
+import { createHash, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
+import type { JwsAlgorithm } from '@countersign/core'
 import { CKK_EC, CKK_EC_EDWARDS, CKK_RSA } from './constants.ts'
 import { failure } from './failure.ts'
-import type { KeyDescription } from './find-key.ts'
+import type { KeyOnToken } from './find-key.ts'
 
 interface Curve {
   readonly crv: string
@@ -21,7 +21,7 @@ const curves: { readonly [parameters: string]: Curve } = {
 }
 
 /** The algorithms that a key can be used with, the default first. */
-export function algorithmsOf(key: KeyDescription): readonly JwsAlgorithm[] {
+export function algorithmsOf(key: KeyOnToken): readonly JwsAlgorithm[] {
   if (key.keyType === CKK_RSA) return ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
   const curve = curves[key.ecParams ?? '']
   if ((key.keyType === CKK_EC || key.keyType === CKK_EC_EDWARDS) && curve !== undefined) {
@@ -33,28 +33,28 @@ export function algorithmsOf(key: KeyDescription): readonly JwsAlgorithm[] {
   )
 }
 
-/** The public half: from the public object, else from a certificate of the same ID, else from the caller. */
-export function publicKeyOf(
-  key: KeyDescription,
-  given: PublicKeyInput | undefined,
-): PublicKeyInput {
-  const fromObject = key.keyType === CKK_RSA ? rsaKey(key) : pointKey(key)
-  const found = fromObject ?? certificateKey(key) ?? given
-  if (found !== undefined) return found
-  throw failure(
-    'ERR_SIGNER_CONFIG',
-    `The token has no public key and no certificate for the key ${JSON.stringify(key.label)} (id ${key.id || 'none'}); give its "publicKey"`,
-  )
+/** The public half as the token has it: in the public object, else in a certificate of the same ID. */
+export function publicKeyOnToken(key: KeyOnToken): KeyObject | undefined {
+  return (key.keyType === CKK_RSA ? rsaKey(key) : pointKey(key)) ?? certificateKey(key)
 }
 
-function rsaKey({ modulus, publicExponent }: KeyDescription): KeyObject | undefined {
+/** What tells a key from another one of its name: its public half, or where the token has none, its name. */
+export function keyIdentity(key: KeyOnToken): string {
+  const { keyType, ecParams, label, id } = key
+  const half = publicKeyOnToken(key)?.export({ format: 'der', type: 'spki' }).toString('base64')
+  return createHash('sha256')
+    .update(JSON.stringify([keyType, ecParams, half ?? [label, id]]))
+    .digest('base64url')
+}
+
+function rsaKey({ modulus, publicExponent }: KeyOnToken): KeyObject | undefined {
   if (modulus === undefined || publicExponent === undefined) return undefined
   const n = Buffer.from(modulus, 'hex').toString('base64url')
   const e = Buffer.from(publicExponent, 'hex').toString('base64url')
   return readable(() => createPublicKey({ key: { kty: 'RSA', n, e }, format: 'jwk' }))
 }
 
-function pointKey({ ecParams, ecPoint }: KeyDescription): KeyObject | undefined {
+function pointKey({ ecParams, ecPoint }: KeyOnToken): KeyObject | undefined {
   const curve = curves[ecParams ?? '']
   if (curve === undefined || ecPoint === undefined) return undefined
   const { crv, width } = curve
@@ -78,7 +78,7 @@ function unwrapped(point: Buffer, length: number): Buffer | undefined {
     : undefined
 }
 
-function certificateKey({ certificate }: KeyDescription): KeyObject | undefined {
+function certificateKey({ certificate }: KeyOnToken): KeyObject | undefined {
   if (certificate === undefined) return undefined
   return readable(() => new X509Certificate(Buffer.from(certificate, 'hex')).publicKey)
 }

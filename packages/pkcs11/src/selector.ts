@@ -11,6 +11,12 @@ export interface KeySelector {
   readonly id?: string | undefined
 }
 
+/** A key by its name, and what makes sure that it is still the same one. */
+export interface BoundKey {
+  readonly selector: KeySelector
+  readonly identity: string
+}
+
 /** The names of a selector for people. */
 export function describeSelector(selector: TokenSelector | KeySelector): string {
   return Object.entries(selector)

@@ -16,7 +16,8 @@ export function shareConnection(settings: ConnectionSettings): {
   readonly connection: Connection
   readonly release: () => Promise<void>
 } {
-  const name = JSON.stringify([settings.location, settings.isolate, pinName(settings.pin)])
+  const { location, isolate, allowFinalPinTry, pin } = settings
+  const name = JSON.stringify([location, isolate, allowFinalPinTry, pinName(pin)])
   const entry = shared.get(name) ?? { connection: new Connection(settings), users: 0 }
   shared.set(name, entry)
   entry.users++

@@ -3,13 +3,16 @@ import {
   type JwsAlgorithm,
   type PublicKeyInput,
   type Signer,
-  type SignerError,
+  SignerError,
+  thumbprint,
 } from '@countersign/core'
-import type { Pin } from './connection.ts'
-import { failure } from './failure.ts'
+import { checkOptions } from './check-options.ts'
+import { closed, type Pin } from './connection.ts'
+import { backend, failure } from './failure.ts'
+import type { KeyOnToken } from './find-key.ts'
 import { possibleAlgorithms, signingMethod } from './mechanism.ts'
-import { algorithmsOf, publicKeyOf } from './public-key.ts'
-import type { KeySelector, TokenSelector } from './selector.ts'
+import { algorithmsOf, publicKeyOnToken } from './public-key.ts'
+import type { TokenSelector } from './selector.ts'
 import { shareConnection } from './shared-connections.ts'
 
 /** Options of {@link pkcs11Signer}. */
@@ -31,15 +34,21 @@ export interface Pkcs11SignerOptions {
   readonly kid?: string | undefined
   /** Most sessions to sign in at once; 4 by default. */
   readonly sessions?: number | undefined
-  /** The public key, where the token has neither a public object nor a certificate for it. */
+  /**
+   * The public key, where the token has neither a public object nor a certificate for it; where it has, it must be this
+   * one.
+   */
   readonly publicKey?: PublicKeyInput | undefined
   /** What the module wants at initialisation, for those that do; NSS is one. */
   readonly libraryParameters?: string | undefined
   /** Whether the module runs in a process of its own, which can hang or crash without harm; `true` by default. */
   readonly isolate?: boolean | undefined
-  /** Bound on one signature, and on each step of opening the token; 10 by default. */
+  /**
+   * Bound on one signature; 10 by default. The longest one among the signers on a token bounds each step of opening it,
+   * too.
+   */
   readonly timeoutSeconds?: number | undefined
-  /** Whether each signature is verified before it is handed out; `true` by default. */
+  /** Whether each signature is verified before it is handed out; `true` by default, and always with a `publicKey` that the token does not have. */
   readonly verify?: boolean | undefined
   /** Whether to log in although the token says that one more wrong PIN locks it; `false` by default. */
   readonly allowFinalPinTry?: boolean | undefined
@@ -86,46 +95,44 @@ export interface Pkcs11Signer extends Signer {
  * @see [PKCS #11 Specification Version 3.1](https://docs.oasis-open.org/pkcs11/pkcs11-spec/v3.1/pkcs11-spec-v3.1.html)
  */
 export async function pkcs11Signer(options: Pkcs11SignerOptions): Promise<Pkcs11Signer> {
-  const { module, token, pin, libraryParameters, sessions = 4, timeoutSeconds = 10 } = options
-  requireString(module, 'module')
-  requireToken(token)
-  const selector = keySelector(options.key)
-  if (pin !== undefined && typeof pin !== 'string' && typeof pin !== 'function') {
-    throw new TypeError('"pin" must be a string or a function that returns one')
+  const { selector, timeoutSeconds, ...settings } = checkOptions(options)
+  const { connection, release } = shareConnection(settings)
+  let isOpen = true
+  const close = () => {
+    isOpen = false
+    return release()
   }
-  if (!(Number.isInteger(sessions) && sessions >= 1 && sessions <= 64)) {
-    throw new TypeError('"sessions" must be a whole number from 1 to 64')
-  }
-  const { connection, release } = shareConnection({
-    location: { module, libraryParameters, token, sessions },
-    isolate: options.isolate ?? true,
-    pin,
-    allowFinalPinTry: options.allowFinalPinTry ?? false,
-  })
   try {
     const key = await connection.describeKey(selector, timeoutSeconds)
     const alg = chooseAlgorithm(options.alg, algorithmsOf(key), key.mechanisms)
     const method = signingMethod(alg, key.mechanisms)
     if (method === undefined) throw impossible(alg, key.mechanisms)
-    const backend = {
-      name: 'pkcs11',
-      alg,
-      publicKey: publicKeyOf(key, options.publicKey),
-      sign: (request: Parameters<typeof method.input>[0]) =>
-        connection.sign(
-          selector,
-          method.mechanism,
-          method.input(request),
-          request.signal,
-          timeoutSeconds,
-        ),
-    }
-    const { kid } = options
-    await createSigner(backend, { kid, timeoutSeconds }).sign(Buffer.from('countersign'))
-    const signer = createSigner(backend, { kid, timeoutSeconds, verify: options.verify })
-    return Object.freeze({ ...signer, close: release, [Symbol.asyncDispose]: release })
+    const bound = { selector, identity: key.identity }
+    const own = publicKeyOnToken(key)
+    const make = (publicKey: PublicKeyInput, verify: boolean | undefined) =>
+      createSigner(
+        {
+          name: backend,
+          alg,
+          publicKey,
+          sign(request) {
+            if (!isOpen) throw closed()
+            return connection.sign(bound, method.mechanism, method.input(request), request.signal)
+          },
+        },
+        { kid: options.kid, timeoutSeconds, verify },
+      )
+    const publicKey = requirePublicKey(own ?? options.publicKey, key)
+    const trial = make(publicKey, true)
+    if (options.publicKey !== undefined) requireSameKey(make(options.publicKey, true), trial)
+    await trial.sign(Buffer.from('countersign')).catch((error) => {
+      throw own === undefined && isIntegrity(error) ? notThisKey() : error
+    })
+    // Without a public half on the token, nothing else would tell that the key was replaced.
+    const signer = make(publicKey, own === undefined || options.verify)
+    return Object.freeze({ ...signer, close, [Symbol.asyncDispose]: close })
   } catch (error) {
-    await release()
+    await close()
     throw error
   }
 }
@@ -156,27 +163,25 @@ function impossible(alg: JwsAlgorithm, mechanisms: readonly number[]): SignerErr
   )
 }
 
-function requireString(value: unknown, option: string): asserts value is string {
-  if (typeof value !== 'string' || value === '')
-    throw new TypeError(`"${option}" must be a non-empty string`)
+function requirePublicKey(found: PublicKeyInput | undefined, key: KeyOnToken): PublicKeyInput {
+  if (found !== undefined) return found
+  throw failure(
+    'ERR_SIGNER_CONFIG',
+    `The token has no public key and no certificate for the key ${JSON.stringify(key.label)} (id ${key.id || 'none'}); give its "publicKey"`,
+  )
 }
 
-function requireToken(token: TokenSelector): void {
-  const { label, serial, slot } = token ?? {}
-  if (label === undefined && serial === undefined && slot === undefined) {
-    throw new TypeError('"token" must have a "label", a "serial" or a "slot"')
-  }
-  if (slot !== undefined && !(Number.isInteger(slot) && slot >= 0)) {
-    throw new TypeError('"token.slot" must be a whole number')
-  }
+function requireSameKey(given: Signer, found: Signer): void {
+  if (thumbprint({ ...given.publicJwk }) !== thumbprint({ ...found.publicJwk })) throw notThisKey()
 }
 
-function keySelector({ label, id }: Pkcs11SignerOptions['key']): KeySelector {
-  const hex = id instanceof Uint8Array ? Buffer.from(id).toString('hex') : id
-  if (hex !== undefined && !/^(?:[0-9a-f]{2})+$/i.test(hex)) {
-    throw new TypeError('"key.id" must be octets, or octets in hexadecimal')
-  }
-  if (label === undefined && hex === undefined)
-    throw new TypeError('"key" must have a "label" or an "id"')
-  return { label, id: hex?.toLowerCase() }
+function isIntegrity(error: unknown): boolean {
+  return SignerError.is(error) && error.code === 'ERR_SIGNER_INTEGRITY'
+}
+
+function notThisKey(): SignerError {
+  return failure(
+    'ERR_SIGNER_INTEGRITY',
+    'The "publicKey" that was given is not that of the private key on the token; check "key" and "publicKey"',
+  )
 }

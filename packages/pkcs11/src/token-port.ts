@@ -1,7 +1,8 @@
 import type { KeyDescription } from './find-key.ts'
+import type { Login } from './login.ts'
 import type { Mechanism } from './mechanism.ts'
-import type { KeySelector, TokenSelector } from './selector.ts'
-import type { Login, TokenIdentity } from './token.ts'
+import type { BoundKey, KeySelector, TokenSelector } from './selector.ts'
+import type { TokenIdentity } from './token.ts'
 
 /** What is needed to reach a token. */
 export interface TokenLocation {
@@ -20,15 +21,31 @@ export interface TokenPort {
   /** Opens the token and logs in, once. */
   open(login: Login | undefined): Promise<void>
   describeKey(selector: KeySelector): Promise<KeyDescription>
-  sign(selector: KeySelector, mechanism: Mechanism, data: Uint8Array): Promise<Uint8Array>
+  /**
+   * Settles when the token has answered, or never will. A caller who left, as the signal tells, is taken out of the
+   * queue, and keeps no process alive.
+   */
+  sign(
+    key: BoundKey,
+    mechanism: Mechanism,
+    data: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Uint8Array>
+  /** Gives back what was opened, after what is under way. */
   close(): Promise<void>
-  /** Ends the token's process, if it has one of its own; what is under way is rejected as lost. */
+  /** Gives up at once: what is under way is rejected as lost, where that can be done. */
   kill(): void
   /** Whether the port is of no use any more. */
   readonly gone: boolean
-  /** When something last came back, by `performance.now()`. */
-  readonly lastAnswerAt: number
 }
 
 /** What a port rejects with when its process ended under a call. */
-export class PortLost extends Error {}
+export class PortLost extends Error {
+  /** Whether it was ended because it gave no answer. */
+  readonly hung: boolean
+
+  constructor(message: string, hung = false) {
+    super(message)
+    this.hung = hung
+  }
+}

@@ -1,32 +1,20 @@
 import { SignerError } from '@countersign/core'
 import type { PKCS11 } from 'pkcs11js'
-import { isConnectionLost, isHandleStale, isLoginLost, isPinRefused, returnValueOf } from './ckr.ts'
+import { isConnectionLost, isRefusal, isStale, valueBehind } from './ckr.ts'
 import {
   CKF_LOGIN_REQUIRED,
   CKF_PROTECTED_AUTHENTICATION_PATH,
-  CKF_SERIAL_SESSION,
-  CKF_USER_PIN_COUNT_LOW,
-  CKF_USER_PIN_FINAL_TRY,
-  CKF_USER_PIN_LOCKED,
   CKU_CONTEXT_SPECIFIC,
-  CKU_USER,
 } from './constants.ts'
 import type { Cryptoki } from './cryptoki.ts'
 import { failure, moduleFailure } from './failure.ts'
-import { describeKey, type FoundKey, findKey, type KeyDescription } from './find-key.ts'
-import { type FoundToken, findToken } from './find-token.ts'
+import { type FoundKey, findKey, type KeyDescription } from './find-key.ts'
+import { findToken } from './find-token.ts'
+import type { Login } from './login.ts'
 import type { Mechanism } from './mechanism.ts'
-import type { KeySelector, TokenSelector } from './selector.ts'
-
-/** How to log in, and how far to go. */
-export interface Login {
-  /** Absent for a token that asks for its PIN itself, or for none. */
-  readonly pin?: string | undefined
-  /** Log in even though the token says that one more wrong PIN locks it. */
-  readonly allowFinalTry: boolean
-  /** Do not log in if the token says that a wrong PIN was given since the last login. */
-  readonly cautious: boolean
-}
+import { OpenedToken } from './opened-token.ts'
+import type { BoundKey, KeySelector, TokenSelector } from './selector.ts'
+import { Outdated } from './session-pool.ts'
 
 /** Which token was found. */
 export interface TokenIdentity {
@@ -37,43 +25,32 @@ export interface TokenIdentity {
   readonly hasPinPad: boolean
 }
 
-interface Opened {
-  readonly generation: number
-  readonly slot: Buffer
-  /** A session that is never used to sign: it keeps the login while others come and go. */
-  readonly anchor: Buffer
-  readonly idle: Buffer[]
-  readonly keys: Map<string, FoundKey>
-  readonly mechanisms: readonly number[]
-  sessions: number
-}
-
 const longestSignature = 1024
 
-/** A token in this process: its sessions, its login, its keys, and the way back when any of them is lost. */
+/** No octets, but at an address: the library hands NULL on for other empty buffers, and modules refuse that. */
+const nothing = Buffer.alloc(1).subarray(0, 0)
+
+const mostAttempts = 4
+
+/** A token in this process: its keys, its signatures, and the way back when something is lost under them. */
 export class Token {
   readonly #cryptoki: Cryptoki
   readonly #selector: TokenSelector
-  #mostSessions: number
-  #opened: Opened | undefined
-  /** The module's generation under which the token was last opened, or tried to be. */
-  #tried = 0
+  readonly #sessions: number
+  #opened: OpenedToken | undefined
   #login: Login | undefined
-  readonly #known = new Map<string, string>()
-  readonly #waiting: (() => void)[] = []
-  #busy = 0
-  #onDrained: (() => void) | undefined
-  #recovering: Promise<void> | undefined
+  #state: 'new' | 'open' | 'refused' | 'closed' = 'new'
+  #reopening: Promise<OpenedToken> | undefined
 
   constructor(cryptoki: Cryptoki, selector: TokenSelector, sessions: number) {
     this.#cryptoki = cryptoki
     this.#selector = selector
-    this.#mostSessions = sessions
+    this.#sessions = sessions
   }
 
   /** Finds the token; nothing is opened yet. */
   identify(): TokenIdentity {
-    const { label, serial, flags } = this.#find()
+    const { label, serial, flags } = findToken(this.#cryptoki.native, this.#selector)
     return {
       label,
       serial,
@@ -83,254 +60,202 @@ export class Token {
   }
 
   /** Opens the token and logs in. */
-  open(login: Login | undefined): void {
+  async open(login: Login | undefined): Promise<void> {
     this.#login = login
-    this.#open()
+    // In process, another token of the module may be starting it anew right now.
+    await this.#cryptoki.settled
+    this.#opened = this.#open()
+    this.#state = 'open'
   }
 
-  describeKey(selector: KeySelector): KeyDescription {
-    const opened = this.#require()
-    return guarded(
-      'Reading the key',
-      () => this.#resolve(opened, selector, opened.anchor).description,
-    )
+  describeKey(selector: KeySelector): Promise<KeyDescription> {
+    return this.#attempt('Reading the key', true, async (opened) => {
+      // Without the login, the token would deny that there is such a key.
+      if (this.#login !== undefined && opened.state() === 'logged out') opened.logIn(this.#login)
+      const { identity, description } = findKey(this.#cryptoki.native, opened.anchor, selector)
+      return { ...description, identity, mechanisms: opened.mechanisms }
+    })
   }
 
-  /** Makes one signature; waits for a session when all are in use. */
-  async sign(selector: KeySelector, mechanism: Mechanism, data: Buffer): Promise<Buffer> {
-    for (let attempt = 1; ; attempt++) {
-      await this.#recovering
-      const opened = this.#require()
-      let session: Buffer | undefined
+  /**
+   * Makes one signature; waits for a session when all are in use.
+   *
+   * @param isWanted - asked when a session is there, since whoever waited for it may have left.
+   */
+  sign(
+    key: BoundKey,
+    mechanism: Mechanism,
+    data: Buffer,
+    isWanted: () => boolean,
+  ): Promise<Buffer> {
+    return this.#attempt('Signing', false, async (opened) => {
+      const { sessions } = opened
+      const lent = sessions.lend()
+      const session = lent instanceof Promise ? await lent : lent
+      if (!opened.current || !isWanted()) {
+        sessions.giveBack(session)
+        throw opened.current ? new Error('nobody waits for this signature') : new Outdated()
+      }
       try {
-        session = await this.#acquire(opened)
-        const signature = await this.#signIn(opened, session, selector, mechanism, data)
-        this.#release(opened, session)
+        const signature = await this.#signIn(opened, session, key, mechanism, data)
+        sessions.giveBack(session)
         return signature
       } catch (error) {
-        this.#discard(opened, session)
-        const value = returnValueOf(error)
-        if (value !== undefined && isPinRefused(value)) this.#forgetPin()
-        if (value === undefined || attempt === 3) throw moduleFailure(error, 'Signing')
-        if (!(await this.#recover(value, opened))) throw moduleFailure(error, 'Signing')
+        sessions.discard(session)
+        throw error
       }
-    }
+    })
   }
 
   /** Closes what was opened here, and leaves the module to others in this process. */
   close(): void {
-    const opened = this.#opened
-    this.#opened = undefined
-    this.#login = undefined
-    if (opened === undefined || opened.generation !== this.#cryptoki.generation) return
-    for (const session of [...opened.idle, opened.anchor]) this.#closeSession(session)
+    this.#end('closed')
   }
 
-  async #signIn(
-    opened: Opened,
+  #signIn(
+    opened: OpenedToken,
     session: Buffer,
-    selector: KeySelector,
+    key: BoundKey,
     mechanism: Mechanism,
     data: Buffer,
   ): Promise<Buffer> {
     const { native } = this.#cryptoki
     const { handle, alwaysAuthenticate } =
-      opened.keys.get(keyName(selector)) ?? this.#resolve(opened, selector, session).key
+      opened.keys.get(key.identity) ?? this.#find(opened, session, key)
     native.C_SignInit(session, mechanism as Parameters<PKCS11['C_SignInit']>[1], handle)
     if (alwaysAuthenticate) native.C_Login(session, CKU_CONTEXT_SPECIFIC, this.#login?.pin ?? '')
-    return native.C_SignAsync(session, data, Buffer.alloc(longestSignature))
-  }
-
-  #find(): FoundToken {
-    return findToken(this.#cryptoki.native, this.#selector)
-  }
-
-  #open(): void {
-    const { native } = this.#cryptoki
-    this.#tried = this.#cryptoki.generation
-    const { slot, flags } = this.#find()
-    const anchor = guarded('Opening a session', () =>
-      native.C_OpenSession(slot, CKF_SERIAL_SESSION),
+    return this.#cryptoki.run(() =>
+      native.C_SignAsync(
+        session,
+        data.byteLength === 0 ? nothing : data,
+        Buffer.alloc(longestSignature),
+      ),
     )
-    const mechanisms = guarded('Listing the mechanisms', () => native.C_GetMechanismList(slot))
-    const opened = {
-      generation: this.#cryptoki.generation,
-      slot,
-      anchor,
-      idle: [],
-      keys: new Map(),
-      mechanisms,
-      sessions: 0,
-    }
-    try {
-      this.#logIn(opened, flags)
-    } catch (error) {
-      this.#closeSession(anchor)
-      throw error
-    }
-    this.#opened = opened
   }
 
-  #logIn({ anchor }: Opened, flags: number): void {
-    const login = this.#login
-    if (login === undefined) return
-    if ((flags & CKF_USER_PIN_LOCKED) !== 0) {
-      throw denied(
-        'The token says that its PIN is locked; the security officer has to set a new one',
+  /** Looks a key up, and makes sure that it is the one that is meant. */
+  #find(opened: OpenedToken, session: Buffer, { selector, identity }: BoundKey): FoundKey {
+    const key = findKey(this.#cryptoki.native, session, selector)
+    if (key.identity !== identity) {
+      throw failure(
+        'ERR_SIGNER_INTEGRITY',
+        'The token has another key under this name now; make a new signer for it',
       )
     }
-    if ((flags & CKF_USER_PIN_FINAL_TRY) !== 0 && !login.allowFinalTry) {
-      throw denied(
-        'The token says that one more wrong PIN locks it, so none was tried; log in by other means first, or allow it by "allowFinalPinTry"',
-      )
-    }
-    if ((flags & CKF_USER_PIN_COUNT_LOW) !== 0 && login.cautious) {
-      throw denied(
-        'The token says that a wrong PIN was given since the last login, and whether it was this one is not known, so it was not tried again; log in by other means first',
-      )
-    }
-    try {
-      this.#cryptoki.native.C_Login(anchor, CKU_USER, login.pin)
-    } catch (error) {
-      const value = returnValueOf(error)
-      if (value === 256) return
-      if (value !== undefined && isPinRefused(value)) this.#forgetPin()
-      throw moduleFailure(error, 'Logging in')
-    }
+    opened.keys.set(identity, key)
+    return key
   }
 
-  /** A PIN that was refused once is not there any more to be tried again. */
-  #forgetPin(): void {
-    if (this.#login === undefined) return
-    this.#login = undefined
-    this.#opened = undefined
-  }
-
-  #require(): Opened {
-    if (this.#opened !== undefined) return this.#opened
-    throw denied('The token is not logged in; its PIN was refused before and is not tried again')
-  }
-
-  /** Looks a key up, and makes sure that it is the one that had this name before. */
-  #resolve(
-    opened: Opened,
-    selector: KeySelector,
-    session: Buffer,
-  ): { key: FoundKey; description: KeyDescription } {
-    const { native } = this.#cryptoki
-    const key = findKey(native, session, selector)
-    const description = describeKey(native, session, key, opened.mechanisms)
-    const name = keyName(selector)
-    const { mechanisms: _, ...own } = description
-    const known = this.#known.get(name)
-    if (known !== undefined && known !== JSON.stringify(own)) throw anotherKey()
-    this.#known.set(name, JSON.stringify(own))
-    opened.keys.set(name, key)
-    return { key, description }
-  }
-
-  async #acquire(opened: Opened): Promise<Buffer> {
-    this.#busy++
-    for (;;) {
-      const idle = opened.idle.pop()
-      if (idle !== undefined) return idle
-      if (opened.sessions < this.#mostSessions || opened !== this.#opened) {
-        opened.sessions++
-        try {
-          return this.#cryptoki.native.C_OpenSession(opened.slot, CKF_SERIAL_SESSION)
-        } catch (error) {
-          opened.sessions--
-          // A token with fewer sessions than were asked for: those that there are will do.
-          if (returnValueOf(error) !== 177 || opened.sessions === 0) throw error
-          this.#mostSessions = opened.sessions
-        }
+  /** Does something with the open token, again when what was broken could be mended. */
+  async #attempt<T>(
+    doing: string,
+    isFirstUse: boolean,
+    use: (opened: OpenedToken) => Promise<T>,
+  ): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const ready = this.#ready()
+      const opened = ready instanceof Promise ? await ready : ready
+      try {
+        return await use(opened)
+      } catch (error) {
+        if (attempt === mostAttempts) throw moduleFailure(error, doing)
+        if (error instanceof Outdated) continue
+        if (!(await this.#mend(error, opened, isFirstUse))) throw moduleFailure(error, doing)
       }
-      await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }
   }
 
-  #release(opened: Opened, session: Buffer): void {
-    opened.idle.push(session)
-    this.#next()
-  }
-
-  /** A session in which an operation failed may be stuck in it. */
-  #discard(opened: Opened, session: Buffer | undefined): void {
-    if (session !== undefined) {
-      opened.sessions--
-      if (opened.generation === this.#cryptoki.generation) this.#closeSession(session)
-    }
-    this.#next()
-  }
-
-  #next(): void {
-    this.#busy--
-    this.#waiting.shift()?.()
-    if (this.#busy === 0) this.#onDrained?.()
-  }
-
-  #closeSession(session: Buffer): void {
-    try {
-      this.#cryptoki.native.C_CloseSession(session)
-    } catch {
-      // It was closed behind our back.
+  #ready(): OpenedToken | Promise<OpenedToken> {
+    if (this.#reopening === undefined && this.#opened?.current) return this.#opened
+    switch (this.#state) {
+      case 'open':
+        return this.#reopen(false)
+      case 'refused':
+        throw failure(
+          'ERR_SIGNER_ACCESS_DENIED',
+          'The token is not logged in; its PIN was refused before and is not tried again',
+        )
+      default:
+        throw failure('ERR_SIGNER_CONFIG', 'The token is not open')
     }
   }
 
-  /** Mends what a return value says is broken; `false` when it says no such thing. */
-  async #recover(value: number, seen: Opened): Promise<boolean> {
-    if (seen !== this.#opened) return this.#opened !== undefined || this.#recovering !== undefined
-    if (isLoginLost(value)) {
-      if (this.#login === undefined) return false
-      this.#logIn(seen, this.#find().flags)
+  /** Mends what an error says is broken; `false` when it says no such thing. */
+  async #mend(error: unknown, seen: OpenedToken, isFirstUse: boolean): Promise<boolean> {
+    if (isRefusal(error)) {
+      this.#end('refused')
+      return false
+    }
+    const value = valueBehind(error)
+    const keyGone = SignerError.is(error) && error.code === 'ERR_SIGNER_KEY_NOT_FOUND'
+    if (value === undefined && !keyGone) return false
+    // Somebody else is mending, or has mended.
+    if (this.#opened !== seen || !seen.current) return true
+    // A key that was there went with its token, which may have come back as another.
+    if (keyGone ? !isFirstUse : isConnectionLost(value ?? 0)) {
+      await this.#reopen(true)
       return true
     }
-    if (isHandleStale(value)) {
-      seen.keys.clear()
-      return true
-    }
-    if (!isConnectionLost(value)) return false
-    this.#recovering ??= this.#reconnect().finally(() => {
-      this.#recovering = undefined
-    })
-    await this.#recovering
+    if (value === undefined || !isStale(value)) return false
+    seen.keys.clear()
+    const state = seen.state()
+    if (state === 'gone') await this.#reopen(false)
+    else if (state === 'logged out' && this.#login !== undefined)
+      this.#logInAgain(seen, this.#login)
     return true
   }
 
-  async #reconnect(): Promise<void> {
-    // Finalising under a running call is undefined behaviour: those that run have to come back first.
-    if (this.#busy > 0) await new Promise<void>((resolve) => (this.#onDrained = resolve))
-    this.#onDrained = undefined
+  #logInAgain(opened: OpenedToken, login: Login): void {
     try {
-      this.#cryptoki.reinitialize(this.#tried)
-      this.#open()
+      opened.logIn(login)
     } catch (error) {
+      if (isRefusal(error)) this.#end('refused')
+      throw error
+    }
+  }
+
+  #reopen(restart: boolean): Promise<OpenedToken> {
+    this.#reopening ??= this.#openAgain(restart).finally(() => {
+      this.#reopening = undefined
+    })
+    return this.#reopening
+  }
+
+  async #openAgain(restart: boolean): Promise<OpenedToken> {
+    const lost = this.#opened
+    this.#opened = undefined
+    lost?.retire('lost')
+    try {
+      await (restart && lost !== undefined
+        ? this.#cryptoki.restart(lost.generation)
+        : this.#cryptoki.settled)
+      try {
+        this.#opened = this.#open()
+      } catch (error) {
+        if (SignerError.is(error) && error.code === 'ERR_SIGNER_ACCESS_DENIED') throw error
+        await this.#cryptoki.restart(this.#cryptoki.generation)
+        this.#opened = this.#open()
+      }
+    } catch (error) {
+      if (isRefusal(error)) this.#end('refused')
       if (!SignerError.is(error) || error.code !== 'ERR_SIGNER_CONFIG') throw error
       // It was there before, so the options are not to blame.
       throw failure('ERR_SIGNER_UNAVAILABLE', error.message, { cause: error })
     }
+    const opened = this.#opened
+    if (this.#state !== 'open') this.#end(this.#state)
+    return opened
   }
-}
 
-function keyName({ label, id }: KeySelector): string {
-  return JSON.stringify([label, id])
-}
-
-function guarded<T>(doing: string, call: () => T): T {
-  try {
-    return call()
-  } catch (error) {
-    throw moduleFailure(error, doing)
+  #open(): OpenedToken {
+    return new OpenedToken(this.#cryptoki, this.#selector, this.#sessions, this.#login)
   }
-}
 
-function denied(message: string): Error {
-  return failure('ERR_SIGNER_ACCESS_DENIED', message)
-}
-
-function anotherKey(): Error {
-  return failure(
-    'ERR_SIGNER_INTEGRITY',
-    'The token has another key under this name now; make a new signer for it',
-  )
+  #end(state: 'new' | 'refused' | 'closed'): void {
+    const opened = this.#opened
+    this.#state = state
+    this.#opened = undefined
+    this.#login = undefined
+    opened?.retire('closed')
+  }
 }
