@@ -49,7 +49,7 @@ export const findSoftHsm = () => process.env['SOFTHSM2_MODULE'] ?? findModule('l
  * @property {(key: Key & { type: string, args?: string[] }) => Promise<void>} generateKey  `type` as pkcs11-tool has it
  * @property {(key: Key & { privateKey: import('node:crypto').KeyObject }) => Promise<void>} importKey
  * @property {(key: Key & { kind: 'pubkey' | 'privkey' | 'cert' }) => Promise<void>} deleteObject
- * @property {(key: Key & { certificate: string }) => Promise<void>} importCertificate  from a file in DER
+ * @property {(key: Key & { certificate: Buffer }) => Promise<void>} importCertificate  in DER
  * @property {() => Promise<string>} flags  in the words of pkcs11-tool, such as `user PIN count low`
  * @property {(args: string[]) => Promise<string>} tool  pkcs11-tool, logged in
  */
@@ -63,26 +63,35 @@ export const findSoftHsm = () => process.env['SOFTHSM2_MODULE'] ?? findModule('l
  * @property {{ SOFTHSM2_CONF: string }} env  what a process needs to see it
  * @property {(label: string) => Promise<Token>} createToken
  * @property {(label: string) => Promise<void>} deleteToken
+ * @property {(mechanisms: string) => void} setMechanisms  as in softhsm2.conf(5), for modules initialised from now on
  * @property {() => void} remove
  */
 
 /**
  * Makes an empty SoftHSM, and lets this process and its children see it.
  *
- * @param {{ mechanisms?: string }} [options]  `mechanisms` as in softhsm2.conf(5), for all tokens
  * @returns {SoftHsm}
  */
-export function createSoftHsm({ mechanisms = 'ALL' } = {}) {
+export function createSoftHsm() {
   const module = findSoftHsm()
   if (module === undefined) throw new Error('SoftHSM is not installed')
   const folder = mkdtempSync(join(tmpdir(), 'countersign-softhsm-'))
   const tokens = join(folder, 'tokens')
   const conf = join(folder, 'softhsm2.conf')
   mkdirSync(tokens)
-  writeFileSync(
-    conf,
-    `directories.tokendir = ${tokens}\nobjectstore.backend = file\nlog.level = ERROR\nslots.mechanisms = ${mechanisms}\n`,
-  )
+  /** @param {string} mechanisms */
+  const configure = (mechanisms) =>
+    writeFileSync(
+      conf,
+      [
+        `directories.tokendir = ${tokens}`,
+        'objectstore.backend = file',
+        'log.level = ERROR',
+        `slots.mechanisms = ${mechanisms}`,
+        '',
+      ].join('\n'),
+    )
+  configure('ALL')
   const env = { SOFTHSM2_CONF: conf }
   Object.assign(process.env, env)
   const all = { ...process.env, ...env }
@@ -106,6 +115,7 @@ export function createSoftHsm({ mechanisms = 'ALL' } = {}) {
     async deleteToken(label) {
       await softhsm(['--delete-token', '--token', label])
     },
+    setMechanisms: configure,
     remove: () => rmSync(folder, { recursive: true, force: true }),
   }
 }
@@ -151,7 +161,9 @@ function asToken({ module, folder, env, label, pin, softhsm }) {
       await tool(['--delete-object', '--type', kind, ...names(key)])
     },
     async importCertificate({ certificate, ...key }) {
-      await tool(['--write-object', certificate, '--type', 'cert', ...names(key)])
+      const file = join(folder, `${randomBytes(4).toString('hex')}.der`)
+      writeFileSync(file, certificate)
+      await tool(['--write-object', file, '--type', 'cert', ...names(key)])
     },
     async flags() {
       const { stdout } = await execute('pkcs11-tool', ['--module', module, '--list-token-slots'], {

@@ -1,6 +1,6 @@
 import { SignerError } from '@countersign/core'
 import { failure } from './failure.ts'
-import type { Login } from './login.ts'
+import type { Login, Permission } from './login.ts'
 import type { Mechanism } from './mechanism.ts'
 import type { BoundKey, KeySelector } from './selector.ts'
 import type { TokenLocation } from './token-port.ts'
@@ -9,6 +9,8 @@ import type { TokenLocation } from './token-port.ts'
 export type Request =
   | { readonly id: number; readonly op: 'identify'; readonly location: TokenLocation }
   | { readonly id: number; readonly op: 'open'; readonly login: Login | undefined }
+  | { readonly id: number; readonly op: 'logInAgain'; readonly permission: Permission }
+  | { readonly id: number; readonly op: 'doNotLogIn'; readonly error: SentError }
   | { readonly id: number; readonly op: 'describeKey'; readonly selector: KeySelector }
   | {
       readonly id: number
@@ -21,8 +23,9 @@ export type Request =
   | { readonly id: number; readonly op: 'forget' }
   | { readonly id: number; readonly op: 'close' }
 
-/** What comes back. */
+/** What comes back: answers, and the wish to log in once more. */
 export type Answer =
+  | { readonly wish: 'login' }
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: SentError }
 

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads'
-import { type Answer, packError, type Request } from './channel.ts'
+import { type Answer, packError, type Request, unpackError } from './channel.ts'
 import { Cryptoki } from './cryptoki.ts'
+import type { Permission } from './login.ts'
 import { Token } from './token.ts'
 
 /**
@@ -22,11 +23,37 @@ const wanted = new Set<number>()
 let cryptoki: Cryptoki | undefined
 let token: Token | undefined
 
+/** Logins that wait for the parent's leave, which knows what other processes of its have tried. */
+const logins: {
+  logIn(permission: Permission): void | Promise<void>
+  end(error?: unknown): void
+}[] = []
+
+function permit(logIn: (permission: Permission) => void | Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (error?: unknown) => (error === undefined ? resolve() : reject(error))
+    logins.push({ logIn, end })
+    const wish: Answer = { wish: 'login' }
+    process.send?.(wish)
+  })
+}
+
+async function logInAgain(permission: Permission): Promise<void> {
+  const login = logins.shift()
+  try {
+    await login?.logIn(permission)
+    login?.end()
+  } catch (error) {
+    login?.end(error)
+    throw error
+  }
+}
+
 async function answer(request: Request): Promise<unknown> {
   if (request.op === 'identify') {
     const { module, libraryParameters, token: selector, sessions } = request.location
     cryptoki ??= await Cryptoki.load(module, libraryParameters)
-    token ??= new Token(cryptoki, selector, sessions)
+    token ??= new Token(cryptoki, selector, sessions, permit)
     return token.identify()
   }
   if (request.op === 'close') {
@@ -34,6 +61,8 @@ async function answer(request: Request): Promise<unknown> {
     await cryptoki?.finalize()
     return undefined
   }
+  if (request.op === 'logInAgain') return logInAgain(request.permission)
+  if (request.op === 'doNotLogIn') return logins.shift()?.end(unpackError(request.error))
   if (token === undefined) throw new Error('no token was identified')
   if (request.op === 'open') return token.open(request.login)
   if (request.op === 'describeKey') return token.describeKey(request.selector)

@@ -5,14 +5,11 @@ import { fifo } from './fifo.ts'
 import type { KeyDescription } from './find-key.ts'
 import { inProcessToken } from './in-process-token.ts'
 import { isolatedToken } from './isolated-token.ts'
+import type { Permit } from './login.ts'
 import type { Mechanism } from './mechanism.ts'
-import { guardPin, rememberRefusal, type Trial } from './pin-guard.ts'
+import { type Pin, PinHolder } from './pin-holder.ts'
 import type { BoundKey, KeySelector } from './selector.ts'
-import type { TokenIdentity } from './token.ts'
 import { PortLost, type TokenLocation, type TokenPort } from './token-port.ts'
-
-/** A PIN, or a function that is asked for it whenever a login is needed. */
-export type Pin = string | (() => string | Promise<string>)
 
 /** What a connection is made from. */
 export interface ConnectionSettings {
@@ -30,18 +27,19 @@ interface Opening {
 /** A token that several signers share: opened once, and opened again when its process is gone. */
 export class Connection {
   readonly #settings: ConnectionSettings
+  readonly #pin: PinHolder
   readonly #enter: ReturnType<typeof fifo>
   /** The longest deadline of a signer here: a token that is silent for longer answers nobody in time. */
   #patienceSeconds = 0
   #port: TokenPort | undefined
   #opening: Opening | undefined
-  #trial: Trial | undefined
   #wasOpen = false
   #closed = false
 
   constructor(settings: ConnectionSettings) {
     this.#settings = settings
-    const { sessions } = settings.location
+    const { module, sessions } = settings.location
+    this.#pin = new PinHolder(module, settings.pin, settings.allowFinalPinTry)
     // Behind a channel a few more are sent ahead, so that no session waits for the next message.
     this.#enter = fifo(settings.isolate ? 2 * sessions + 2 : sessions)
   }
@@ -109,10 +107,16 @@ export class Connection {
 
   #start(): Opening {
     const { location, isolate } = this.#settings
+    const patience = () => this.#patienceSeconds
+    const permit: Permit = (logIn) => this.#pin.logInAgain(this.#patienceSeconds, logIn)
     const port = isolate
-      ? isolatedToken(location, () => this.#patienceSeconds)
-      : inProcessToken(location)
-    const done = this.#logIn(port)
+      ? isolatedToken(location, patience, permit)
+      : inProcessToken(location, permit)
+    const done = port
+      .identify()
+      .then((identity) =>
+        this.#pin.logIn(identity, this.#patienceSeconds, (login) => port.open(login)),
+      )
       .then(() => {
         if (this.#closed) throw closed()
         this.#wasOpen = true
@@ -129,27 +133,11 @@ export class Connection {
     return { port, done }
   }
 
-  async #logIn(port: TokenPort): Promise<void> {
-    const { location, pin: setting, allowFinalPinTry } = this.#settings
-    const identity = await port.identify()
-    const { label, serial } = identity
-    const pin = await askForPin(setting, identity)
-    if (pin === undefined) {
-      const usesPad = identity.loginRequired || identity.hasPinPad
-      const login = { allowFinalTry: allowFinalPinTry, cautious: false }
-      return port.open(usesPad ? login : undefined)
-    }
-    this.#trial = { token: JSON.stringify([location.module, label, serial]), pin }
-    await guardPin(this.#trial, this.#patienceSeconds, (cautious) =>
-      port.open({ pin, allowFinalTry: allowFinalPinTry, cautious }),
-    )
-  }
-
   /** The PIN was right when the token was opened, and is not any more. */
   async #refused(port: TokenPort): Promise<void> {
     if (this.#port !== port) return
     this.#port = undefined
-    if (this.#trial !== undefined) await rememberRefusal(this.#trial)
+    await this.#pin.refused()
     port.kill()
   }
 
@@ -168,22 +156,6 @@ export class Connection {
     }
     return error
   }
-}
-
-async function askForPin(
-  setting: Pin | undefined,
-  { label, loginRequired, hasPinPad }: TokenIdentity,
-): Promise<string | undefined> {
-  if (setting === undefined) {
-    if (!loginRequired || hasPinPad) return undefined
-    throw failure(
-      'ERR_SIGNER_ACCESS_DENIED',
-      `The token ${JSON.stringify(label)} wants a login; give its "pin"`,
-    )
-  }
-  const pin: unknown = typeof setting === 'function' ? await setting() : setting
-  if (typeof pin !== 'string') throw new TypeError('the PIN must be a string')
-  return pin
 }
 
 function crashed({ message }: PortLost): SignerError {

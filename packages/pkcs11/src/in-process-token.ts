@@ -1,6 +1,7 @@
 import { realpath } from 'node:fs/promises'
 import { Cryptoki } from './cryptoki.ts'
 import { failure } from './failure.ts'
+import type { Permit } from './login.ts'
 import { Token } from './token.ts'
 import type { TokenLocation, TokenPort } from './token-port.ts'
 
@@ -24,12 +25,12 @@ async function sharedModule({ module, libraryParameters }: TokenLocation): Promi
 }
 
 /** A token whose module runs in this process: the quickest way, and at the mercy of the module. */
-export function inProcessToken(location: TokenLocation): TokenPort {
+export function inProcessToken(location: TokenLocation, permit: Permit): TokenPort {
   let loaded: Promise<Token> | undefined
   let gone = false
   const token = () => {
     loaded ??= sharedModule(location).then(
-      (cryptoki) => new Token(cryptoki, location.token, location.sessions),
+      (cryptoki) => new Token(cryptoki, location.token, location.sessions, permit),
     )
     return loaded
   }

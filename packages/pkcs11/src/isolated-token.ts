@@ -1,5 +1,6 @@
-import { type Answer, type Request, unpackError } from './channel.ts'
+import { type Answer, packError, type Request, unpackError } from './channel.ts'
 import type { KeyDescription } from './find-key.ts'
+import type { Permit } from './login.ts'
 import { startChild } from './start-child.ts'
 import type { TokenIdentity } from './token.ts'
 import { PortLost, type TokenLocation, type TokenPort } from './token-port.ts'
@@ -19,8 +20,13 @@ const secondsToClose = 1
  * A token whose module runs in a process of its own, which can hang, crash and be ended without harm to this one.
  *
  * @param patienceSeconds - for how long the process may give no answer at all before it is taken to hang.
+ * @param permit - is asked when the process has to log in once more.
  */
-export function isolatedToken(location: TokenLocation, patienceSeconds: () => number): TokenPort {
+export function isolatedToken(
+  location: TokenLocation,
+  patienceSeconds: () => number,
+  permit: Permit,
+): TokenPort {
   const child = startChild(location.sessions)
   const pending = new Map<number, Pending>()
   let nextId = 1
@@ -75,6 +81,10 @@ export function isolatedToken(location: TokenLocation, patienceSeconds: () => nu
 
   child.on('message', (answer: Answer) => {
     silentSince = performance.now()
+    if ('wish' in answer) {
+      logInAgain().catch(ignore)
+      return
+    }
     const call = pending.get(answer.id)
     if (call === undefined) return
     pending.delete(answer.id)
@@ -111,6 +121,18 @@ export function isolatedToken(location: TokenLocation, patienceSeconds: () => nu
         { once: true },
       )
     })
+  }
+
+  async function logInAgain(): Promise<void> {
+    let allowed = false
+    try {
+      await permit(async (permission) => {
+        allowed = true
+        await call({ op: 'logInAgain', permission })
+      })
+    } catch (error) {
+      if (!allowed) await call({ op: 'doNotLogIn', error: packError(error) })
+    }
   }
 
   return {

@@ -18,6 +18,17 @@ export interface Login {
   readonly cautious: boolean
 }
 
+/** Leave to log in once more. */
+export interface Permission {
+  /** As in {@link Login}. */
+  readonly cautious: boolean
+  /** The PIN of now, where it is another than that of the login before. */
+  readonly pin?: string | undefined
+}
+
+/** Has a login take its turn among all that want one at the token; rejects where there must be none. */
+export type Permit = (logIn: (permission: Permission) => void | Promise<void>) => Promise<void>
+
 /** Logs the process in, unless the token says that this could lock it. */
 export function logIn(native: PKCS11, session: Buffer, flags: number, login: Login): void {
   if ((flags & CKF_USER_PIN_LOCKED) !== 0) {

@@ -19,12 +19,7 @@ export class OpenedToken {
   readonly #generation: number
   readonly #selector: TokenSelector
 
-  constructor(
-    cryptoki: Cryptoki,
-    selector: TokenSelector,
-    sessions: number,
-    login: Login | undefined,
-  ) {
+  constructor(cryptoki: Cryptoki, selector: TokenSelector, sessions: number) {
     const { native } = cryptoki
     this.#cryptoki = cryptoki
     this.#generation = cryptoki.generation
@@ -40,7 +35,6 @@ export class OpenedToken {
     )
     try {
       this.mechanisms = guarded('Listing the mechanisms', () => native.C_GetMechanismList(slot))
-      if (login !== undefined) this.logIn(login)
     } catch (error) {
       this.#closeSession(this.anchor)
       throw error

@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import { Connection, type ConnectionSettings, type Pin } from './connection.ts'
+import { Connection, type ConnectionSettings } from './connection.ts'
+import type { Pin } from './pin-holder.ts'
 
 interface Shared {
   readonly connection: Connection

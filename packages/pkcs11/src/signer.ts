@@ -7,10 +7,11 @@ import {
   thumbprint,
 } from '@countersign/core'
 import { checkOptions } from './check-options.ts'
-import { closed, type Pin } from './connection.ts'
+import { closed } from './connection.ts'
 import { backend, failure } from './failure.ts'
 import type { KeyOnToken } from './find-key.ts'
 import { possibleAlgorithms, signingMethod } from './mechanism.ts'
+import type { Pin } from './pin-holder.ts'
 import { algorithmsOf, publicKeyOnToken } from './public-key.ts'
 import type { TokenSelector } from './selector.ts'
 import { shareConnection } from './shared-connections.ts'
