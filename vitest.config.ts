@@ -6,6 +6,11 @@ const packages = fileURLToPath(new URL('./packages/', import.meta.url))
 export default defineConfig({
   resolve: {
     alias: [
+      // Built, since it starts a process of its own from its files.
+      {
+        find: /^@countersign\/pkcs11$/,
+        replacement: `${packages}pkcs11/dist/index.js`,
+      },
       { find: /^@countersign\/([^/]+)$/, replacement: `${packages}$1/src/index.ts` },
       { find: /^@countersign\/([^/]+)\/([^/]+)$/, replacement: `${packages}$1/src/$2.ts` },
     ],

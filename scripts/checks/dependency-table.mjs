@@ -13,6 +13,7 @@ import { packages } from '../lib/workspace.mjs'
 const allowed = {
   core: { internal: [], external: ['asn1js'], peers: [] },
   local: { internal: ['core'], external: [], peers: [] },
+  pkcs11: { internal: ['core'], external: ['pkcs11js'], peers: [] },
   testkit: { internal: ['core'], external: [], peers: [] },
   oauth: { internal: ['core'], external: ['oauth4webapi'], peers: [] },
   mcp: {

@@ -1,0 +1,171 @@
+import { SignerError } from '@countersign/core'
+import { isRefusal } from './ckr.ts'
+import { failure } from './failure.ts'
+import { fifo } from './fifo.ts'
+import type { KeyDescription } from './find-key.ts'
+import { inProcessToken } from './in-process-token.ts'
+import { isolatedToken } from './isolated-token.ts'
+import type { Permit } from './login.ts'
+import type { Mechanism } from './mechanism.ts'
+import { type Pin, PinHolder } from './pin-holder.ts'
+import type { BoundKey, KeySelector } from './selector.ts'
+import { PortLost, type TokenLocation, type TokenPort } from './token-port.ts'
+
+/** What a connection is made from. */
+export interface ConnectionSettings {
+  readonly location: TokenLocation
+  readonly isolate: boolean
+  readonly pin: Pin | undefined
+  readonly allowFinalPinTry: boolean
+}
+
+interface Opening {
+  readonly port: TokenPort
+  readonly done: Promise<TokenPort>
+}
+
+/** A token that several signers share: opened once, and opened again when its process is gone. */
+export class Connection {
+  readonly #settings: ConnectionSettings
+  readonly #pin: PinHolder
+  readonly #enter: ReturnType<typeof fifo>
+  /** The longest deadline of a signer here: a token that is silent for longer answers nobody in time. */
+  #patienceSeconds = 0
+  #port: TokenPort | undefined
+  #opening: Opening | undefined
+  #wasOpen = false
+  #closed = false
+
+  constructor(settings: ConnectionSettings) {
+    this.#settings = settings
+    const { module, sessions } = settings.location
+    this.#pin = new PinHolder(module, settings.pin, settings.allowFinalPinTry)
+    // Behind a channel a few more are sent ahead, so that no session waits for the next message.
+    this.#enter = fifo(settings.isolate ? 2 * sessions + 2 : sessions)
+  }
+
+  async describeKey(selector: KeySelector, seconds: number): Promise<KeyDescription> {
+    this.#patienceSeconds = Math.max(this.#patienceSeconds, seconds)
+    return this.#attempt(undefined, (port) => port.describeKey(selector))
+  }
+
+  /** @param signal - aborts when the caller left; the promise need not settle before the token has answered. */
+  sign(
+    key: BoundKey,
+    mechanism: Mechanism,
+    data: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    return this.#enter(signal, () =>
+      this.#attempt(signal, (port) => port.sign(key, mechanism, data, signal)),
+    )
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#opening?.port.kill()
+    const port = this.#port
+    this.#port = undefined
+    await port?.close()
+  }
+
+  /** Makes a call, a second time when the process of the module ended under the first. */
+  async #attempt<T>(
+    signal: AbortSignal | undefined,
+    call: (port: TokenPort) => Promise<T>,
+  ): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const port = this.#port?.gone === false ? this.#port : await this.#open(signal)
+      signal?.throwIfAborted()
+      try {
+        return await call(port)
+      } catch (error) {
+        if (isRefusal(error)) await this.#refused(port)
+        if (!(error instanceof PortLost)) throw error
+        signal?.throwIfAborted()
+        if (this.#closed) throw closed()
+        if (attempt === 2) throw crashed(error)
+      }
+    }
+  }
+
+  async #open(signal: AbortSignal | undefined): Promise<TokenPort> {
+    if (this.#closed) throw closed()
+    const joined = this.#opening
+    if (joined !== undefined) {
+      try {
+        return await joined.done
+      } catch (error) {
+        // It began before this call, and its deadline is not that of this call.
+        const late = SignerError.is(error) && error.code === 'ERR_SIGNER_TIMEOUT'
+        if (!late || signal?.aborted || this.#closed) throw error
+      }
+    }
+    this.#opening ??= this.#start()
+    return this.#opening.done
+  }
+
+  #start(): Opening {
+    const { location, isolate } = this.#settings
+    const patience = () => this.#patienceSeconds
+    const permit: Permit = (logIn) => this.#pin.logInAgain(this.#patienceSeconds, logIn)
+    const port = isolate
+      ? isolatedToken(location, patience, permit)
+      : inProcessToken(location, permit)
+    const done = port
+      .identify()
+      .then((identity) =>
+        this.#pin.logIn(identity, this.#patienceSeconds, (login) => port.open(login)),
+      )
+      .then(() => {
+        if (this.#closed) throw closed()
+        this.#wasOpen = true
+        this.#port = port
+        return port
+      })
+      .catch((error) => {
+        port.kill()
+        throw this.#unopened(error)
+      })
+      .finally(() => {
+        this.#opening = undefined
+      })
+    return { port, done }
+  }
+
+  /** The PIN was right when the token was opened, and is not any more. */
+  async #refused(port: TokenPort): Promise<void> {
+    if (this.#port !== port) return
+    this.#port = undefined
+    await this.#pin.refused()
+    port.kill()
+  }
+
+  #unopened(error: unknown): unknown {
+    if (this.#closed) return closed()
+    if (error instanceof PortLost) {
+      if (!error.hung) return crashed(error)
+      return failure(
+        'ERR_SIGNER_TIMEOUT',
+        `The token did not open within ${this.#patienceSeconds} s; check that it is up`,
+      )
+    }
+    if (this.#wasOpen && SignerError.is(error) && error.code === 'ERR_SIGNER_CONFIG') {
+      // It was there before, so the options are not to blame.
+      return failure('ERR_SIGNER_UNAVAILABLE', error.message, { cause: error })
+    }
+    return error
+  }
+}
+
+function crashed({ message }: PortLost): SignerError {
+  return failure(
+    'ERR_SIGNER_UNAVAILABLE',
+    `The process that the PKCS#11 module runs in ended (${message}); if it happens again, the module crashes`,
+  )
+}
+
+/** What those get who use a signer after they have closed it. */
+export function closed(): SignerError {
+  return failure('ERR_SIGNER_CONFIG', 'This signer was closed; make a new one')
+}

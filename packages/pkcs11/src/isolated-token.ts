@@ -1,0 +1,160 @@
+import { type Answer, packError, type Request, unpackError } from './channel.ts'
+import type { KeyDescription } from './find-key.ts'
+import type { Permit } from './login.ts'
+import { startChild } from './start-child.ts'
+import type { TokenIdentity } from './token.ts'
+import { PortLost, type TokenLocation, type TokenPort } from './token-port.ts'
+
+interface Pending {
+  resolve(value: unknown): void
+  reject(error: unknown): void
+  /** Whether somebody still waits for it. */
+  wanted: boolean
+}
+
+type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never
+
+const secondsToClose = 1
+
+/**
+ * A token whose module runs in a process of its own, which can hang, crash and be ended without harm to this one.
+ *
+ * @param patienceSeconds - for how long the process may give no answer at all before it is taken to hang.
+ * @param permit - is asked when the process has to log in once more.
+ */
+export function isolatedToken(
+  location: TokenLocation,
+  patienceSeconds: () => number,
+  permit: Permit,
+): TokenPort {
+  const child = startChild(location.sessions)
+  const pending = new Map<number, Pending>()
+  let nextId = 1
+  let wanted = 0
+  let gone: PortLost | undefined
+  let silentSince = 0
+  let watching = false
+
+  /** A signer for which nobody waits does not keep this process alive. */
+  function keepAlive(): void {
+    const act = wanted > 0 ? 'ref' : 'unref'
+    child[act]()
+    child.channel?.[act]()
+  }
+
+  function forget(call: Pending): void {
+    if (!call.wanted) return
+    call.wanted = false
+    wanted--
+    if (wanted === 0) keepAlive()
+  }
+
+  function lose(lost: PortLost): void {
+    gone ??= lost
+    for (const call of pending.values()) {
+      forget(call)
+      call.reject(gone)
+    }
+    pending.clear()
+  }
+
+  function kill(lost: PortLost): void {
+    child.kill('SIGKILL')
+    lose(lost)
+  }
+
+  /** One timer for all calls, since a busy token answers one after another. */
+  function watch(): void {
+    if (watching) return
+    watching = true
+    const milliseconds = silentSince + patienceSeconds() * 1000 - performance.now()
+    // Looked at after the answers that may lie there: this process can have been the busy one.
+    setTimeout(() => setImmediate(look), Math.max(0, milliseconds)).unref()
+  }
+
+  function look(): void {
+    watching = false
+    if (pending.size === 0) return
+    if (performance.now() - silentSince < patienceSeconds() * 1000) watch()
+    else kill(new PortLost('it gave no answer', true))
+  }
+
+  child.on('message', (answer: Answer) => {
+    silentSince = performance.now()
+    if ('wish' in answer) {
+      logInAgain().catch(ignore)
+      return
+    }
+    const call = pending.get(answer.id)
+    if (call === undefined) return
+    pending.delete(answer.id)
+    forget(call)
+    if ('error' in answer) call.reject(unpackError(answer.error))
+    else call.resolve(answer.value)
+  })
+  child.on('error', (cause) => lose(new PortLost(`it could not be started: ${cause.message}`)))
+  child.on('exit', (code, signal) => lose(new PortLost(signal ?? `exit code ${code}`)))
+  keepAlive()
+
+  function call(request: WithoutId<Request>, signal?: AbortSignal): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (gone !== undefined) {
+        reject(gone)
+        return
+      }
+      const id = nextId++
+      const entry: Pending = { resolve, reject, wanted: true }
+      if (pending.size === 0) silentSince = performance.now()
+      pending.set(id, entry)
+      wanted++
+      if (wanted === 1) keepAlive()
+      watch()
+      // A message that cannot be sent belongs to a child that is about to be reported as gone.
+      child.send?.({ ...request, id }, ignore)
+      signal?.addEventListener(
+        'abort',
+        () => {
+          if (!pending.has(id)) return
+          forget(entry)
+          child.send?.({ id, op: 'forget' }, ignore)
+        },
+        { once: true },
+      )
+    })
+  }
+
+  async function logInAgain(): Promise<void> {
+    let allowed = false
+    try {
+      await permit(async (permission) => {
+        allowed = true
+        await call({ op: 'logInAgain', permission })
+      })
+    } catch (error) {
+      if (!allowed) await call({ op: 'doNotLogIn', error: packError(error) })
+    }
+  }
+
+  return {
+    identify: () => call({ op: 'identify', location }) as Promise<TokenIdentity>,
+    open: (login) => call({ op: 'open', login }) as Promise<void>,
+    describeKey: (selector) => call({ op: 'describeKey', selector }) as Promise<KeyDescription>,
+    async sign(key, mechanism, data, signal) {
+      const encoded = Buffer.from(data).toString('base64')
+      const signature = await call({ op: 'sign', key, mechanism, data: encoded }, signal)
+      return Buffer.from(String(signature), 'base64')
+    },
+    async close() {
+      const timer = setTimeout(() => child.kill('SIGKILL'), secondsToClose * 1000)
+      await call({ op: 'close' }).catch(ignore)
+      clearTimeout(timer)
+      gone ??= new PortLost('it was closed')
+    },
+    kill: () => kill(new PortLost('it was ended')),
+    get gone() {
+      return gone !== undefined
+    },
+  }
+}
+
+function ignore(): void {}

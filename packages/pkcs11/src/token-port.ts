@@ -1,0 +1,51 @@
+import type { KeyDescription } from './find-key.ts'
+import type { Login } from './login.ts'
+import type { Mechanism } from './mechanism.ts'
+import type { BoundKey, KeySelector, TokenSelector } from './selector.ts'
+import type { TokenIdentity } from './token.ts'
+
+/** What is needed to reach a token. */
+export interface TokenLocation {
+  /** Path of the module. */
+  readonly module: string
+  readonly libraryParameters?: string | undefined
+  readonly token: TokenSelector
+  /** Most sessions to sign in at once. */
+  readonly sessions: number
+}
+
+/** A token, in this process or behind a channel. */
+export interface TokenPort {
+  /** Loads the module and finds the token. */
+  identify(): Promise<TokenIdentity>
+  /** Opens the token and logs in, once. */
+  open(login: Login | undefined): Promise<void>
+  describeKey(selector: KeySelector): Promise<KeyDescription>
+  /**
+   * Settles when the token has answered, or never will. A caller who left, as the signal tells, is taken out of the
+   * queue, and keeps no process alive.
+   */
+  sign(
+    key: BoundKey,
+    mechanism: Mechanism,
+    data: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Uint8Array>
+  /** Gives back what was opened, after what is under way. */
+  close(): Promise<void>
+  /** Gives up at once: what is under way is rejected as lost, where that can be done. */
+  kill(): void
+  /** Whether the port is of no use any more. */
+  readonly gone: boolean
+}
+
+/** What a port rejects with when its process ended under a call. */
+export class PortLost extends Error {
+  /** Whether it was ended because it gave no answer. */
+  readonly hung: boolean
+
+  constructor(message: string, hung = false) {
+    super(message)
+    this.hung = hung
+  }
+}

@@ -1,0 +1,253 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import { type Pkcs11SignerOptions, pkcs11Signer } from '@countersign/pkcs11'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { createShim, type Shim } from '../support/shim.js'
+import { createSoftHsm, type SoftHsm, type Token } from '../support/softhsm.js'
+import { input, isSignatureOf, modes, on } from './fixtures.ts'
+
+const wrong = 'not-the-pin-of-any-token'
+const denied = { code: 'ERR_SIGNER_ACCESS_DENIED' }
+
+let hsm: SoftHsm
+let shim: Shim
+// What is refused at a token stays refused in this process, so each test gets its own.
+const tokens: Token[] = []
+let taken = 0
+/** For tests in which no PIN is refused. */
+let common: Token
+
+beforeAll(async () => {
+  hsm = createSoftHsm()
+  for (let n = 0; n < 16; n++) {
+    const token = await hsm.createToken(`token ${n}`)
+    await token.generateKey({ type: 'EC:prime256v1', label: 'key' })
+    tokens.push(token)
+  }
+  common = aToken()
+  shim = createShim(hsm)
+}, 60_000)
+
+afterEach(() => shim.forget())
+
+afterAll(() => hsm?.remove())
+
+function aToken(): Token {
+  const token = tokens[taken++]
+  if (token === undefined) throw new Error('more tokens are needed')
+  return token
+}
+
+const logins = () => shim.calls().filter(({ name, detail }) => name === 'C_Login' && detail === 1)
+
+describe.each(modes)('$where', ({ isolate }) => {
+  const open = (token: Token, options: Partial<Pkcs11SignerOptions> = {}) =>
+    pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' }, isolate, ...options })
+
+  describe('a wrong PIN', () => {
+    test('is tried once by 16 callers with two ways to name the token, and never again', async () => {
+      const token = aToken()
+      const told = await open(token, { token: { label: 'none' } }).catch((error) => error)
+      const serial = new RegExp(`"${token.label}", serial "(\\w+)"`).exec(told.message)?.[1]
+      const selectors = [{ label: token.label }, { serial }]
+      const callers = Array.from({ length: 16 }, (_, n) => {
+        const selector = selectors[n % 2] ?? {}
+        const pin = n % 4 < 2 ? wrong : async () => wrong
+        return open(token, { token: selector, pin, sessions: 1 + (n % 3) })
+      })
+      for (const outcome of await Promise.allSettled(callers)) {
+        expect(outcome).toMatchObject({ status: 'rejected', reason: denied })
+      }
+      for (const selector of selectors) {
+        await expect(open(token, { token: selector, pin: wrong })).rejects.toMatchObject(denied)
+      }
+      expect(logins()).toHaveLength(1)
+      expect(await token.flags()).toContain('user PIN count low')
+    })
+
+    test('does not stand in the way of the right one', async () => {
+      const token = aToken()
+      await expect(open(token, { pin: wrong })).rejects.toMatchObject({
+        ...denied,
+        message:
+          'Logging in failed with CKR_PIN_INCORRECT: the PIN is wrong; it will not be tried again',
+      })
+      await using signer = await open(token)
+      expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
+      expect(await token.flags()).not.toContain('user PIN count low')
+    })
+
+    test('of a function is asked for again, and not tried again', async () => {
+      const token = aToken()
+      const answers = [wrong, wrong, token.pin]
+      const asked = async () => answers.shift() ?? ''
+      await expect(open(token, { pin: asked })).rejects.toMatchObject(denied)
+      await expect(open(token, { pin: asked })).rejects.toMatchObject({
+        ...denied,
+        message: expect.stringContaining('refused this PIN before, so it was not tried again'),
+      })
+      await using signer = await open(token, { pin: asked })
+      expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
+      expect(logins()).toHaveLength(2)
+    })
+
+    test('is tried once by eight worker threads, and not again by those that come after', async () => {
+      const token = aToken()
+      const inWorker = async () => {
+        const options = { ...on(token, shim.module), pin: wrong, key: { label: 'key' }, isolate }
+        const worker = new Worker(
+          `const { parentPort, workerData } = require('node:worker_threads')
+           import(workerData.package).then(({ pkcs11Signer }) => pkcs11Signer(workerData.options))
+             .then(() => 'open', (error) => error.code)
+             .then((outcome) => parentPort.postMessage(outcome))`,
+          {
+            eval: true,
+            workerData: {
+              package: new URL('../../packages/pkcs11/dist/index.js', import.meta.url).href,
+              options,
+            },
+          },
+        )
+        const [outcome] = await once(worker, 'message')
+        await worker.terminate()
+        return outcome
+      }
+      const outcomes = await Promise.all(Array.from({ length: 8 }, inWorker))
+      expect(new Set([...outcomes, await inWorker()])).toEqual(new Set([denied.code]))
+      expect(logins()).toHaveLength(1)
+      expect(await token.flags()).toContain('user PIN count low')
+    }, 60_000)
+  })
+
+  describe('a PIN that was changed while the token was open', () => {
+    const changed = `changed-${isolate}`
+    const change = (token: Token) => token.tool(['--change-pin', '--new-pin', changed])
+
+    test('is tried once more with the old one, by nobody afterwards', async () => {
+      const token = aToken()
+      await using signer = await open(token)
+      await using other = await open(token, { sessions: 2 })
+      await change(token)
+      shim.forget()
+      for (const each of [signer, other, signer]) {
+        shim.set('C_SignInit.rv-once', 48)
+        const attempts = Array.from({ length: 8 }, () => each.sign(input))
+        for (const outcome of await Promise.allSettled(attempts)) {
+          if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject(denied)
+        }
+        await expect(each.sign(input)).rejects.toMatchObject(denied)
+      }
+      await expect(open(token)).rejects.toMatchObject(denied)
+      expect(logins()).toHaveLength(1)
+    })
+
+    test('is asked for when it is a function, and work goes on', async () => {
+      const token = aToken()
+      let pin = token.pin
+      await using signer = await open(token, { pin: () => pin })
+      await change(token)
+      pin = changed
+      for (let n = 0; n < 2; n++) {
+        shim.forget()
+        shim.set('C_SignInit.rv-once', 48)
+        expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
+        expect(logins()).toHaveLength(1)
+      }
+    })
+  })
+
+  describe('a token that says of its PIN', () => {
+    test('that one more wrong one locks it gets none, unless the caller says so', async () => {
+      shim.set('C_GetTokenInfo.flags', 0x20000)
+      await expect(open(common)).rejects.toMatchObject({
+        ...denied,
+        message: expect.stringContaining('one more wrong PIN locks it, so none was tried'),
+      })
+      expect(logins()).toHaveLength(0)
+      await using signer = await open(common, { allowFinalPinTry: true })
+      expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
+    })
+
+    test('that it is locked gets none, whatever the caller says', async () => {
+      shim.set('C_GetTokenInfo.flags', 0x60000)
+      for (const allowFinalPinTry of [false, true]) {
+        await expect(open(common, { allowFinalPinTry })).rejects.toMatchObject({
+          ...denied,
+          message: expect.stringContaining('its PIN is locked'),
+        })
+      }
+      expect(logins()).toHaveLength(0)
+    })
+
+    test('that a wrong one was given, by whom is not known, gets it all the same', async () => {
+      shim.set('C_GetTokenInfo.flags', 0x10000)
+      await using signer = await open(common)
+      expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
+    })
+  })
+
+  test.each([
+    ['a function', (pin: string) => () => pin],
+    ['a function that returns a promise', (pin: string) => async () => pin],
+  ])('%s is asked once for a login, whoever shares it', async (_, make) => {
+    let asked = 0
+    const given = make(common.pin)
+    const pin = () => {
+      asked++
+      return given()
+    }
+    await using first = await open(common, { pin })
+    await using second = await open(common, { pin })
+    expect(isSignatureOf(first, await second.sign(input))).toBe(true)
+    expect(asked).toBe(1)
+    expect(logins()).toHaveLength(1)
+  })
+
+  test('without a PIN, a token that wants one is refused', async () => {
+    await expect(open(common, { pin: undefined })).rejects.toMatchObject({
+      ...denied,
+      message: expect.stringMatching(/^The token "token \d+" wants a login; give its "pin"$/),
+    })
+  })
+
+  test('a function that returns no string is a TypeError', async () => {
+    for (const pin of [() => 1234, async () => undefined] as unknown as (() => string)[]) {
+      await expect(open(common, { pin })).rejects.toThrow(new TypeError('the PIN must be a string'))
+    }
+    expect(logins()).toHaveLength(0)
+  })
+
+  test('the error of a function that throws is handed on as it is', async () => {
+    const error = new Error('the vault is closed')
+    const pin = () => Promise.reject(error)
+    await expect(open(common, { pin })).rejects.toBe(error)
+  })
+})
+
+describe('a login whose outcome nobody knows', () => {
+  const open = (token: Token) =>
+    pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' }, timeoutSeconds: 1 })
+
+  test('is not repeated where the token says that a wrong PIN was given', async () => {
+    const token = aToken()
+    shim.set('C_Login.crash-once')
+    await expect(open(token)).rejects.toMatchObject({ code: 'ERR_SIGNER_UNAVAILABLE' })
+    shim.set('C_GetTokenInfo.flags', 0x10000)
+    await expect(open(token)).rejects.toMatchObject({
+      ...denied,
+      message: expect.stringContaining('whether it was this one is not known'),
+    })
+    expect(logins()).toHaveLength(1)
+  })
+
+  test('is repeated where the token says nothing of the kind', async () => {
+    const token = aToken()
+    shim.set('C_Login.crash-once')
+    await expect(open(token)).rejects.toMatchObject({
+      code: 'ERR_SIGNER_UNAVAILABLE',
+      message: expect.stringContaining('SIGSEGV'),
+    })
+    await using signer = await open(token)
+    expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
+  })
+})

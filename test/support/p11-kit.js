@@ -1,0 +1,72 @@
+// @ts-check
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { findModule } from './softhsm.js'
+
+/** The path of p11-kit's client module, where it is installed. */
+export const findP11KitClient = () => findModule('p11-kit-client.so')
+
+/**
+ * A token behind a socket, as an HSM in the network is.
+ *
+ * @typedef {object} P11KitServer
+ * @property {string} module  for those who want to use it
+ * @property {{ P11_KIT_SERVER_ADDRESS: string }} env
+ * @property {() => Promise<void>} start
+ * @property {() => void} freeze  as a network that swallows everything
+ * @property {() => void} thaw
+ * @property {() => Promise<void>} end  with all that it has forked
+ */
+
+/**
+ * Prepares a server for one token of a SoftHSM, and lets this process and its children see it.
+ *
+ * @param {import('./softhsm.js').SoftHsm} hsm
+ * @param {string} label  of the token
+ * @returns {P11KitServer}
+ */
+export function createP11KitServer(hsm, label) {
+  const module = findP11KitClient()
+  if (module === undefined) throw new Error('p11-kit-client is not installed')
+  const socket = join(hsm.folder, `p11-kit-${label}.socket`)
+  const env = { P11_KIT_SERVER_ADDRESS: `unix:path=${socket}` }
+  Object.assign(process.env, env)
+  /** @type {import('node:child_process').ChildProcess | undefined} */
+  let server
+
+  /** @param {NodeJS.Signals} signal */
+  function toAll(signal) {
+    // The server forks for each client: the group has to be told, and not its leader.
+    if (server?.pid !== undefined) process.kill(-server.pid, signal)
+  }
+
+  async function end() {
+    if (server === undefined || server.exitCode !== null || server.signalCode !== null) return
+    const exited = once(server, 'exit')
+    toAll('SIGKILL')
+    await exited
+    rmSync(socket, { force: true })
+  }
+
+  return {
+    module,
+    env,
+    async start() {
+      server = spawn(
+        'p11-kit',
+        ['server', '-f', '-n', socket, '--provider', hsm.module, `pkcs11:token=${label}`],
+        { env: { ...process.env, ...hsm.env }, detached: true, stdio: 'ignore' },
+      )
+      for (let i = 0; !existsSync(socket); i++) {
+        if (i === 500) throw new Error('p11-kit server did not start')
+        await sleep(10)
+      }
+    },
+    freeze: () => toAll('SIGSTOP'),
+    thaw: () => toAll('SIGCONT'),
+    end,
+  }
+}
