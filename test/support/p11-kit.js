@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { findModule } from './softhsm.js'
+import { until } from './until.js'
 
 /** The path of p11-kit's client module, where it is installed. */
 export const findP11KitClient = () => findModule('p11-kit-client.so')
@@ -60,10 +60,7 @@ export function createP11KitServer(hsm, label) {
         ['server', '-f', '-n', socket, '--provider', hsm.module, `pkcs11:token=${label}`],
         { env: { ...process.env, ...hsm.env }, detached: true, stdio: 'ignore' },
       )
-      for (let i = 0; !existsSync(socket); i++) {
-        if (i === 500) throw new Error('p11-kit server did not start')
-        await sleep(10)
-      }
+      await until(() => existsSync(socket))
     },
     freeze: () => toAll('SIGSTOP'),
     thaw: () => toAll('SIGCONT'),

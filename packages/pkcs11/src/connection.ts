@@ -83,8 +83,10 @@ export class Connection {
         if (isRefusal(error)) await this.#refused(port)
         if (!(error instanceof PortLost)) throw error
         signal?.throwIfAborted()
-        if (this.#closed) throw closed()
-        if (attempt === 2) throw crashed(error)
+        // Whoever has no deadline of their own has waited for as long as one.
+        if (attempt === 2 || this.#closed || (error.hung && signal === undefined)) {
+          throw this.#described(error)
+        }
       }
     }
   }
@@ -125,7 +127,7 @@ export class Connection {
       })
       .catch((error) => {
         port.kill()
-        throw this.#unopened(error)
+        throw this.#described(error)
       })
       .finally(() => {
         this.#opening = undefined
@@ -141,13 +143,13 @@ export class Connection {
     port.kill()
   }
 
-  #unopened(error: unknown): unknown {
+  #described(error: unknown): unknown {
     if (this.#closed) return closed()
     if (error instanceof PortLost) {
       if (!error.hung) return crashed(error)
       return failure(
         'ERR_SIGNER_TIMEOUT',
-        `The token did not open within ${this.#patienceSeconds} s; check that it is up`,
+        `The token gave no answer within ${this.#patienceSeconds} s; check that it is up`,
       )
     }
     if (this.#wasOpen && SignerError.is(error) && error.code === 'ERR_SIGNER_CONFIG') {

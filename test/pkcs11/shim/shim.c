@@ -7,6 +7,9 @@
  *   C_Name.hang              does not come back as long as the file is there
  *   C_Name.crash[-once]      reads address 0
  *   C_Name.rv[-once]         returns the number that the file holds, and does nothing
+ *   C_Name.rv-at             holds two numbers, and returns the second once it was called as often as the first says
+ *   C_SignInit.logout-once, C_SignInit.close-all-once, C_SignInit.finalize-once
+ *                            does first what somebody else in the process might do
  *   C_Sign.garble            turns one bit of the signature round
  *   C_Sign.delay             takes as many milliseconds as the file holds
  *   C_OpenSession.limit      CKR_SESSION_COUNT beyond that many sessions
@@ -15,6 +18,8 @@
  *   C_GetAttributeValue.bare the point of an EC key without its DER wrapping
  *   C_Initialize.parameters  wants exactly these library parameters
  *   mechanisms.hashing       has CKM_ECDSA_SHA256 to SHA512 in place of CKM_ECDSA
+ *
+ * The log has "C_Finalize.under-C_Sign" where a module was finalised under a running call.
  *
  * "-once" removes the file first, so that one process in one call goes wrong.
  */
@@ -29,6 +34,7 @@
 static CK_FUNCTION_LIST_PTR real;
 static CK_FUNCTION_LIST own;
 static CK_ULONG open_sessions;
+static int signing;
 
 static void path_of(char *path, size_t size, const char *function, const char *what) {
   const char *folder = getenv("COUNTERSIGN_SHIM");
@@ -57,6 +63,23 @@ static unsigned long number_of(const char *function, const char *what, unsigned 
   return told(function, what, content, sizeof content) ? strtoul(content, NULL, 0) : otherwise;
 }
 
+/* Counts down in the file, so that it does not matter which process is asked. */
+static CK_RV told_at(const char *function) {
+  char path[512];
+  char content[64];
+  unsigned long left;
+  unsigned long rv;
+  if (!told(function, "rv-at", content, sizeof content)) return CKR_OK;
+  if (sscanf(content, "%lu %lu", &left, &rv) != 2) return CKR_GENERAL_ERROR;
+  path_of(path, sizeof path, function, "rv-at");
+  if (left == 0) return unlink(path) == 0 ? rv : CKR_OK;
+  FILE *file = fopen(path, "w");
+  if (file == NULL) return CKR_GENERAL_ERROR;
+  fprintf(file, "%lu %lu", left - 1, rv);
+  fclose(file);
+  return CKR_OK;
+}
+
 static void note(const char *function, unsigned long detail) {
   static int file = -1;
   char line[128];
@@ -80,7 +103,8 @@ static CK_RV before(const char *function, unsigned long detail) {
     *nowhere = 0;
   }
   if (told_once(function, "rv-once", content, sizeof content)) return strtoul(content, NULL, 0);
-  return number_of(function, "rv", CKR_OK);
+  CK_RV rv = told_at(function);
+  return rv == CKR_OK ? number_of(function, "rv", CKR_OK) : rv;
 }
 
 #define WATCHED(name, detail) \
@@ -102,6 +126,7 @@ static CK_RV initialize(CK_VOID_PTR arguments) {
 
 static CK_RV finalize(CK_VOID_PTR reserved) {
   WATCHED(C_Finalize, 0);
+  if (__atomic_load_n(&signing, __ATOMIC_SEQ_CST) > 0) note("C_Finalize.under-C_Sign", 0);
   open_sessions = 0;
   return real->C_Finalize(reserved);
 }
@@ -183,6 +208,9 @@ static CK_SLOT_ID slot_of(CK_SESSION_HANDLE session) {
 
 static CK_RV sign_init(CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key) {
   WATCHED(C_SignInit, mechanism->mechanism);
+  if (told_once("C_SignInit", "logout-once", NULL, 0)) real->C_Logout(session);
+  if (told_once("C_SignInit", "close-all-once", NULL, 0)) real->C_CloseAllSessions(slot_of(session));
+  if (told_once("C_SignInit", "finalize-once", NULL, 0)) real->C_Finalize(NULL);
   if (!told("mechanisms", "hashing", NULL, 0)) return real->C_SignInit(session, mechanism, key);
   static const CK_MECHANISM_TYPE hashes[] = {CKM_SHA256, CKM_SHA384, CKM_SHA512};
   if (mechanism->mechanism < 0x1044 || mechanism->mechanism > 0x1046) return CKR_MECHANISM_INVALID;
@@ -207,9 +235,11 @@ static CK_RV sign(CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG length, 
     data = digest;
     length = digest_length;
   }
+  __atomic_add_fetch(&signing, 1, __ATOMIC_SEQ_CST);
   unsigned long delay = number_of("C_Sign", "delay", 0);
   if (delay > 0) usleep((useconds_t)delay * 1000);
   CK_RV rv = real->C_Sign(session, data, length, signature, signature_length);
+  __atomic_sub_fetch(&signing, 1, __ATOMIC_SEQ_CST);
   if (rv == CKR_OK && signature != NULL && told("C_Sign", "garble", NULL, 0)) signature[8] ^= 1;
   return rv;
 }

@@ -1,0 +1,160 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pkcs11Signer } from '@countersign/pkcs11'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { startAgent } from '../support/agent.js'
+import { createP11KitServer, type P11KitServer } from '../support/p11-kit.js'
+import { createShim, type Shim } from '../support/shim.js'
+import { createSoftHsm, type SoftHsm, type Token } from '../support/softhsm.js'
+import { input, isSignatureOf, on } from './fixtures.ts'
+
+let hsm: SoftHsm
+let token: Token
+let server: P11KitServer
+let shim: Shim
+
+beforeAll(async () => {
+  hsm = createSoftHsm()
+  token = await hsm.createToken('hang')
+  await token.generateKey({ type: 'EC:prime256v1', label: 'key' })
+  server = createP11KitServer(hsm, token.label)
+  await server.start()
+  shim = createShim(hsm, server.module)
+})
+
+afterEach(() => {
+  server.thaw()
+  shim.forget()
+})
+
+afterAll(async () => {
+  await server?.end()
+  hsm?.remove()
+})
+
+const options = () => ({ ...on(token, shim.module), key: { label: 'key' } })
+const logins = () => shim.count('C_Login')
+
+describe('with 8 signatures in flight on a token that hangs', () => {
+  test('files are read, timers are on time, each caller has its own end, and the process can exit', async () => {
+    const agent = startAgent('hang', options())
+    expect(await agent.hear()).toBe('open')
+    server.freeze()
+    agent.tell('go')
+    const { outcomes, slowestRead, delay } = await agent.hear()
+    expect(slowestRead).toBeLessThan(50)
+    expect(delay).toBeLessThan(5)
+    const expected = [
+      ...Array.from({ length: 3 }, () => ['ERR_SIGNER_TIMEOUT', 1000]),
+      ...Array.from({ length: 3 }, () => ['ERR_SIGNER_TIMEOUT', 2000]),
+      ['reason 300', 300],
+      ['reason 600', 600],
+    ] as const
+    for (const [n, [outcome, milliseconds]] of expected.entries()) {
+      expect(outcomes[n].outcome).toBe(outcome)
+      expect(outcomes[n].milliseconds).toBeGreaterThanOrEqual(Number(milliseconds) - 5)
+      expect(outcomes[n].milliseconds).toBeLessThan(Number(milliseconds) + 250)
+    }
+    const before = performance.now()
+    agent.tell('exit')
+    expect(await agent.ended).toEqual({ code: 0, signal: null, errors: '' })
+    expect(performance.now() - before).toBeLessThan(1000)
+  })
+
+  test('those who left keep no process alive', async () => {
+    const agent = startAgent('leave', options())
+    expect(await agent.hear()).toBe('open')
+    server.freeze()
+    agent.tell('go')
+    expect(await agent.hear()).toEqual(Array(8).fill('TimeoutError'))
+    const before = performance.now()
+    expect(await agent.ended).toMatchObject({ code: 0, errors: '' })
+    expect(performance.now() - before).toBeLessThan(1000)
+  })
+})
+
+describe('a token that comes back', () => {
+  test('within the deadline signs everything that waits, in the same process, without a login', async () => {
+    await using signer = await pkcs11Signer(options())
+    expect(logins()).toBe(1)
+    server.freeze()
+    const waiting = Array.from({ length: 8 }, () => signer.sign(input))
+    await sleep(300)
+    server.thaw()
+    for (const signature of await Promise.all(waiting)) {
+      expect(isSignatureOf(signer, signature)).toBe(true)
+    }
+    expect(logins()).toBe(1)
+  })
+
+  test('after the deadline signs again, with one login', async () => {
+    await using signer = await pkcs11Signer({ ...options(), timeoutSeconds: 0.5 })
+    server.freeze()
+    const late = await Promise.allSettled(Array.from({ length: 8 }, () => signer.sign(input)))
+    for (const outcome of late) {
+      expect(outcome).toMatchObject({ reason: { code: 'ERR_SIGNER_TIMEOUT' } })
+    }
+    await expect(signer.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
+    shim.forget()
+    server.thaw()
+    expect(await firstSignature(signer)).toBe(true)
+    expect(logins()).toBeLessThanOrEqual(1)
+  })
+
+  test('is not started anew while somebody still may get an answer', async () => {
+    await using quick = await pkcs11Signer({ ...options(), timeoutSeconds: 0.3 })
+    await using patient = await pkcs11Signer({ ...options(), timeoutSeconds: 5 })
+    server.freeze()
+    const waiting = patient.sign(input)
+    await expect(quick.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
+    await sleep(300)
+    shim.forget()
+    server.thaw()
+    expect(isSignatureOf(patient, await waiting)).toBe(true)
+    expect(shim.count('C_Initialize')).toBe(0)
+  })
+})
+
+describe('a module that hangs for ever', () => {
+  test.each([
+    'C_Initialize',
+    'C_GetTokenInfo',
+    'C_OpenSession',
+    'C_Login',
+    'C_FindObjects',
+    'C_SignInit',
+    'C_Sign',
+  ])('in %s ends the load at its deadline, and the next load works', async (where) => {
+    shim.set(`${where}.hang`)
+    const before = performance.now()
+    const opening = pkcs11Signer({ ...options(), timeoutSeconds: 0.7 })
+    await expect(opening).rejects.toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
+    expect(performance.now() - before).toBeLessThan(3000)
+    shim.clear(`${where}.hang`)
+    await using signer = await pkcs11Signer(options())
+    expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
+  })
+
+  test.each(['C_SignInit', 'C_Sign'])('in %s is started anew after the deadline', async (where) => {
+    await using signer = await pkcs11Signer({ ...options(), timeoutSeconds: 0.5 })
+    shim.set(`${where}.hang`)
+    const late = await Promise.allSettled(Array.from({ length: 8 }, () => signer.sign(input)))
+    for (const outcome of late) {
+      expect(outcome).toMatchObject({ reason: { code: 'ERR_SIGNER_TIMEOUT' } })
+    }
+    shim.forget()
+    expect(await firstSignature(signer)).toBe(true)
+    expect(logins()).toBe(1)
+  })
+})
+
+/** A signature as soon as there is one: a process that was ended takes a moment to be back. */
+async function firstSignature(signer: Awaited<ReturnType<typeof pkcs11Signer>>): Promise<boolean> {
+  const deadline = performance.now() + 5000
+  for (;;) {
+    try {
+      return isSignatureOf(signer, await signer.sign(input))
+    } catch (error) {
+      if (performance.now() > deadline) throw error
+    }
+  }
+}

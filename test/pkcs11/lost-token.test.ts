@@ -1,0 +1,303 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { type Pkcs11Signer, type Pkcs11SignerOptions, pkcs11Signer } from '@countersign/pkcs11'
+import { PKCS11 } from 'pkcs11js'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { createP11KitServer, type P11KitServer } from '../support/p11-kit.js'
+import { createShim, type Shim } from '../support/shim.js'
+import { createSoftHsm, type SoftHsm, type Token } from '../support/softhsm.js'
+import { input, isSignature, isSignatureOf, modes, on } from './fixtures.ts'
+
+const ec = () => generateKeyPairSync('ec', { namedCurve: 'P-256' })
+
+let hsm: SoftHsm
+let token: Token
+let other: Token
+let server: P11KitServer
+let shim: Shim
+
+beforeAll(async () => {
+  hsm = createSoftHsm()
+  token = await hsm.createToken('lost')
+  other = await hsm.createToken('other')
+  for (const each of [token, other]) await each.generateKey({ type: 'EC:prime256v1', label: 'key' })
+  server = createP11KitServer(hsm, token.label)
+  await server.start()
+  shim = createShim(hsm)
+})
+
+afterEach(() => shim.forget())
+
+afterAll(async () => {
+  await server?.end()
+  hsm?.remove()
+})
+
+const logins = () => shim.count('C_Login')
+
+async function signsOn(signer: Pkcs11Signer, times = 1): Promise<void> {
+  const all = await Promise.all(Array.from({ length: times }, () => signer.sign(input)))
+  for (const signature of all) expect(isSignatureOf(signer, signature)).toBe(true)
+}
+
+describe.each(modes)('$where', ({ isolate }) => {
+  const open = (module: string, options: Partial<Pkcs11SignerOptions> = {}) =>
+    pkcs11Signer({ ...on(token, module), key: { label: 'key' }, isolate, ...options })
+
+  describe('a server that went away', () => {
+    test('and came back costs one signature at most', async () => {
+      await using signer = await open(server.module)
+      for (let n = 0; n < 3; n++) {
+        await server.end()
+        await server.start()
+        const outcomes = []
+        for (let m = 0; m < 20; m++) {
+          outcomes.push(...(await Promise.allSettled([signer.sign(input)])))
+        }
+        const failed = outcomes.filter(({ status }) => status === 'rejected')
+        expect(failed.length).toBeLessThanOrEqual(1)
+        await signsOn(signer, 32)
+      }
+    })
+
+    test('is reported while it is away, each time at once', async () => {
+      await using signer = await open(server.module)
+      await server.end()
+      try {
+        for (let n = 0; n < 3; n++) {
+          const before = performance.now()
+          for (const outcome of await Promise.allSettled(
+            Array.from({ length: 16 }, () => signer.sign(input)),
+          )) {
+            expect(outcome).toMatchObject({
+              reason: { code: 'ERR_SIGNER_UNAVAILABLE', retryable: true },
+            })
+          }
+          expect(performance.now() - before).toBeLessThan(2000)
+        }
+      } finally {
+        await server.start()
+      }
+      await signsOn(signer, 32)
+    })
+  })
+
+  // Each is what a module answers when something of the signer's was lost, be it in one call only.
+  test.each(
+    [48, 50, 96, 130, 176, 179, 224, 257, 400].flatMap((value) => [
+      ['C_SignInit', value] as const,
+      ['C_Sign', value] as const,
+    ]),
+  )(
+    '%s that returns %i once, under 32 signatures, fails none and costs one login at most',
+    async (where, value) => {
+      await using signer = await open(shim.module)
+      shim.forget()
+      shim.set(`${where}.rv-once`, value)
+      await signsOn(signer, 32)
+      expect(shim.isSet(`${where}.rv-once`)).toBe(false)
+      expect(logins()).toBeLessThanOrEqual(1)
+    },
+  )
+
+  test.each(['logout', 'close-all', 'finalize'])(
+    '%s behind our back, under 32 signatures, fails none and costs one login',
+    async (what) => {
+      await using signer = await open(shim.module)
+      shim.forget()
+      shim.set(`C_SignInit.${what}-once`)
+      await signsOn(signer, 32)
+      expect(shim.isSet(`C_SignInit.${what}-once`)).toBe(false)
+      expect(logins()).toBe(1)
+    },
+  )
+
+  test('a connection that is lost while a key is read does not make it another key', async () => {
+    await using signer = await open(shim.module)
+    for (const value of [48, 179, 257]) {
+      for (const where of ['C_GetAttributeValue', 'C_FindObjectsInit', 'C_FindObjects']) {
+        let wasHit = true
+        for (let nth = 0; wasHit; nth++) {
+          shim.set(`${where}.rv-at`, `${nth} ${value}`)
+          await using second = await open(shim.module)
+          expect(second.kid).toBe(signer.kid)
+          wasHit = !shim.isSet(`${where}.rv-at`)
+          if (nth === 0) expect(wasHit).toBe(true)
+        }
+        shim.forget()
+      }
+    }
+    await signsOn(signer)
+  })
+})
+
+describe('a token that was made anew', () => {
+  const first = ec()
+
+  /** A token of its own, since it is deleted. */
+  async function make(label: string, privateKey = first.privateKey): Promise<Token> {
+    const made = await hsm.createToken(label)
+    await made.importKey({ label: 'key', id: '01', privateKey })
+    return made
+  }
+
+  test('with the same key goes on', async () => {
+    const before = await make('again')
+    let { pin } = before
+    await using signer = await pkcs11Signer({
+      ...on(before, hsm.module),
+      key: { label: 'key' },
+      pin: () => pin,
+    })
+    await hsm.deleteToken('again')
+    pin = (await make('again')).pin
+    await signer.sign(input).catch(() => {})
+    const signature = await signer.sign(input)
+    expect(isSignature('ES256', first.publicKey, signature)).toBe(true)
+  })
+
+  test.each([true, false])(
+    'with another key under the name is refused by the signer, and taken by a new one (verify: %s)',
+    async (verify) => {
+      const label = `another ${verify}`
+      const before = await make(label)
+      let { pin } = before
+      const open = () =>
+        pkcs11Signer({ ...on(before, hsm.module), key: { label: 'key' }, pin: () => pin, verify })
+      await using signer = await open()
+      await hsm.deleteToken(label)
+      const second = ec()
+      pin = (await make(label, second.privateKey)).pin
+      for (let n = 0; n < 3; n++) {
+        await expect(signer.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
+      }
+      await using renewed = await open()
+      expect(renewed.kid).not.toBe(signer.kid)
+      expect(isSignature('ES256', second.publicKey, await renewed.sign(input))).toBe(true)
+      await expect(signer.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
+      await signsOn(renewed)
+    },
+  )
+
+  test('behind a server, with another key under the name, is refused by the signer', async () => {
+    const before = await make('served')
+    let { pin } = before
+    const own = createP11KitServer(hsm, 'served')
+    await own.start()
+    try {
+      await using signer = await pkcs11Signer({
+        ...on(before, own.module),
+        key: { label: 'key' },
+        pin: () => pin,
+        verify: false,
+      })
+      await own.end()
+      await hsm.deleteToken('served')
+      pin = (await make('served', ec().privateKey)).pin
+      await own.start()
+      await expect(signer.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
+      await expect(signer.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
+    } finally {
+      await own.end()
+      Object.assign(process.env, server.env)
+    }
+  })
+
+  test('with the key deleted from it is reported as such', async () => {
+    const before = await make('emptied')
+    await using signer = await pkcs11Signer({ ...on(before, hsm.module), key: { label: 'key' } })
+    await before.deleteObject({ kind: 'privkey', label: 'key' })
+    await expect(signer.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_KEY_NOT_FOUND' })
+    await before.importKey({ label: 'key', id: '01', privateKey: first.privateKey })
+    await signsOn(signer)
+  })
+})
+
+describe('in one process with others that use the module', () => {
+  const open = (which: Token, options: Partial<Pkcs11SignerOptions> = {}) =>
+    pkcs11Signer({ ...on(which, hsm.module), key: { label: 'key' }, isolate: false, ...options })
+
+  function somebodyElse(): PKCS11 {
+    const native = new PKCS11()
+    native.load(hsm.module)
+    return native
+  }
+
+  function slotOf(native: PKCS11, label: string): Buffer {
+    const slot = native
+      .C_GetSlotList(true)
+      .find((one) => native.C_GetTokenInfo(one).label.trim() === label)
+    if (slot === undefined) throw new Error('no such token')
+    return slot
+  }
+
+  test('a logout of theirs costs nothing but a login', async () => {
+    await using signer = await open(token)
+    const native = somebodyElse()
+    const session = native.C_OpenSession(slotOf(native, token.label), 4)
+    native.C_Logout(session)
+    await signsOn(signer, 32)
+    native.C_CloseSession(session)
+  })
+
+  test('their closing of all sessions costs nothing but sessions', async () => {
+    await using signer = await open(token)
+    const native = somebodyElse()
+    native.C_CloseAllSessions(slotOf(native, token.label))
+    await signsOn(signer, 32)
+  })
+
+  test('their C_Finalize is undone, for each token in use', async () => {
+    await using signer = await open(token)
+    await using second = await open(other)
+    for (let n = 0; n < 5; n++) {
+      somebodyElse().C_Finalize()
+      await Promise.all([signsOn(signer, 16), signsOn(second, 16)])
+    }
+  })
+
+  test('their C_Finalize and C_Initialize leave nobody with the session of somebody else', async () => {
+    await using signer = await open(token)
+    await using second = await open(other)
+    for (let n = 0; n < 5; n++) {
+      const native = somebodyElse()
+      native.C_Finalize()
+      native.C_Initialize({ flags: 2 })
+      await Promise.all([signsOn(second, 16), signsOn(signer, 16)])
+    }
+  })
+
+  test('a signer whose module was started anew for another token keeps to its own sessions and key', async () => {
+    // Opened in this order, the first one's sessions had the numbers that the second one's have then.
+    const options = { key: { label: 'key' }, isolate: false, sessions: 1, verify: false }
+    await using first = await pkcs11Signer({ ...on(token, shim.module), ...options })
+    await using second = await pkcs11Signer({ ...on(other, shim.module), ...options })
+    for (let n = 0; n < 3; n++) {
+      shim.set('C_SignInit.rv-once', 48)
+      await signsOn(second)
+      await signsOn(first, 4)
+      await signsOn(second, 4)
+    }
+  })
+
+  test('a module that is started anew for one token is not while the other signs in it', async () => {
+    const busy = await pkcs11Signer({
+      ...on(token, shim.module),
+      key: { label: 'key' },
+      isolate: false,
+    })
+    const lost = await pkcs11Signer({
+      ...on(other, shim.module),
+      key: { label: 'key' },
+      isolate: false,
+    })
+    shim.set('C_Sign.delay', 5)
+    for (let n = 0; n < 10; n++) {
+      shim.set('C_SignInit.rv-once', 48)
+      await Promise.all([signsOn(busy, 8), signsOn(lost, 8)])
+    }
+    expect(shim.count('C_Finalize')).toBeGreaterThan(0)
+    expect(shim.count('C_Finalize.under-C_Sign')).toBe(0)
+    await busy.close()
+    await lost.close()
+  })
+})

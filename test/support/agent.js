@@ -1,0 +1,48 @@
+// @ts-check
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+const program = fileURLToPath(new URL('../pkcs11/agent.mjs', import.meta.url))
+
+/**
+ * @typedef {object} Agent
+ * @property {number} pid
+ * @property {() => Promise<any>} hear  the next line it says
+ * @property {(line: string) => void} tell
+ * @property {(signal: NodeJS.Signals) => void} signal
+ * @property {Promise<{ code: number | null, signal: NodeJS.Signals | null, errors: string }>} ended
+ */
+
+/**
+ * Starts `test/pkcs11/agent.mjs`.
+ *
+ * @param {string} story
+ * @param {object} options  of its signer
+ * @returns {Agent}
+ */
+export function startAgent(story, options) {
+  const child = spawn(process.execPath, [program, story], {
+    env: { ...process.env, AGENT_OPTIONS: JSON.stringify(options) },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  let errors = ''
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    errors += text
+  })
+  child.stdin.on('error', () => {})
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const ended = once(child, 'close').then(([code, signal]) => ({ code, signal, errors }))
+  return {
+    pid: child.pid ?? 0,
+    async hear() {
+      const { value, done } = await lines.next()
+      if (done) throw new Error(`the agent ended without a word: ${(await ended).errors}`)
+      return JSON.parse(value)
+    },
+    tell: (line) => void child.stdin.write(`${line}\n`),
+    signal: (signal) => void child.kill(signal),
+    ended,
+  }
+}
