@@ -101,8 +101,9 @@ describe('a token that comes back', () => {
   })
 
   test('is not started anew while somebody still may get an answer', async () => {
-    await using quick = await pkcs11Signer({ ...options(), timeoutSeconds: 0.3 })
+    // The patient one first, whose deadline is long enough to start the process that they share.
     await using patient = await pkcs11Signer({ ...options(), timeoutSeconds: 5 })
+    await using quick = await pkcs11Signer({ ...options(), timeoutSeconds: 0.5 })
     server.freeze()
     const waiting = patient.sign(input)
     await expect(quick.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
