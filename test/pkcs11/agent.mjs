@@ -2,10 +2,12 @@
 // An agent as a process of its own: `node agent.mjs STORY`, with the options of its signer in the environment. It says
 // what it has seen as one line of JSON, and ends as the story wants it.
 import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { pkcs11Signer } from '@countersign/pkcs11'
 
 const options = JSON.parse(process.env['AGENT_OPTIONS'] ?? '{}')
@@ -85,6 +87,21 @@ const stories = {
     for (const signer of [short, long]) signer.sign(input).catch(() => {})
     await told()
     process.exit(0)
+  },
+
+  /** Opens its signer with no file descriptor left, and once more with them all. */
+  async starve() {
+    const open = []
+    for (let isFull = false; !isFull; ) {
+      try {
+        open.push(openSync(fileURLToPath(import.meta.url), 'r'))
+      } catch {
+        isFull = true
+      }
+    }
+    await pkcs11Signer(options).catch(({ code, message }) => say({ code, message }))
+    for (const file of open) closeSync(file)
+    await stories['once']?.()
   },
 
   /** Is in the middle of it when the test has it end. */
