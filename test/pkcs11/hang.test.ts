@@ -35,36 +35,32 @@ const options = () => ({ ...on(token, shim.module), key: { label: 'key' } })
 const logins = () => shim.count('C_Login')
 
 describe('with 8 signatures in flight on a token that hangs', () => {
-  // Other work on the machine delays timers as well, and may pass.
-  const timed = { retry: 3 }
-  test(
-    'files are read, timers are on time, each caller has its own end, and the process can exit',
-    timed,
-    async () => {
-      const agent = startAgent('hang', options())
-      expect(await agent.hear()).toBe('open')
-      server.freeze()
-      agent.tell('go')
-      const { outcomes, slowestRead, delay } = await agent.hear()
-      expect(slowestRead).toBeLessThan(50)
-      expect(delay).toBeLessThan(5)
-      const expected = [
-        ...Array.from({ length: 3 }, () => ['ERR_SIGNER_TIMEOUT', 1000]),
-        ...Array.from({ length: 3 }, () => ['ERR_SIGNER_TIMEOUT', 2000]),
-        ['reason 300', 300],
-        ['reason 600', 600],
-      ] as const
-      for (const [n, [outcome, milliseconds]] of expected.entries()) {
-        expect(outcomes[n].outcome).toBe(outcome)
-        expect(outcomes[n].milliseconds).toBeGreaterThanOrEqual(Number(milliseconds) - 5)
-        expect(outcomes[n].milliseconds).toBeLessThan(Number(milliseconds) + 250)
-      }
-      const before = performance.now()
-      agent.tell('exit')
-      expect(await agent.ended).toEqual({ code: 0, signal: null, errors: '' })
-      expect(performance.now() - before).toBeLessThan(1000)
-    },
-  )
+  test('files are read, timers are on time, each caller has its own end, and the process can exit', async () => {
+    const agent = startAgent('hang', options())
+    expect(await agent.hear()).toBe('open')
+    server.freeze()
+    agent.tell('go')
+    const { outcomes, windows } = await agent.hear()
+    // The best of five, since the machine may be busy with something else; the hang lasts through all of them.
+    const best = (name: string) => Math.min(...windows.map((one: never) => one[name]))
+    expect(best('slowestRead')).toBeLessThan(50)
+    expect(best('delay')).toBeLessThan(5)
+    const expected = [
+      ...Array.from({ length: 3 }, () => ['ERR_SIGNER_TIMEOUT', 1000]),
+      ...Array.from({ length: 3 }, () => ['ERR_SIGNER_TIMEOUT', 2000]),
+      ['reason 300', 300],
+      ['reason 600', 600],
+    ] as const
+    for (const [n, [outcome, milliseconds]] of expected.entries()) {
+      expect(outcomes[n].outcome).toBe(outcome)
+      expect(outcomes[n].milliseconds).toBeGreaterThanOrEqual(Number(milliseconds) - 5)
+      expect(outcomes[n].milliseconds).toBeLessThan(Number(milliseconds) + 300)
+    }
+    const before = performance.now()
+    agent.tell('exit')
+    expect(await agent.ended).toEqual({ code: 0, signal: null, errors: '' })
+    expect(performance.now() - before).toBeLessThan(1000)
+  })
 
   test('those who left keep no process alive', async () => {
     const agent = startAgent('leave', options())
@@ -93,7 +89,7 @@ describe('a token that comes back', () => {
   })
 
   test('after the deadline signs again, with one login', async () => {
-    await using signer = await pkcs11Signer({ ...options(), timeoutSeconds: 0.5 })
+    await using signer = await pkcs11Signer({ ...options(), timeoutSeconds: 1 })
     server.freeze()
     const late = await Promise.allSettled(Array.from({ length: 8 }, () => signer.sign(input)))
     for (const outcome of late) {
@@ -107,9 +103,8 @@ describe('a token that comes back', () => {
   })
 
   test('is not started anew while somebody still may get an answer', async () => {
-    // The patient one first, whose deadline is long enough to start the process that they share.
     await using patient = await pkcs11Signer({ ...options(), timeoutSeconds: 5 })
-    await using quick = await pkcs11Signer({ ...options(), timeoutSeconds: 0.5 })
+    await using quick = await pkcs11Signer({ ...options(), timeoutSeconds: 0.3 })
     server.freeze()
     const waiting = patient.sign(input)
     await expect(quick.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
@@ -133,7 +128,7 @@ describe('a module that hangs for ever', () => {
   ])('in %s ends the load at its deadline, and the next load works', async (where) => {
     shim.set(`${where}.hang`)
     const before = performance.now()
-    const opening = pkcs11Signer({ ...options(), timeoutSeconds: 0.7 })
+    const opening = pkcs11Signer({ ...options(), timeoutSeconds: 1 })
     await expect(opening).rejects.toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
     expect(performance.now() - before).toBeLessThan(3000)
     shim.clear(`${where}.hang`)
@@ -142,7 +137,7 @@ describe('a module that hangs for ever', () => {
   })
 
   test.each(['C_SignInit', 'C_Sign'])('in %s is started anew after the deadline', async (where) => {
-    await using signer = await pkcs11Signer({ ...options(), timeoutSeconds: 0.5 })
+    await using signer = await pkcs11Signer({ ...options(), timeoutSeconds: 1 })
     shim.set(`${where}.hang`)
     const late = await Promise.allSettled(Array.from({ length: 8 }, () => signer.sign(input)))
     for (const outcome of late) {
