@@ -1,14 +1,15 @@
 // @ts-check
-// An agent as a process of its own: `node agent.mjs STORY`, with the options of its signer in the environment. It says
-// what it has seen as one line of JSON, and ends as the story wants it.
+// An agent as a process of its own: `node agent.mjs STORY`. It is told the options of its signer as a line of JSON, says
+// what it has seen in such lines, and ends as the story wants it.
 import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { pkcs11Signer } from '@countersign/pkcs11'
 
-const options = JSON.parse(process.env['AGENT_OPTIONS'] ?? '{}')
 const input = Buffer.from('what is signed here')
 
 /** @param {unknown} line */
@@ -22,8 +23,25 @@ async function told() {
   return line
 }
 
+const options = JSON.parse(await told())
+
 /** @param {unknown} outcome */
 const codeOf = (outcome) => /** @type {{ code?: string }} */ (outcome)?.code
+
+/** For a while, how long files take to be read and by how much timers are late, in milliseconds. */
+async function look() {
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
+  let slowestRead = 0
+  for (let n = 0; n < 20; n++) {
+    const before = performance.now()
+    await readFile(fileURLToPath(import.meta.url))
+    slowestRead = Math.max(slowestRead, performance.now() - before)
+    await sleep(10)
+  }
+  delay.disable()
+  return { slowestRead, delay: delay.percentile(99) / 1e6 }
+}
 
 /** @type {Record<string, () => Promise<void>>} */
 const stories = {
@@ -55,9 +73,7 @@ const stories = {
     await short.sign(input)
     say('open')
     await told()
-    const delay = monitorEventLoopDelay({ resolution: 1 })
     const started = performance.now()
-    delay.enable()
     /** @param {Promise<unknown>} call */
     const ended = async (call) => {
       const outcome = await call.catch((error) => codeOf(error) ?? error)
@@ -72,19 +88,37 @@ const stories = {
         return ended(short.sign(input, { signal: controller.signal }))
       }),
     ]
-    const reads = []
-    for (let n = 0; n < 20; n++) {
-      const before = performance.now()
-      await readFile(new URL(import.meta.url))
-      reads.push(performance.now() - before)
-      await sleep(20)
-    }
+    const windows = []
+    for (let n = 0; n < 5; n++) windows.push(await look())
     const outcomes = await Promise.all(callers)
-    delay.disable()
-    say({ outcomes, slowestRead: Math.max(...reads), delay: delay.percentile(99) / 1e6 })
+    say({ outcomes, windows })
     for (const signer of [short, long]) signer.sign(input).catch(() => {})
     await told()
     process.exit(0)
+  },
+
+  /** Shows what Node.js tells of it. */
+  async report() {
+    const signer = await pkcs11Signer(options)
+    await signer.sign(input)
+    say(process.report.getReport())
+    await told()
+    process.exit(0)
+  },
+
+  /** Opens its signer with no file descriptor left, and once more with them all. */
+  async starve() {
+    const open = []
+    for (let isFull = false; !isFull; ) {
+      try {
+        open.push(openSync(fileURLToPath(import.meta.url), 'r'))
+      } catch {
+        isFull = true
+      }
+    }
+    await pkcs11Signer(options).catch(({ code, message }) => say({ code, message }))
+    for (const file of open) closeSync(file)
+    await stories['once']?.()
   },
 
   /** Is in the middle of it when the test has it end. */

@@ -40,9 +40,11 @@ describe('with 8 signatures in flight on a token that hangs', () => {
     expect(await agent.hear()).toBe('open')
     server.freeze()
     agent.tell('go')
-    const { outcomes, slowestRead, delay } = await agent.hear()
-    expect(slowestRead).toBeLessThan(50)
-    expect(delay).toBeLessThan(5)
+    const { outcomes, windows } = await agent.hear()
+    // The best of five, since the machine may be busy with something else; the hang lasts through all of them.
+    const best = (name: string) => Math.min(...windows.map((one: never) => one[name]))
+    expect(best('slowestRead')).toBeLessThan(50)
+    expect(best('delay')).toBeLessThan(5)
     const expected = [
       ...Array.from({ length: 3 }, () => ['ERR_SIGNER_TIMEOUT', 1000]),
       ...Array.from({ length: 3 }, () => ['ERR_SIGNER_TIMEOUT', 2000]),
@@ -52,7 +54,7 @@ describe('with 8 signatures in flight on a token that hangs', () => {
     for (const [n, [outcome, milliseconds]] of expected.entries()) {
       expect(outcomes[n].outcome).toBe(outcome)
       expect(outcomes[n].milliseconds).toBeGreaterThanOrEqual(Number(milliseconds) - 5)
-      expect(outcomes[n].milliseconds).toBeLessThan(Number(milliseconds) + 250)
+      expect(outcomes[n].milliseconds).toBeLessThan(Number(milliseconds) + 300)
     }
     const before = performance.now()
     agent.tell('exit')
@@ -87,7 +89,7 @@ describe('a token that comes back', () => {
   })
 
   test('after the deadline signs again, with one login', async () => {
-    await using signer = await pkcs11Signer({ ...options(), timeoutSeconds: 0.5 })
+    await using signer = await pkcs11Signer({ ...options(), timeoutSeconds: 1 })
     server.freeze()
     const late = await Promise.allSettled(Array.from({ length: 8 }, () => signer.sign(input)))
     for (const outcome of late) {
@@ -101,9 +103,8 @@ describe('a token that comes back', () => {
   })
 
   test('is not started anew while somebody still may get an answer', async () => {
-    // The patient one first, whose deadline is long enough to start the process that they share.
     await using patient = await pkcs11Signer({ ...options(), timeoutSeconds: 5 })
-    await using quick = await pkcs11Signer({ ...options(), timeoutSeconds: 0.5 })
+    await using quick = await pkcs11Signer({ ...options(), timeoutSeconds: 0.3 })
     server.freeze()
     const waiting = patient.sign(input)
     await expect(quick.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
@@ -127,7 +128,7 @@ describe('a module that hangs for ever', () => {
   ])('in %s ends the load at its deadline, and the next load works', async (where) => {
     shim.set(`${where}.hang`)
     const before = performance.now()
-    const opening = pkcs11Signer({ ...options(), timeoutSeconds: 0.7 })
+    const opening = pkcs11Signer({ ...options(), timeoutSeconds: 1 })
     await expect(opening).rejects.toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
     expect(performance.now() - before).toBeLessThan(3000)
     shim.clear(`${where}.hang`)
@@ -136,7 +137,7 @@ describe('a module that hangs for ever', () => {
   })
 
   test.each(['C_SignInit', 'C_Sign'])('in %s is started anew after the deadline', async (where) => {
-    await using signer = await pkcs11Signer({ ...options(), timeoutSeconds: 0.5 })
+    await using signer = await pkcs11Signer({ ...options(), timeoutSeconds: 1 })
     shim.set(`${where}.hang`)
     const late = await Promise.allSettled(Array.from({ length: 8 }, () => signer.sign(input)))
     for (const outcome of late) {

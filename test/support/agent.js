@@ -24,9 +24,10 @@ const program = fileURLToPath(new URL('../pkcs11/agent.mjs', import.meta.url))
  */
 export function startAgent(story, options) {
   const child = spawn(process.execPath, [program, story], {
-    env: { ...process.env, AGENT_OPTIONS: JSON.stringify(options) },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
+  // Not by argument or environment, where others can read the PIN.
+  child.stdin.write(`${JSON.stringify(options)}\n`)
   let errors = ''
   child.stderr.setEncoding('utf8').on('data', (text) => {
     errors += text

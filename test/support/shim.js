@@ -51,8 +51,8 @@ export function createShim(hsm, behind = hsm.module) {
   const calls = () =>
     existsSync(log)
       ? readFileSync(log, 'utf8')
-          .trim()
           .split('\n')
+          .filter((line) => line !== '')
           .map((line) => line.split(' '))
           .map(([pid, name = '', detail]) => ({ pid: Number(pid), name, detail: Number(detail) }))
       : []

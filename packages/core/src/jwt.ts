@@ -118,10 +118,9 @@ function sharedParts(
 }
 
 const batch = 128
-const random = new DataView(new ArrayBuffer(16 * batch + 1))
+const random = Buffer.alloc(16 * batch)
 // Up to the end of its "jti" a payload is 30 octets, and so 40 characters of base64url, whatever follows.
 const starts = Buffer.alloc(30 * batch, `{"jti":"${' '.repeat(22)}`)
-const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 let encodedStarts = ''
 let next = 0
 
@@ -129,23 +128,15 @@ let next = 0
 function payloadStart(): string {
   if (next === encodedStarts.length) {
     randomFillSync(random)
-    for (let index = 0; index < batch; index++) writeId(16 * index, 30 * index + 8)
+    for (let index = 0; index < batch; index++) {
+      const id = random.toString('base64url', 16 * index, 16 * (index + 1))
+      starts.write(id, 30 * index + 8, 'latin1')
+    }
     encodedStarts = starts.toString('base64url')
     next = 0
   }
   next += 40
   return encodedStarts.slice(next - 40, next)
-}
-
-/** Writes 16 of the random octets as the 22 characters of their base64url, without a string for each. */
-function writeId(from: number, to: number): void {
-  for (let character = 0; character < 22; character++) {
-    const bit = 6 * character
-    const octets = random.getUint16(from + (bit >> 3))
-    // Of the last character only two bits belong to the 128.
-    const mask = character === 21 ? 0b110000 : 0b111111
-    starts[to + character] = alphabet.charCodeAt((octets >> (10 - (bit & 7))) & mask)
-  }
 }
 
 function base64url(text: string): string {

@@ -17,6 +17,7 @@
  *   C_GetTokenInfo.no-label  blanks only
  *   C_GetAttributeValue.bare the point of an EC key without its DER wrapping
  *   C_Initialize.parameters  wants exactly these library parameters
+ *   C_Initialize.prints      writes to standard output and standard error
  *   mechanisms.hashing       has CKM_ECDSA_SHA256 to SHA512 in place of CKM_ECDSA
  *
  * The log has "C_Finalize.under-C_Sign" where a module was finalised under a running call.
@@ -115,6 +116,7 @@ static CK_RV before(const char *function, unsigned long detail) {
 
 static CK_RV initialize(CK_VOID_PTR arguments) {
   WATCHED(C_Initialize, 0);
+  if (told("C_Initialize", "prints", NULL, 0)) dprintf(1, "a word\n"), dprintf(2, "another\n");
   char wanted[256];
   if (!told("C_Initialize", "parameters", wanted, sizeof wanted)) return real->C_Initialize(arguments);
   CK_C_INITIALIZE_ARGS copy = *(CK_C_INITIALIZE_ARGS *)arguments;
