@@ -156,7 +156,7 @@ export function isolatedToken(
     identify: () => call({ op: 'identify', location }) as Promise<TokenIdentity>,
     open: (login) => call({ op: 'open', login }) as Promise<void>,
     describeKey: (selector) => call({ op: 'describeKey', selector }) as Promise<KeyDescription>,
-    async sign(key, mechanism, { buffer, byteOffset, byteLength }, signal) {
+    async sign(key, mechanism, { buffer, byteOffset, byteLength }, { signal }) {
       const data = Buffer.from(buffer, byteOffset, byteLength).toString('base64')
       const signature = await call({ op: 'sign', key, mechanism, data }, signal)
       return Buffer.from(String(signature), 'base64')
