@@ -2,6 +2,9 @@ import { writeFileSync } from 'node:fs'
 import { nothing } from './counts.mjs'
 import { colour, seconds } from './terminal.mjs'
 
+/** What a proof throws that cannot be tried here, with the reason: the lane is missing something. */
+export class NotInstalled extends Error {}
+
 /**
  * For a lane's script: runs claims one after another, shows each, and writes the lane's report.
  */
@@ -10,7 +13,7 @@ export class LaneReport {
 
   /**
    * @param {string} claim
-   * @param {() => Promise<void> | void} proof throws when the claim is false
+   * @param {() => Promise<void> | void} proof throws when the claim is false, or `NotInstalled`
    * @returns {Promise<boolean>} whether it held
    */
   async check(claim, proof) {
@@ -18,6 +21,10 @@ export class LaneReport {
     try {
       await proof()
     } catch (error) {
+      if (error instanceof NotInstalled) {
+        this.#miss(`${claim}: ${error.message}`)
+        return false
+      }
       this.#counts.failed++
       this.#counts.notes = [...(this.#counts.notes ?? []), `failed: ${claim}`]
       console.log(`${colour('red', '✗')} ${claim}\n${indent(explain(error))}`)
@@ -37,6 +44,13 @@ export class LaneReport {
     this.#counts.skipped++
     this.#counts.notes = [...(this.#counts.notes ?? []), `skipped: ${claim}: ${reason}`]
     console.log(`${colour('yellow', '–')} ${claim}: ${reason}`)
+  }
+
+  /** @param {string} what */
+  #miss(what) {
+    const { missing } = this.#counts
+    this.#counts.missing = missing === undefined ? what : `${missing}; ${what}`
+    console.log(`${colour('yellow', '–')} ${what}`)
   }
 
   get counts() {

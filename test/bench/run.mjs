@@ -16,6 +16,7 @@ const benches = {
   'cold-start': () => import('./cold-start.js'),
   memory: () => import('./memory.js'),
   'signature-checks': () => import('./signature-checks.js'),
+  pkcs11: () => import('./pkcs11.js'),
 }
 
 const usage = `Usage: npm run bench -- [options]

@@ -144,9 +144,10 @@ test("the PIN is not in a report of the module's process", async () => {
     { id: 1, op: 'identify', location },
     { id: 2, op: 'open', login },
   ]) {
-    running.send(request)
-    const [answer] = await once(running, 'message')
-    expect(answer).not.toHaveProperty('error')
+    running.send({ requests: [request], alone: true })
+    const [answers] = await once(running, 'message')
+    expect(answers).toHaveLength(1)
+    expect(answers[0]).not.toHaveProperty('error')
   }
   running.kill('SIGUSR2')
   const file = `${hsm.folder}/report.json`

@@ -80,6 +80,22 @@ describe('the deadline', () => {
     expect(late?.signal.reason).toBe(error)
   })
 
+  it('and the signal of the caller can be asked for without a signal of its own being made', async () => {
+    const made = vi.spyOn(globalThis, 'AbortController')
+    const requests: SignRequest[] = []
+    const waiting = (request: SignRequest) => {
+      requests.push(request)
+      return new Promise<Uint8Array>(() => {})
+    }
+    const late = refusal(() => signerWith(waiting, 0.01).sign(input))
+    const signal = AbortSignal.timeout(1)
+    const left = thrown(() => signerWith(waiting).sign(input, { signal }))
+    expect(requests.map(({ aborted }) => aborted)).toEqual([false, false])
+    await Promise.all([late, left])
+    expect(requests.map(({ aborted }) => aborted)).toEqual([true, true])
+    expect(made).not.toHaveBeenCalled()
+  })
+
   it('swallows what comes after it, a signature or a failure', async () => {
     for (const answer of ['resolve', 'reject'] as const) {
       const vault = manual()

@@ -91,8 +91,8 @@ describe.each(['raw', 'der'] as const)('a backend of %s signatures', (format) =>
     ['another key', other],
     [
       'another input',
-      (_, { hash, digest, signal }) =>
-        other(_, { message: Buffer.from('else'), hash, digest, signal }),
+      (_, { hash, digest, signal, aborted }) =>
+        other(_, { message: Buffer.from('else'), hash, digest, signal, aborted }),
     ],
     ['no octets', () => new Uint8Array(0)],
     ['nothing', () => undefined],

@@ -23,6 +23,16 @@ export type Request =
   | { readonly id: number; readonly op: 'forget' }
   | { readonly id: number; readonly op: 'close' }
 
+/** Most requests, and most answers, in one message: under load, few messages carry many. */
+export const partSize = 4
+
+/** A message to the token's process. */
+export interface Requests {
+  readonly requests: readonly Request[]
+  /** Whether nothing else is under way. */
+  readonly alone: boolean
+}
+
 /** What comes back: answers, and the wish to log in once more. */
 export type Answer =
   | { readonly wish: 'login' }

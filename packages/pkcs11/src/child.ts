@@ -1,7 +1,16 @@
 import { Worker } from 'node:worker_threads'
-import { type Answer, packError, type Request, unpackError } from './channel.ts'
+import {
+  type Answer,
+  packError,
+  partSize,
+  type Request,
+  type Requests,
+  unpackError,
+} from './channel.ts'
 import { Cryptoki } from './cryptoki.ts'
 import type { Permission } from './login.ts'
+import { outbox } from './outbox.ts'
+import { signQuickKeysHere } from './quick-keys.ts'
 import { Token } from './token.ts'
 
 /**
@@ -20,6 +29,10 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 
 /** The signatures that somebody waits for, by the numbers of their requests. */
 const wanted = new Set<number>()
+/** Whether the parent waits for one answer only. */
+let alone = false
+/** The number of the request to close, which is answered last. */
+let closing: number | undefined
 let cryptoki: Cryptoki | undefined
 let token: Token | undefined
 
@@ -33,8 +46,7 @@ function permit(logIn: (permission: Permission) => void | Promise<void>): Promis
   return new Promise((resolve, reject) => {
     const end = (error?: unknown) => (error === undefined ? resolve() : reject(error))
     logins.push({ logIn, end })
-    const wish: Answer = { wish: 'login' }
-    process.send?.(wish)
+    post({ wish: 'login' })
   })
 }
 
@@ -52,11 +64,15 @@ async function logInAgain(permission: Permission): Promise<void> {
 async function answer(request: Request): Promise<unknown> {
   if (request.op === 'identify') {
     const { module, libraryParameters, token: selector, sessions } = request.location
-    cryptoki ??= await Cryptoki.load(module, libraryParameters)
+    if (cryptoki === undefined) {
+      cryptoki = await Cryptoki.load(module, libraryParameters)
+      signQuickKeysHere(cryptoki.native, () => alone)
+    }
     token ??= new Token(cryptoki, selector, sessions, permit)
     return token.identify()
   }
   if (request.op === 'close') {
+    closing = request.id
     token?.close()
     await cryptoki?.finalize()
     return undefined
@@ -80,21 +96,25 @@ async function sign(open: Token, request: Request & { op: 'sign' }): Promise<str
   }
 }
 
-process.on('message', (request: Request) => {
+const post = outbox<Answer>(partSize, (answers) => {
+  const isLast = answers.some((answer) => 'id' in answer && answer.id === closing)
+  process.send?.(answers, undefined, {}, isLast ? end : undefined)
+})
+
+function receive(request: Request): void {
   if (request.op === 'forget') {
     wanted.delete(request.id)
     return
   }
-  answer(request)
-    .then(
-      (value): Answer => ({ id: request.id, value }),
-      (error): Answer => ({ id: request.id, error: packError(error) }),
-    )
-    .then((reply) => {
-      process.send?.(reply, undefined, {}, () => {
-        if (request.op === 'close') end()
-      })
-    })
+  answer(request).then(
+    (value) => post({ id: request.id, value }),
+    (error) => post({ id: request.id, error: packError(error) }),
+  )
+}
+
+process.on('message', (message: Requests) => {
+  alone = message.alone
+  for (const request of message.requests) receive(request)
 })
 
 /** At once: the module's own exit handlers may hang as well as it may. */

@@ -9,7 +9,7 @@ import type { Permit } from './login.ts'
 import type { Mechanism } from './mechanism.ts'
 import { type Pin, PinHolder } from './pin-holder.ts'
 import type { BoundKey, KeySelector } from './selector.ts'
-import { PortLost, type TokenLocation, type TokenPort } from './token-port.ts'
+import { type Caller, PortLost, type TokenLocation, type TokenPort } from './token-port.ts'
 
 /** What a connection is made from. */
 export interface ConnectionSettings {
@@ -40,8 +40,8 @@ export class Connection {
     this.#settings = settings
     const { module, sessions } = settings.location
     this.#pin = new PinHolder(module, settings.pin, settings.allowFinalPinTry)
-    // Behind a channel a few more are sent ahead, so that no session waits for the next message.
-    this.#enter = fifo(settings.isolate ? 2 * sessions + 2 : sessions)
+    // A few more than there are sessions are sent ahead, so that none waits for the next message.
+    this.#enter = fifo(2 * sessions + 2)
   }
 
   async describeKey(selector: KeySelector, seconds: number): Promise<KeyDescription> {
@@ -49,16 +49,11 @@ export class Connection {
     return this.#attempt(undefined, (port) => port.describeKey(selector))
   }
 
-  /** @param signal - aborts when the caller left; the promise need not settle before the token has answered. */
-  sign(
-    key: BoundKey,
-    mechanism: Mechanism,
-    data: Uint8Array,
-    signal: AbortSignal,
-  ): Promise<Uint8Array> {
-    return this.#enter(signal, () =>
-      this.#attempt(signal, (port) => port.sign(key, mechanism, data, signal)),
-    )
+  /** The promise need not settle before the token has answered, whether or not the caller has left. */
+  sign(key: BoundKey, mechanism: Mechanism, data: Uint8Array, caller: Caller): Promise<Uint8Array> {
+    const sign = () => this.#attempt(caller, (port) => port.sign(key, mechanism, data, caller))
+    // In this process, they queue for the sessions themselves.
+    return this.#settings.isolate ? this.#enter(caller.signal, sign) : sign()
   }
 
   async close(): Promise<void> {
@@ -70,28 +65,25 @@ export class Connection {
   }
 
   /** Makes a call, a second time when the process of the module ended under the first. */
-  async #attempt<T>(
-    signal: AbortSignal | undefined,
-    call: (port: TokenPort) => Promise<T>,
-  ): Promise<T> {
+  async #attempt<T>(caller: Caller | undefined, call: (port: TokenPort) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
-      const port = this.#port?.gone === false ? this.#port : await this.#open(signal)
-      signal?.throwIfAborted()
+      const port = this.#port?.gone === false ? this.#port : await this.#open(caller)
+      if (caller?.aborted) throw caller.signal.reason
       try {
         return await call(port)
       } catch (error) {
         if (isRefusal(error)) await this.#refused(port)
         if (!(error instanceof PortLost)) throw error
-        signal?.throwIfAborted()
+        if (caller?.aborted) throw caller.signal.reason
         // Whoever has no deadline of their own has waited for as long as one.
-        if (attempt === 2 || this.#closed || (error.hung && signal === undefined)) {
+        if (attempt === 2 || this.#closed || (error.hung && caller === undefined)) {
           throw this.#described(error)
         }
       }
     }
   }
 
-  async #open(signal: AbortSignal | undefined): Promise<TokenPort> {
+  async #open(caller: Caller | undefined): Promise<TokenPort> {
     if (this.#closed) throw closed()
     const joined = this.#opening
     if (joined !== undefined) {
@@ -100,7 +92,7 @@ export class Connection {
       } catch (error) {
         // It began before this call, and its deadline is not that of this call.
         const late = SignerError.is(error) && error.code === 'ERR_SIGNER_TIMEOUT'
-        if (!late || signal?.aborted || this.#closed) throw error
+        if (!late || caller?.aborted || this.#closed) throw error
       }
     }
     this.#opening ??= this.#start()

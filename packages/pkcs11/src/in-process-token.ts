@@ -26,29 +26,38 @@ async function sharedModule({ module, libraryParameters }: TokenLocation): Promi
 
 /** A token whose module runs in this process: the quickest way, and at the mercy of the module. */
 export function inProcessToken(location: TokenLocation, permit: Permit): TokenPort {
-  let loaded: Promise<Token> | undefined
+  let loading: Promise<Token> | undefined
+  let token: Token | undefined
   let gone = false
-  const token = () => {
-    loaded ??= sharedModule(location).then(
+  async function load(): Promise<Token> {
+    loading ??= sharedModule(location).then(
       (cryptoki) => new Token(cryptoki, location.token, location.sessions, permit),
     )
-    return loaded
+    token = await loading
+    return token
   }
   async function close(): Promise<void> {
     gone = true
-    const open = await loaded?.catch(() => undefined)
+    const open = await loading?.catch(() => undefined)
     open?.close()
   }
   return {
-    identify: async () => (await token()).identify(),
-    open: async (login) => (await token()).open(login),
-    describeKey: async (selector) => (await token()).describeKey(selector),
-    sign: async (key, mechanism, data, signal) =>
-      (await token()).sign(key, mechanism, Buffer.from(data), () => !signal.aborted),
+    identify: async () => (await load()).identify(),
+    open: async (login) => (await load()).open(login),
+    describeKey: async (selector) => (await load()).describeKey(selector),
+    // Not an async function: at the rate of a token in memory, each turn that a signature waits for shows.
+    sign(key, mechanism, data, caller) {
+      if (token === undefined) return Promise.reject(new Error('no token was identified'))
+      return token.sign(key, mechanism, inBuffer(data), () => !caller.aborted)
+    },
     close,
     kill: () => void close(),
     get gone() {
       return gone
     },
   }
+}
+
+function inBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength)
 }

@@ -1,6 +1,14 @@
-import { type Answer, packError, type Request, unpackError } from './channel.ts'
+import {
+  type Answer,
+  packError,
+  partSize,
+  type Request,
+  type Requests,
+  unpackError,
+} from './channel.ts'
 import type { KeyDescription } from './find-key.ts'
 import type { Permit } from './login.ts'
+import { outbox } from './outbox.ts'
 import { startChild } from './start-child.ts'
 import type { TokenIdentity } from './token.ts'
 import { PortLost, type TokenLocation, type TokenPort } from './token-port.ts'
@@ -79,8 +87,7 @@ export function isolatedToken(
     else kill(new PortLost('it gave no answer', true))
   }
 
-  child.on('message', (answer: Answer) => {
-    silentSince = performance.now()
+  function receive(answer: Answer): void {
     if ('wish' in answer) {
       logInAgain().catch(ignore)
       return
@@ -91,10 +98,21 @@ export function isolatedToken(
     forget(call)
     if ('error' in answer) call.reject(unpackError(answer.error))
     else call.resolve(answer.value)
+  }
+
+  child.on('message', (answers: readonly Answer[]) => {
+    silentSince = performance.now()
+    for (const answer of answers) receive(answer)
   })
   child.on('error', (cause) => lose(new PortLost(`it could not be started: ${cause.message}`)))
   child.on('exit', (code, signal) => lose(new PortLost(signal ?? `exit code ${code}`)))
   keepAlive()
+
+  const post = outbox<Request>(partSize, (requests) => {
+    const message: Requests = { requests, alone: pending.size === 1 }
+    // A message that cannot be sent belongs to a child that is about to be reported as gone.
+    child.send?.(message, ignore)
+  })
 
   function call(request: WithoutId<Request>, signal?: AbortSignal): Promise<unknown> {
     return new Promise((resolve, reject) => {
@@ -109,14 +127,13 @@ export function isolatedToken(
       wanted++
       if (wanted === 1) keepAlive()
       watch()
-      // A message that cannot be sent belongs to a child that is about to be reported as gone.
-      child.send?.({ ...request, id }, ignore)
+      post({ ...request, id })
       signal?.addEventListener(
         'abort',
         () => {
           if (!pending.has(id)) return
           forget(entry)
-          child.send?.({ id, op: 'forget' }, ignore)
+          post({ id, op: 'forget' })
         },
         { once: true },
       )
@@ -139,9 +156,9 @@ export function isolatedToken(
     identify: () => call({ op: 'identify', location }) as Promise<TokenIdentity>,
     open: (login) => call({ op: 'open', login }) as Promise<void>,
     describeKey: (selector) => call({ op: 'describeKey', selector }) as Promise<KeyDescription>,
-    async sign(key, mechanism, data, signal) {
-      const encoded = Buffer.from(data).toString('base64')
-      const signature = await call({ op: 'sign', key, mechanism, data: encoded }, signal)
+    async sign(key, mechanism, { buffer, byteOffset, byteLength }, { signal }) {
+      const data = Buffer.from(buffer, byteOffset, byteLength).toString('base64')
+      const signature = await call({ op: 'sign', key, mechanism, data }, signal)
       return Buffer.from(String(signature), 'base64')
     },
     async close() {

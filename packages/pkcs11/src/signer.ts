@@ -118,7 +118,7 @@ export async function pkcs11Signer(options: Pkcs11SignerOptions): Promise<Pkcs11
           publicKey,
           sign(request) {
             if (!isOpen) throw closed()
-            return connection.sign(bound, method.mechanism, method.input(request), request.signal)
+            return connection.sign(bound, method.mechanism, method.input(request), request)
           },
         },
         { kid: options.kid, timeoutSeconds, verify },

@@ -1,3 +1,4 @@
+import type { SignRequest } from '@countersign/core'
 import type { KeyDescription } from './find-key.ts'
 import type { Login } from './login.ts'
 import type { Mechanism } from './mechanism.ts'
@@ -14,6 +15,9 @@ export interface TokenLocation {
   readonly sessions: number
 }
 
+/** Whoever asked for a signature, and whether they still wait for it. */
+export type Caller = Pick<SignRequest, 'aborted' | 'signal'>
+
 /** A token, in this process or behind a channel. */
 export interface TokenPort {
   /** Loads the module and finds the token. */
@@ -22,15 +26,10 @@ export interface TokenPort {
   open(login: Login | undefined): Promise<void>
   describeKey(selector: KeySelector): Promise<KeyDescription>
   /**
-   * Settles when the token has answered, or never will. A caller who left, as the signal tells, is taken out of the
+   * Settles when the token has answered, or never will. A caller who left, as `caller` tells, is taken out of the
    * queue, and keeps no process alive.
    */
-  sign(
-    key: BoundKey,
-    mechanism: Mechanism,
-    data: Uint8Array,
-    signal: AbortSignal,
-  ): Promise<Uint8Array>
+  sign(key: BoundKey, mechanism: Mechanism, data: Uint8Array, caller: Caller): Promise<Uint8Array>
   /** Gives back what was opened, after what is under way. */
   close(): Promise<void>
   /** Gives up at once: what is under way is rejected as lost, where that can be done. */

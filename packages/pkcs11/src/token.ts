@@ -35,6 +35,7 @@ export class Token {
   readonly #cryptoki: Cryptoki
   readonly #selector: TokenSelector
   readonly #kept: KeptToken
+  readonly #outputs = new WeakMap<Buffer, Buffer>()
 
   constructor(cryptoki: Cryptoki, selector: TokenSelector, sessions: number, permit: Permit) {
     this.#cryptoki = cryptoki
@@ -87,7 +88,7 @@ export class Token {
         throw opened.current ? new Error('nobody waits for this signature') : new Outdated()
       }
       try {
-        const signature = await this.#signIn(opened, session, key, mechanism, data)
+        const signature = Buffer.from(await this.#signIn(opened, session, key, mechanism, data))
         sessions.giveBack(session)
         return signature
       } catch (error) {
@@ -115,9 +116,16 @@ export class Token {
     native.C_SignInit(session, mechanism as Parameters<PKCS11['C_SignInit']>[1], handle)
     if (alwaysAuthenticate) this.#logInForOne(session)
     const octets = data.byteLength === 0 ? nothing : data
-    return this.#cryptoki.run(() =>
-      native.C_SignAsync(session, octets, Buffer.alloc(longestSignature)),
-    )
+    return this.#cryptoki.run(() => native.C_SignAsync(session, octets, this.#outputOf(session)))
+  }
+
+  /** Where the signatures of a session are written, one after the other. */
+  #outputOf(session: Buffer): Buffer {
+    const known = this.#outputs.get(session)
+    if (known !== undefined) return known
+    const output = Buffer.alloc(longestSignature)
+    this.#outputs.set(session, output)
+    return output
   }
 
   /** The login that a key wants before each signature. */

@@ -7,7 +7,7 @@ const message = Buffer.from('a signing input')
 
 function request(hash: 'sha256' | 'sha384' | 'sha512' | undefined): SignRequest {
   const digest = hash && createHash(hash).update(message).digest()
-  return { message, hash, digest, signal: new AbortController().signal }
+  return { message, hash, digest, signal: new AbortController().signal, aborted: false }
 }
 
 const sha256 = request('sha256')

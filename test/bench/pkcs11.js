@@ -1,0 +1,252 @@
+// @ts-check
+import { createHash } from 'node:crypto'
+import { createRequire } from 'node:module'
+import { availableParallelism } from 'node:os'
+import { pkcs11Signer } from '@countersign/pkcs11'
+import pkcs11js from 'pkcs11js'
+import { createSoftHsm, findSoftHsm } from '../support/softhsm.js'
+import { durationRow, ratioRow, takeTurns, valueRow } from './measure.js'
+
+/** @import { Pkcs11Signer } from '@countersign/pkcs11' */
+/** @import { Contender, Rates, Row, Target } from './measure.js' */
+/** @import { SoftHsm, Token } from '../support/softhsm.js' */
+
+/**
+ * What is used of node-webcrypto-p11, whose own declarations want those of browsers.
+ *
+ * @typedef {object} Pkcs11Crypto
+ * @property {{ keys(): Promise<string[]>, getItem(name: string, algorithm: object, extractable: boolean, usages: string[]): Promise<object> }} keyStorage
+ * @property {{ sign(algorithm: object, key: object, data: Uint8Array): Promise<ArrayBuffer> }} subtle
+ */
+
+const load = createRequire(import.meta.url)
+/** @type {{ Crypto: new (options: { library: string, slot: number, pin: string, readWrite: boolean }) => Pkcs11Crypto }} */
+const { Crypto } = load('node-webcrypto-p11')
+
+const callers = 32
+/** What `pkcs11Signer` has by default; the raw loops are given as many. */
+const sessions = 4
+const rounds = 25
+const message = Buffer.alloc(320, 'a')
+
+const keys = {
+  ES256: { type: 'EC:prime256v1', id: '01', octets: 64 },
+  RS256: { type: 'rsa:2048', id: '02', octets: 256 },
+}
+
+/** @typedef {keyof typeof keys} Algorithm */
+
+/**
+ * Signatures on SoftHSM2, in this process and isolated, verification off: against loops on `pkcs11js` itself,
+ * and against node-webcrypto-p11. Both find the key beforehand, and hash as the algorithm wants.
+ *
+ * @returns {Promise<Row[]>}
+ */
+export async function run() {
+  if (findSoftHsm() === undefined) return [notMeasured('SoftHSM2 is not installed')]
+  const hsm = createSoftHsm()
+  try {
+    const token = await hsm.createToken('bench')
+    for (const { type, id } of Object.values(keys)) await token.generateKey({ type, id })
+    return [...(await compare('ES256', hsm, token)), ...(await compare('RS256', hsm, token))]
+  } finally {
+    hsm.remove()
+  }
+}
+
+/**
+ * @param {Algorithm} alg
+ * @param {SoftHsm} hsm
+ * @param {Token} token
+ * @returns {Promise<Row[]>}
+ */
+async function compare(alg, hsm, token) {
+  const raw = openRaw(alg, hsm, token)
+  const options = {
+    module: hsm.module,
+    token: { label: token.label },
+    key: { id: keys[alg].id },
+    pin: token.pin,
+    sessions,
+    verify: false,
+  }
+  const inProcess = await pkcs11Signer({ ...options, isolate: false })
+  const isolated = await pkcs11Signer(options)
+  const names = {
+    raw: `pkcs11js, ${sessions} sessions`,
+    inProcess: 'in process',
+    isolated: 'isolated',
+    webcrypto: 'node-webcrypto-p11',
+  }
+  try {
+    const many = await takeTurns(
+      {
+        [names.raw]: raw.loop(sessions),
+        [names.inProcess]: signing(inProcess, callers),
+        [names.isolated]: signing(isolated, callers),
+        [names.webcrypto]: await webcrypto(alg, hsm, token, raw.slotIndex),
+      },
+      { rounds, severalThreads: true },
+    )
+    const one = await takeTurns(
+      {
+        [names.raw]: raw.loop(1),
+        [names.inProcess]: signing(inProcess, 1),
+        [names.isolated]: signing(isolated, 1),
+      },
+      { rounds, severalThreads: true },
+    )
+    /** @type {(of: string, over: string, target?: Target) => Row} */
+    const throughput = (of, over, target) =>
+      ratioRow(many, {
+        name: `${alg} on SoftHSM2, ${of}, ${callers} callers`,
+        unit: 'signatures/s',
+        of,
+        over,
+        ...(target === undefined ? {} : { target }),
+      })
+    // RSA is nothing but work for the processor: what is made one by one elsewhere takes as many cores to outdo.
+    const three = alg === 'ES256' || availableParallelism() > 3 ? { atLeast: 3 } : undefined
+    return [
+      throughput(names.inProcess, names.raw, { atLeast: 0.9 }),
+      throughput(names.isolated, names.inProcess, { atLeast: 0.75 }),
+      throughput(names.inProcess, names.webcrypto, three),
+      throughput(names.isolated, names.webcrypto, three),
+      durationRow(one, {
+        name: `${alg} on SoftHSM2, in process, one caller`,
+        of: names.inProcess,
+        over: names.raw,
+      }),
+      valueRow(added(one, names.isolated, names.inProcess), {
+        name: `${alg} on SoftHSM2, one caller, added by isolation`,
+        unit: 'µs',
+        target: { atMost: 150 },
+      }),
+    ]
+  } finally {
+    await inProcess.close()
+    await isolated.close()
+    raw.close()
+  }
+}
+
+/**
+ * The shortest loops on the binding itself that sign in several sessions at once.
+ *
+ * @param {Algorithm} alg
+ * @param {SoftHsm} hsm
+ * @param {Token} token
+ */
+function openRaw(alg, hsm, token) {
+  const { id, octets } = keys[alg]
+  const native = new pkcs11js.PKCS11()
+  native.load(hsm.module)
+  native.C_Initialize({ flags: pkcs11js.CKF_OS_LOCKING_OK })
+  const slots = native.C_GetSlotList(true)
+  const slotIndex = slots.findIndex(
+    (slot) => native.C_GetTokenInfo(slot).label.trim() === token.label,
+  )
+  const slot = slots[slotIndex]
+  if (slot === undefined) throw new Error('the token is not there')
+  const open = () => native.C_OpenSession(slot, pkcs11js.CKF_SERIAL_SESSION)
+  const session = open()
+  native.C_Login(session, pkcs11js.CKU_USER, token.pin)
+  native.C_FindObjectsInit(session, [
+    { type: pkcs11js.CKA_CLASS, value: pkcs11js.CKO_PRIVATE_KEY },
+    { type: pkcs11js.CKA_ID, value: Buffer.from(id, 'hex') },
+  ])
+  const [key] = native.C_FindObjects(session, 1)
+  native.C_FindObjectsFinal(session)
+  if (key === undefined) throw new Error('the key is not there')
+  const mechanism = {
+    mechanism: alg === 'ES256' ? pkcs11js.CKM_ECDSA : pkcs11js.CKM_SHA256_RSA_PKCS,
+  }
+
+  return {
+    slotIndex,
+    /** @type {(sessions: number) => Contender} */
+    loop(sessions) {
+      const all = Array.from({ length: sessions }, open)
+      return async (times) => {
+        let left = times
+        const sign = async (/** @type {Buffer} */ own) => {
+          while (left-- > 0) {
+            const data = alg === 'ES256' ? createHash('sha256').update(message).digest() : message
+            native.C_SignInit(own, mechanism, key)
+            await native.C_SignAsync(own, data, Buffer.alloc(octets))
+          }
+        }
+        await Promise.all(all.map(sign))
+      }
+    },
+    close: () => native.C_Finalize(),
+  }
+}
+
+/**
+ * @param {Pkcs11Signer} signer
+ * @param {number} atOnce
+ * @returns {Contender}
+ */
+function signing(signer, atOnce) {
+  return async (times) => {
+    let left = times
+    const sign = async () => {
+      while (left-- > 0) await signer.sign(message)
+    }
+    await Promise.all(Array.from({ length: atOnce }, sign))
+  }
+}
+
+/**
+ * As many callers, who have to queue: at once, they get CKR_OPERATION_ACTIVE from the one session that it has.
+ *
+ * @param {Algorithm} alg
+ * @param {SoftHsm} hsm
+ * @param {Token} token
+ * @param {number} slot
+ * @returns {Promise<Contender>}
+ */
+async function webcrypto(alg, hsm, token, slot) {
+  const crypto = new Crypto({ library: hsm.module, slot, pin: token.pin, readWrite: false })
+  const hash = 'SHA-256'
+  const algorithm =
+    alg === 'ES256'
+      ? { name: 'ECDSA', namedCurve: 'P-256', hash }
+      : { name: 'RSASSA-PKCS1-v1_5', hash }
+  const names = await crypto.keyStorage.keys()
+  const name = names.find((one) => one.startsWith('private-') && one.endsWith(`-${keys[alg].id}`))
+  const key = await crypto.keyStorage.getItem(String(name), algorithm, false, ['sign'])
+  return async (times) => {
+    let left = times
+    /** @type {Promise<unknown>} */
+    let last = Promise.resolve()
+    const sign = async () => {
+      while (left-- > 0) {
+        last = last.then(() => crypto.subtle.sign(algorithm, key, message))
+        await last
+      }
+    }
+    await Promise.all(Array.from({ length: callers }, sign))
+  }
+}
+
+/**
+ * What one contender takes longer than another, in microseconds, round by round.
+ *
+ * @param {Rates} rates
+ * @param {string} of
+ * @param {string} over
+ */
+function added(rates, of, over) {
+  const { [of]: values = [], [over]: baselines = [] } = rates
+  return values.map((rate, round) => 1e6 / rate - 1e6 / (baselines[round] ?? Number.NaN))
+}
+
+/**
+ * @param {string} why
+ * @returns {Row}
+ */
+function notMeasured(why) {
+  return valueRow([], { name: `signatures on SoftHSM2: not measured, ${why}`, unit: '' })
+}
