@@ -4,6 +4,7 @@ import { checkLane } from './check.mjs'
 import { demoLane } from './demo.mjs'
 import { examplesLane } from './examples.mjs'
 import { matrixLane } from './matrix.mjs'
+import { pkcs11Lane } from './pkcs11.mjs'
 import { wycheproofLane } from './wycheproof.mjs'
 
 /**
@@ -15,7 +16,7 @@ import { wycheproofLane } from './wycheproof.mjs'
  */
 
 /** Parts of `test/` that vitest runs in a lane of their own. */
-const ownLane = ['test/wycheproof/**']
+const ownLane = ['test/wycheproof/**', 'test/pkcs11/**']
 
 /**
  * Every lane of `npm test`, in the order in which they run.
@@ -39,6 +40,7 @@ export const lanes = [
     about: 'ECDSA vectors, from the folder COUNTERSIGN_WYCHEPROOF names',
     run: wycheproofLane,
   },
+  { name: 'pkcs11', about: 'tokens: SoftHSM, by itself and behind p11-kit', run: pkcs11Lane },
   {
     name: 'conformance',
     about: 'the MCP conformance suite',

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
+import { buildAddon } from './addon.mjs'
 import { Failure } from './failure.mjs'
+import { findHeaders } from './headers.mjs'
 import { pnpm, pnpmVersion } from './pnpm.mjs'
 import { root } from './root.mjs'
 import { say } from './terminal.mjs'
@@ -36,11 +38,17 @@ function isInstalled() {
 
 /** Installs what the lockfile says, unless that is what is installed already. */
 export async function install() {
+  const headers = findHeaders()
+  // For whatever compiles in a child process. An empty value would count, too.
+  if (headers === undefined) delete process.env['npm_config_nodedir']
+  else process.env['npm_config_nodedir'] = headers
   if (isInstalled()) return
   say(`Installing the dependencies with pnpm ${pnpmVersion} …`)
   const { code } = await pnpm([
     'install',
     '--frozen-lockfile',
+    // The one script that is to run compiles pkcs11js, without which all else has to work.
+    '--ignore-scripts',
     '--config.confirmModulesPurge=false',
   ])
   if (code !== 0) {
@@ -49,6 +57,8 @@ export async function install() {
         `run "npx pnpm@${pnpmVersion} install" and commit pnpm-lock.yaml.`,
     )
   }
+  const complaint = await buildAddon()
+  if (complaint !== undefined) say(`${complaint}. Tokens cannot be used here without it.`)
   // Taken now: pnpm notes members without dependencies in the lockfile, frozen or not.
   writeFileSync(stampFile, fingerprint())
 }
