@@ -36,12 +36,17 @@ function isInstalled() {
   )
 }
 
-/** Installs what the lockfile says, unless that is what is installed already. */
-export async function install() {
+/** Tells whatever compiles in a child process where Node's headers lie. */
+function offerHeaders() {
   const headers = findHeaders()
-  // For whatever compiles in a child process. An empty value would count, too.
+  // An empty value would count, too.
   if (headers === undefined) delete process.env['npm_config_nodedir']
   else process.env['npm_config_nodedir'] = headers
+}
+
+/** Installs what the lockfile says, unless that is what is installed already. */
+export async function install() {
+  offerHeaders()
   if (isInstalled()) return
   say(`Installing the dependencies with pnpm ${pnpmVersion} …`)
   const { code } = await pnpm([
@@ -59,6 +64,7 @@ export async function install() {
   }
   const complaint = await buildAddon()
   if (complaint !== undefined) say(`${complaint}. Tokens cannot be used here without it.`)
+  offerHeaders()
   // Taken now: pnpm notes members without dependencies in the lockfile, frozen or not.
   writeFileSync(stampFile, fingerprint())
 }
