@@ -68,7 +68,7 @@ export async function buildAddon() {
   if (await loads(folder)) return undefined
   const tools = missingTools()
   if (tools.length > 0) {
-    return `pkcs11js cannot be compiled: there is no ${tools.join(', no ')}; ${remedy()}`
+    return `pkcs11js cannot be compiled, not found: ${tools.join(', ')}; ${remedy()}`
   }
   const headers = findHeaders()
   let outcome = await rebuild(folder, headers)

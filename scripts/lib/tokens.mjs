@@ -62,5 +62,5 @@ export async function prepareTokens() {
   if (process.platform === 'win32') return 'SoftHSM and p11-kit are not to be had on Windows'
   if (missingPrograms().length > 0) await installByApt()
   const missing = missingPrograms()
-  return missing.length === 0 ? undefined : `there is no ${missing.join(', no ')}; ${remedy()}`
+  return missing.length === 0 ? undefined : `not found: ${missing.join(', ')}; ${remedy()}`
 }
