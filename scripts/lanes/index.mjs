@@ -40,7 +40,7 @@ export const lanes = [
     about: 'ECDSA vectors, from the folder COUNTERSIGN_WYCHEPROOF names',
     run: wycheproofLane,
   },
-  { name: 'pkcs11', about: 'tokens: SoftHSM, by itself and behind p11-kit', run: pkcs11Lane },
+  { name: 'pkcs11', about: 'keys on SoftHSM, directly and through p11-kit', run: pkcs11Lane },
   {
     name: 'conformance',
     about: 'the MCP conformance suite',

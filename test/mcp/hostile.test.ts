@@ -1,8 +1,8 @@
 import { type ClientCredentialsProviderOptions, clientCredentialsProvider } from '@countersign/mcp'
 import { clientSecretBasic, type OAuthErrorCode, privateKeyJwt } from '@countersign/oauth'
 import { PrivateKeyJwtProvider as ProviderOfV1 } from '@modelcontextprotocol/sdk/client/auth-extensions.js'
-import { exportPKCS8, generateKeyPair } from 'jose'
-import { describe, expect, it } from 'vitest'
+import { exportJWK, exportPKCS8, generateKeyPair } from 'jose'
+import { describe, expect, it, vi } from 'vitest'
 import {
   startAcceptingOnly,
   startIssuerMixUp,
@@ -15,7 +15,7 @@ import {
 } from '../servers/hostile-authorization-server.js'
 import { startScriptedResource } from '../servers/hostile-resource.js'
 import { type ScriptedServer, startScriptedServer } from '../servers/scripted-server.js'
-import { redirect } from '../servers/token-responses.js'
+import { hang, redirect } from '../servers/token-responses.js'
 import { connect, majors } from './clients.ts'
 import { closing } from './closing.ts'
 import { newSigner, startLine } from './line.ts'
@@ -282,6 +282,35 @@ describe.each(majors)('on SDK %s', (major) => {
     expect(elsewhere.credentials).toEqual([])
   })
 
+  it.each([
+    ['the metadata of the resource', 'oauth-protected-resource'],
+    ['the metadata of the authorization server', 'oauth-authorization-server'],
+    ['the answer of the token endpoint', '/token'],
+  ])('%s is not waited for longer than the deadline', async (_what, path) => {
+    const server: ScriptedServer = closing(
+      await startScriptedServer((request) => {
+        if (request.path.includes(path)) return hang
+        if (request.path.includes('oauth-protected-resource')) {
+          const { url } = server
+          return Response.json({ resource: `${url}/mcp`, authorization_servers: [url] })
+        }
+        if (request.path.includes('oauth-authorization-server')) {
+          return Response.json(metadataOf(server.url))
+        }
+        return new Response(null, { status: 401 })
+      }),
+    )
+    const provider = clientCredentialsProvider({
+      clientId: 'agent',
+      authentication: privateKeyJwt(await newSigner()),
+      timeoutSeconds: 0.2,
+    })
+    const connection = { authProvider: provider, fetch: provider.fetch }
+    await expect(connect(major, `${server.url}/mcp`, connection)).rejects.toMatchObject({
+      code: 'ERR_OAUTH_TIMEOUT',
+    })
+  })
+
   it('a resource that refuses every token does not wear the key down', async () => {
     const { resource, signer, spent } = await startScriptedLine({
       // No token is ever added to those that are let in.
@@ -332,8 +361,9 @@ describe.each(majors)('on SDK %s', (major) => {
 
 describe('with the SDK’s own provider on v1', () => {
   it('the same thief does get an assertion, and an honest server accepts it', async () => {
+    const warning = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    closing({ close: () => warning.mockRestore() })
     const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true })
-    const { exportJWK } = await import('jose')
     const { as } = await startLine()
     await as.registerClient({
       client_id: 'agent',
@@ -363,4 +393,14 @@ describe('with the SDK’s own provider on v1', () => {
 function audienceOf(assertion: string): unknown {
   const [, claims = ''] = assertion.split('.')
   return JSON.parse(Buffer.from(claims, 'base64url').toString()).aud
+}
+
+function metadataOf(issuer: string) {
+  return {
+    issuer,
+    authorization_endpoint: `${issuer}/authorize`,
+    token_endpoint: `${issuer}/token`,
+    response_types_supported: ['code'],
+    token_endpoint_auth_methods_supported: ['private_key_jwt'],
+  }
 }

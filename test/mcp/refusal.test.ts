@@ -11,7 +11,8 @@ import { newSigner, startLine } from './line.ts'
 
 describe.each(majors)('a client that is refused on SDK %s', (major) => {
   async function refused(withFetch: boolean) {
-    vi.spyOn(console, 'warn').mockImplementation(() => {})
+    const warning = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    closing({ close: () => warning.mockRestore() })
     const { signer, as, mcp, spent } = await startLine({
       client: { jwks: jwks(await newSigner()) },
     })

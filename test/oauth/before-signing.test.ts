@@ -30,39 +30,75 @@ function answering(body: string, init?: ResponseInit): Start {
   return () => startScriptedServer(() => new Response(body, init))
 }
 
+const MISMATCH = 'ERR_OAUTH_ISSUER_MISMATCH'
+const INSECURE = 'ERR_OAUTH_INSECURE_ENDPOINT'
+const DISCOVERY = 'ERR_OAUTH_DISCOVERY'
+const METHOD = 'ERR_OAUTH_METHOD_NOT_ADVERTISED'
+const ALG = 'ERR_OAUTH_ALG_NOT_ADVERTISED'
+
 const methods = 'token_endpoint_auth_methods_supported'
 const algs = 'token_endpoint_auth_signing_alg_values_supported'
 
 /** Servers that must be given no proof of any kind. */
-// biome-ignore format: one server in each line
 const refused: [string, Start, string][] = [
-  ['has the issuer of another in its metadata', () => startIssuerThief('https://honest.test'), 'ERR_OAUTH_ISSUER_MISMATCH'],
-  ['has another issuer of its host in its metadata', startIssuerMixUp, 'ERR_OAUTH_ISSUER_MISMATCH'],
-  ['has no string for its issuer', withMetadata({ issuer: 7 }), 'ERR_OAUTH_DISCOVERY'],
-  ['has its token endpoint on http, off loopback', startPlainHttpTokenEndpoint, 'ERR_OAUTH_INSECURE_ENDPOINT'],
-  ['has its token endpoint at a name that only pretends to be local', withMetadata({ token_endpoint: 'http://evil.localhost/token' }), 'ERR_OAUTH_INSECURE_ENDPOINT'],
-  ['has its token endpoint at an address that only begins like loopback', withMetadata({ token_endpoint: 'http://127.0.0.1.evil.test/token' }), 'ERR_OAUTH_INSECURE_ENDPOINT'],
-  ['has credentials in its token endpoint', withMetadata({ token_endpoint: 'https://user:pass@as.test/token' }), 'ERR_OAUTH_INSECURE_ENDPOINT'],
-  ['has its token endpoint in a file', withMetadata({ token_endpoint: 'file:///etc/passwd' }), 'ERR_OAUTH_INSECURE_ENDPOINT'],
-  ['has no token endpoint', withMetadata({ token_endpoint: undefined }), 'ERR_OAUTH_DISCOVERY'],
-  ['has a token endpoint that is no URL', withMetadata({ token_endpoint: { href: 'https://as.test' } }), 'ERR_OAUTH_DISCOVERY'],
-  ['lists no method', withMetadata({ [methods]: [] }), 'ERR_OAUTH_METHOD_NOT_ADVERTISED'],
-  ['has a text for its list of methods', withMetadata({ [methods]: 'not_private_key_jwt client_secret_basic' }), 'ERR_OAUTH_DISCOVERY'],
-  ['has no metadata', startWithoutMetadata, 'ERR_OAUTH_DISCOVERY'],
-  ['has a web page for its metadata', answering('<html>', { headers: { 'content-type': 'text/html' } }), 'ERR_OAUTH_DISCOVERY'],
-  ['has a list for its metadata', answering('[]'), 'ERR_OAUTH_DISCOVERY'],
-  ['has nothing for its metadata', answering('null'), 'ERR_OAUTH_DISCOVERY'],
-  ['has endless metadata', withMetadata({ padding: 'x'.repeat(2_000_000) }), 'ERR_OAUTH_DISCOVERY'],
+  [
+    'has the issuer of another in its metadata',
+    () => startIssuerThief('https://honest.test'),
+    MISMATCH,
+  ],
+  ['has another issuer of its host in its metadata', startIssuerMixUp, MISMATCH],
+  ['has no string for its issuer', withMetadata({ issuer: 7 }), DISCOVERY],
+  ['has its token endpoint on http, off loopback', startPlainHttpTokenEndpoint, INSECURE],
+  [
+    'has its token endpoint at a name that only pretends to be local',
+    withMetadata({ token_endpoint: 'http://evil.localhost/token' }),
+    INSECURE,
+  ],
+  [
+    'has its token endpoint at an address that only begins like loopback',
+    withMetadata({ token_endpoint: 'http://127.0.0.1.evil.test/token' }),
+    INSECURE,
+  ],
+  [
+    'has credentials in its token endpoint',
+    withMetadata({ token_endpoint: 'https://user:pass@as.test/token' }),
+    INSECURE,
+  ],
+  [
+    'has its token endpoint in a file',
+    withMetadata({ token_endpoint: 'file:///etc/passwd' }),
+    INSECURE,
+  ],
+  ['has no token endpoint', withMetadata({ token_endpoint: undefined }), DISCOVERY],
+  [
+    'has a token endpoint that is no URL',
+    withMetadata({ token_endpoint: { href: 'https://as.test' } }),
+    DISCOVERY,
+  ],
+  ['lists no method', withMetadata({ [methods]: [] }), METHOD],
+  [
+    'has a text for its list of methods',
+    withMetadata({ [methods]: 'not_private_key_jwt client_secret_basic' }),
+    DISCOVERY,
+  ],
+  ['has no metadata', startWithoutMetadata, DISCOVERY],
+  [
+    'has a web page for its metadata',
+    answering('<html>', { headers: { 'content-type': 'text/html' } }),
+    DISCOVERY,
+  ],
+  ['has a list for its metadata', answering('[]'), DISCOVERY],
+  ['has nothing for its metadata', answering('null'), DISCOVERY],
+  ['has endless metadata', withMetadata({ padding: 'x'.repeat(2_000_000) }), DISCOVERY],
 ]
 
 /** Servers that must be given no assertion. */
-// biome-ignore format: one server in each line
 const refusedAssertions: [string, Start, string][] = [
-  ['lists secrets only', startWithoutPrivateKeyJwt, 'ERR_OAUTH_METHOD_NOT_ADVERTISED'],
-  ['says nothing of methods', startSilentAboutAuthentication, 'ERR_OAUTH_METHOD_NOT_ADVERTISED'],
-  ['lists other algorithms', () => startAcceptingOnly(['RS256', 'PS256', 'EdDSA']), 'ERR_OAUTH_ALG_NOT_ADVERTISED'],
-  ['lists no algorithm', () => startAcceptingOnly([]), 'ERR_OAUTH_ALG_NOT_ADVERTISED'],
-  ['has a text for its list of algorithms', withMetadata({ [algs]: 'ES256K' }), 'ERR_OAUTH_DISCOVERY'],
+  ['lists secrets only', startWithoutPrivateKeyJwt, METHOD],
+  ['says nothing of methods', startSilentAboutAuthentication, METHOD],
+  ['lists other algorithms', () => startAcceptingOnly(['RS256', 'PS256', 'EdDSA']), ALG],
+  ['lists no algorithm', () => startAcceptingOnly([]), ALG],
+  ['has a text for its list of algorithms', withMetadata({ [algs]: 'ES256K' }), DISCOVERY],
 ]
 
 describe('nothing is signed, and nothing sent, for a server that', () => {
@@ -163,7 +199,8 @@ describe('an issuer', () => {
 
   it('does not have its metadata fetched from where it redirects to', async () => {
     const elsewhere = closing(await startScriptedAuthorizationServer())
-    const redirect = () => Response.redirect(`${elsewhere.url}/.well-known/openid-configuration`)
+    const redirect = () =>
+      Response.redirect(`${elsewhere.url}/.well-known/openid-configuration`, 302)
     const as = closing(await startScriptedServer(redirect))
     const authentication = privateKeyJwt(await es256Signer())
     const source = tokenSource({ issuer: as.url, clientId: 'agent', authentication })

@@ -43,26 +43,33 @@ export async function refusal(action: () => unknown): Promise<OAuthError> {
   throw new Error('not an OAuthError', { cause: error })
 }
 
-async function messagesOn<T>(channel: string, action: () => unknown): Promise<T[]> {
-  const messages: T[] = []
-  const listener = (message: unknown) => void messages.push(message as T)
+/** Collects what is published on a diagnostics channel while an action runs. */
+export async function messagesOn<T>(
+  channel: string,
+  messages: unknown[],
+  action: () => T | Promise<T>,
+): Promise<T> {
+  const listener = (message: unknown) => void messages.push(message)
   subscribe(channel, listener)
   try {
-    await action()
+    return await action()
   } finally {
     unsubscribe(channel, listener)
   }
-  return messages
 }
 
 /** The signatures that are made while an action runs. */
-export function signaturesOf(action: () => unknown): Promise<SignMessage[]> {
-  return messagesOn('countersign:sign', action)
+export async function signaturesOf(action: () => unknown): Promise<SignMessage[]> {
+  const messages: SignMessage[] = []
+  await messagesOn('countersign:sign', messages, action)
+  return messages
 }
 
 /** The renewals that end while an action runs. */
-export function renewalsOf(action: () => unknown): Promise<TokenMessage[]> {
-  return messagesOn('countersign:token', action)
+export async function renewalsOf(action: () => unknown): Promise<TokenMessage[]> {
+  const messages: TokenMessage[] = []
+  await messagesOn('countersign:token', messages, action)
+  return messages
 }
 
 /** A clock that moves when it is told to. */

@@ -7,7 +7,7 @@ import { findModule } from './softhsm.js'
 import { until } from './until.js'
 
 /** The path of p11-kit's client module, where it is installed. */
-export const findP11KitClient = () => findModule('p11-kit-client.so')
+const findP11KitClient = () => findModule('p11-kit-client.so')
 
 /**
  * A token behind a socket, as an HSM in the network is.

@@ -1,5 +1,5 @@
-import { compact, requireSigner } from './jws.ts'
-import { type JwtOptions, jwtSigningInput, requireString } from './jwt.ts'
+import { requireSigner } from './jws.ts'
+import { type JwtOptions, requireString, signJwt } from './jwt.ts'
 import type { SignerSource } from './signer.ts'
 
 /** Options of {@link authorizationGrant}. */
@@ -48,7 +48,5 @@ export async function authorizationGrant(
   const { issuer, subject, typ = 'JWT' } = options
   requireString(issuer, 'issuer')
   requireString(subject, 'subject')
-  const signer = requireSigner(source)
-  const { octets, text } = jwtSigningInput(signer, issuer, subject, typ, options)
-  return compact(text, await signer.sign(octets, options))
+  return signJwt(requireSigner(source), issuer, subject, typ, options)
 }

@@ -1,5 +1,5 @@
-import { compact, requireSigner } from './jws.ts'
-import { type JwtOptions, jwtSigningInput, requireString } from './jwt.ts'
+import { requireSigner } from './jws.ts'
+import { type JwtOptions, requireString, signJwt } from './jwt.ts'
 import type { SignerSource } from './signer.ts'
 
 /** Options of {@link clientAssertion}. */
@@ -48,9 +48,7 @@ export async function clientAssertion(
 ): Promise<string> {
   const { clientId, typ = 'client-authentication+jwt' } = options
   requireString(clientId, 'clientId')
-  const signer = requireSigner(source)
-  const { octets, text } = jwtSigningInput(signer, clientId, clientId, typ, options)
-  return compact(text, await signer.sign(octets, options))
+  return signJwt(requireSigner(source), clientId, clientId, typ, options)
 }
 
 /**

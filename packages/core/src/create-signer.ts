@@ -114,15 +114,15 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
   const finish = finisher(backend, alg, key, verify)
   const { hash } = algorithms[alg]
 
-  // Not an async function: for a backend that answers at once, that alone would cost more than all else here.
-  function sign(signingInput: Uint8Array, options?: SignOptions): Promise<Uint8Array> {
-    if (!(signingInput instanceof Uint8Array)) {
-      return Promise.reject(new TypeError('"signingInput" must be a Uint8Array'))
-    }
+  function attempt(
+    signingInput: Uint8Array,
+    options?: SignOptions,
+  ): Uint8Array | Promise<Uint8Array> {
+    if (!(signingInput instanceof Uint8Array))
+      throw new TypeError('"signingInput" must be a Uint8Array')
     const signal = options?.signal
-    if (signal && typeof signal.addEventListener !== 'function') {
-      return Promise.reject(new TypeError('"signal" must be an AbortSignal'))
-    }
+    if (signal && typeof signal.addEventListener !== 'function')
+      throw new TypeError('"signal" must be an AbortSignal')
     const start = signChannel.hasSubscribers ? performance.now() : undefined
     try {
       signal?.throwIfAborted()
@@ -131,10 +131,10 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
       const finished =
         result instanceof Uint8Array ? finish(signingInput, result) : settle(request, result)
       return finished instanceof Uint8Array
-        ? Promise.resolve(signed(finished, start))
+        ? signed(finished, start)
         : conclude(finished, signal, start)
     } catch (error) {
-      return Promise.reject(failed(error, signal, start))
+      throw failed(error, signal, start)
     }
   }
 
@@ -179,7 +179,31 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
     signChannel.publish(code === undefined ? message : { ...message, code })
   }
 
-  return Object.freeze({ alg, kid, publicJwk, sign })
+  const signer: Signer = Object.freeze({
+    alg,
+    kid,
+    publicJwk,
+    async sign(signingInput: Uint8Array, options?: SignOptions): Promise<Uint8Array> {
+      return attempt(signingInput, options)
+    },
+  })
+  attempts.set(signer, attempt)
+  return signer
+}
+
+const attempts = new WeakMap<
+  Signer,
+  (signingInput: Uint8Array, options?: SignOptions) => Uint8Array | Promise<Uint8Array>
+>()
+
+/** Signs as `signer.sign` does, but hands out and throws at once what takes no waiting. */
+export function signAtOnce(
+  signer: Signer,
+  signingInput: Uint8Array,
+  options: SignOptions,
+): Uint8Array | Promise<Uint8Array> {
+  const attempt = attempts.get(signer)
+  return attempt === undefined ? signer.sign(signingInput, options) : attempt(signingInput, options)
 }
 
 /** Makes what stands between a backend's answer and the caller: conversion, width and verification. */

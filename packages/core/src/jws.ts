@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import { isJwsAlgorithm } from './algorithm.ts'
 import { jsonMembers } from './json-members.ts'
 import type { Signer, SignerSource } from './signer.ts'

@@ -1,6 +1,8 @@
+import { Buffer } from 'node:buffer'
 import { randomFillSync } from 'node:crypto'
+import { signAtOnce } from './create-signer.ts'
 import { jsonMembers } from './json-members.ts'
-import { encodeHeader } from './jws.ts'
+import { compact, encodeHeader } from './jws.ts'
 import type { Signer } from './signer.ts'
 
 /** What the two JWT profiles of RFC 7523 have in common. */
@@ -22,25 +24,19 @@ export interface JwtOptions {
 const reservedClaims: ReadonlySet<string> = new Set(['iss', 'sub', 'aud', 'iat', 'exp', 'jti'])
 const reservedHeader: ReadonlySet<string> = new Set(['alg', 'kid', 'typ', 'b64', 'crit'])
 
-/** The signing input of a JWT, and the same as text, for the serialization. */
-export interface JwtSigningInput {
-  readonly octets: Uint8Array
-  readonly text: string
-}
-
 /**
- * Builds the signing input of a JWT of RFC 7523 §3.
+ * Makes a JWT of RFC 7523 §3, in compact serialization.
  *
- * This is the only work beside the signature itself that each assertion costs, so what one assertion shares
- * with the next is encoded once, and the octets are written straight from the pieces.
+ * What it does beside the signature is all that an assertion costs more than that. So what one assertion has in
+ * common with the next is encoded once, and a signature that is there at once is not waited for.
  */
-export function jwtSigningInput(
+export function signJwt(
   signer: Signer,
   issuer: string,
   subject: string,
   typ: string,
   options: JwtOptions,
-): JwtSigningInput {
+): string | Promise<string> {
   const { audience, claims, header, lifetimeSeconds = 60, now = Date.now } = options
   requireString(audience, 'audience')
   requireString(typ, 'typ')
@@ -54,14 +50,18 @@ export function jwtSigningInput(
     claims === undefined
       ? shared.rest
       : base64url(`${shared.claims}${jsonMembers(claims, reservedClaims, 'claims')}}`)
-  const start =
+  const protectedHeader =
     header === undefined ? shared.header : `${encodeHeader(signer, header, reservedHeader, typ)}.`
-  const id = encodedId()
-  const octets = Buffer.allocUnsafe(start.length + id.length + rest.length)
-  octets.write(start, 'latin1')
-  octets.write(id, start.length, 'latin1')
-  octets.write(rest, start.length + id.length, 'latin1')
-  return { octets, text: start + id + rest }
+  const start = payloadStart()
+  const signingInput = Buffer.allocUnsafe(protectedHeader.length + start.length + rest.length)
+  signingInput.write(protectedHeader, 'latin1')
+  signingInput.write(start, protectedHeader.length, 'latin1')
+  signingInput.write(rest, protectedHeader.length + start.length, 'latin1')
+  const text = protectedHeader + start + rest
+  const signature = signAtOnce(signer, signingInput, options)
+  return signature instanceof Uint8Array
+    ? compact(text, signature)
+    : Promise.resolve(signature).then((octets) => compact(text, octets))
 }
 
 interface SharedParts {
@@ -117,27 +117,26 @@ function sharedParts(
   return parts
 }
 
-const idLength = 16
-const random = Buffer.alloc(idLength * 128)
-// The start of a payload up to the end of the "jti" is 30 octets, and therefore 40 characters of base64url that
-// do not depend on what follows.
-const encodedLength = 40
-let encodedIds = ''
+const batch = 128
+const random = Buffer.alloc(16 * batch)
+// Up to the end of its "jti" a payload is 30 octets, and so 40 characters of base64url, whatever follows.
+const starts = Buffer.alloc(30 * batch, `{"jti":"${' '.repeat(22)}`)
+let encodedStarts = ''
 let next = 0
 
-/** A payload up to the end of a "jti" of 128 random bits, as base64url; one of a batch, and each handed out once. */
-function encodedId(): string {
-  if (next === encodedIds.length) {
+/** The start of a payload, with a "jti" of 128 random bits, as base64url; made in batches, each handed out once. */
+function payloadStart(): string {
+  if (next === encodedStarts.length) {
     randomFillSync(random)
-    let text = ''
-    for (let at = 0; at < random.byteLength; at += idLength) {
-      text += `{"jti":"${random.toString('base64url', at, at + idLength)}`
+    for (let index = 0; index < batch; index++) {
+      const id = random.toString('base64url', 16 * index, 16 * (index + 1))
+      starts.write(id, 30 * index + 8, 'latin1')
     }
-    encodedIds = base64url(text)
+    encodedStarts = starts.toString('base64url')
     next = 0
   }
-  next += encodedLength
-  return encodedIds.slice(next - encodedLength, next)
+  next += 40
+  return encodedStarts.slice(next - 40, next)
 }
 
 function base64url(text: string): string {

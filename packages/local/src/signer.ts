@@ -30,13 +30,15 @@ export interface LocalSignerOptions {
   readonly kid?: string | undefined
   /** What an encrypted key is encrypted with. */
   readonly passphrase?: string | Uint8Array | undefined
+  /** Whether each signature is verified before it is handed out; `false` by default. */
+  readonly verify?: boolean | undefined
 }
 
 /**
  * Makes a signer over a private key in this process's memory.
  *
  * ECDSA, EdDSA and ML-DSA sign on the calling thread, RSA and `CryptoKey` on the thread pool. The key is tried once
- * before the signer is returned; afterwards its signatures are not verified again.
+ * before the signer is returned; afterwards its signatures are not verified again, unless `verify` is set.
  *
  * @param options - the key, and what cannot be read from it.
  * @returns a frozen signer that holds the key and shows only its public half.
@@ -70,7 +72,7 @@ export async function localSigner(options: LocalSignerOptions): Promise<Signer> 
     if (SignerError.is(error) && error.code === 'ERR_SIGNER_TIMEOUT') throw error
     throw mismatch(SignerError.is(error) ? error.cause : error)
   }
-  return createSigner(backend, { kid, verify: false })
+  return createSigner(backend, { kid, verify: options.verify ?? false })
 }
 
 function keyObjectBackend(key: KeyObject, options: LocalSignerOptions): SignerBackend {

@@ -50,10 +50,10 @@ export function readOptions(options: ClientCredentialsProviderOptions): Settings
   if (scope !== undefined && typeof scope !== 'string') {
     throw new TypeError('"scope" must be a string of values separated by spaces')
   }
-  if (!(metadataLifetimeSeconds >= 0)) {
-    throw new TypeError('"metadataLifetimeSeconds" must be a number from 0 up')
+  if (!(typeof metadataLifetimeSeconds === 'number' && metadataLifetimeSeconds > 0)) {
+    throw new TypeError('"metadataLifetimeSeconds" must be a number above 0')
   }
-  if (!(timeoutSeconds > 0 && timeoutSeconds <= 600)) {
+  if (!(typeof timeoutSeconds === 'number' && timeoutSeconds > 0 && timeoutSeconds <= 600)) {
     throw new TypeError('"timeoutSeconds" must be a number above 0 and up to 600')
   }
   return {

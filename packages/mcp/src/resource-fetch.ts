@@ -38,15 +38,14 @@ export function resourceFetch(settings: ResourceFetchSettings): Fetch {
     return response
   }
 
-  return async (input, init) => {
+  return async (input, given) => {
     const url = new URL(input instanceof Request ? input.url : input)
-    if (url.pathname.includes('/.well-known/') || isTokenRequest(init?.body)) {
-      return fetch(input, init)
+    if (url.pathname.includes('/.well-known/') || isTokenRequest(given?.body)) {
+      return fetch(input, given)
     }
+    const init = withoutToken(input, given)
     const bound = holder.current()
-    if (bound !== undefined && !isWithin(url, new URL(bound.resource))) {
-      return fetch(input, withoutToken(input, init))
-    }
+    if (bound !== undefined && !covers(bound, url)) return fetch(input, init)
     const again = input instanceof Request ? input.clone() : input
     const response = await (bound === undefined ? fetch(input, init) : send(bound, input, init))
     if (response.status !== 401) return response
@@ -62,7 +61,7 @@ export function resourceFetch(settings: ResourceFetchSettings): Fetch {
         joining ??= join(url, response)
         joined = await unlessAborted(joining, signal)
       }
-      if (joined !== undefined && !(init?.body instanceof ReadableStream)) {
+      if (joined && covers(joined, url) && !(init?.body instanceof ReadableStream)) {
         await response.body?.cancel()
         return await send(joined, again, init)
       }
@@ -77,7 +76,11 @@ export function resourceFetch(settings: ResourceFetchSettings): Fetch {
 
 type Input = string | URL | Request
 
-/** The SDK puts the token into every request, those along a redirect included. */
+function covers({ resource }: Bound, url: URL): boolean {
+  return isWithin(url, new URL(resource))
+}
+
+/** The SDK puts the token into every request, those along a redirect included; where it belongs it is added later. */
 function withoutToken(input: Input, init?: RequestInit): RequestInit | undefined {
   const headers = new Headers(
     init?.headers ?? (input instanceof Request ? input.headers : undefined),

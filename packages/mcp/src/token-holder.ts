@@ -47,7 +47,6 @@ export function tokenHolder(settings: Settings): TokenHolder {
     current: () => held,
     bind(to, tokens) {
       const { clientId, authentication, timeoutSeconds, fetch } = settings
-      const until = now() + metadataLifetimeSeconds * 1000
       const source = tokenSource({
         issuer: to.as.issuer,
         clientId,
@@ -62,6 +61,7 @@ export function tokenHolder(settings: Settings): TokenHolder {
         tokenResponse: tokens && { ...tokens },
       })
       refusal = undefined
+      const until = now() + metadataLifetimeSeconds * 1000
       held = { ...to, source, isOld: () => now() >= until }
       return held
     },

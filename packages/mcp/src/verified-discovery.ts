@@ -43,7 +43,7 @@ export function verifiedDiscovery(rules: DiscoveryRules): VerifiedDiscovery {
     if (issuer !== undefined) requireIssuer(metadata, issuer)
     requireSecureUrl(metadata.issuer, 'issuer')
     requireSecureUrl(metadata.token_endpoint, 'token endpoint')
-    requireAdvertised(metadata, authentication.method)
+    requireAdvertised(metadata, authentication.method, authentication.alg)
     verified.add(metadata)
     if (state === kept) return
     kept = state

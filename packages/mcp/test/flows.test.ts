@@ -1,11 +1,12 @@
 import { generateKeyPairSync } from 'node:crypto'
+import type { Signer } from '@countersign/core'
 import { localSigner } from '@countersign/local'
 import {
   type ClientCredentialsProvider,
   clientCredentialsProvider,
   type SdkDiscoveryState,
 } from '@countersign/mcp'
-import { type ClientAuthentication, privateKeyJwt } from '@countersign/oauth'
+import { privateKeyJwt } from '@countersign/oauth'
 import { expect, it } from 'vitest'
 
 const mcp = 'https://mcp.example/mcp'
@@ -24,13 +25,11 @@ function server(issuer: string, resource = mcp): SdkDiscoveryState {
   }
 }
 
-async function signing(): Promise<ClientAuthentication> {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  return privateKeyJwt(await localSigner({ key: privateKey }))
-}
+const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+const signer: Signer = await localSigner({ key: privateKey })
 
-async function provider(): Promise<ClientCredentialsProvider> {
-  return clientCredentialsProvider({ clientId: 'agent', authentication: await signing() })
+function provider(): ClientCredentialsProvider {
+  return clientCredentialsProvider({ clientId: 'agent', authentication: privateKeyJwt(signer) })
 }
 
 /** The calls of one flow, in the order in which both SDKs make them, other flows going on between any two. */
@@ -60,7 +59,7 @@ function audience(params: URLSearchParams): unknown {
 }
 
 it('100 flows at once ask each for its own resource, with an assertion for its own server', async () => {
-  const shared = await provider()
+  const shared = provider()
   const states = Array.from({ length: 100 }, (_, number) =>
     server(`https://as-${number}.example`, number % 2 === 0 ? mcp : 'https://mcp.example'),
   )
@@ -73,7 +72,7 @@ it('100 flows at once ask each for its own resource, with an assertion for its o
 })
 
 it('a refused flow leaves nothing behind for the flow beside it', async () => {
-  const shared = await provider()
+  const shared = provider()
   const honest = flow(shared, server('https://as.example'))
   const lying = flow(shared, server('https://as.example', 'https://victim.example/mcp'))
   await expect(lying).rejects.toMatchObject({ code: 'ERR_OAUTH_RESOURCE_MISMATCH' })
@@ -81,7 +80,7 @@ it('a refused flow leaves nothing behind for the flow beside it', async () => {
 })
 
 it('metadata that was verified for one server is of no use at the token endpoint of another', async () => {
-  const { saveDiscoveryState, addClientAuthentication } = await provider()
+  const { saveDiscoveryState, addClientAuthentication } = provider()
   const state = server('https://as.example')
   saveDiscoveryState(state)
   const refused = addClientAuthentication(
@@ -97,7 +96,7 @@ it.each([
   ['none', undefined],
   ['metadata nobody showed before', server('https://as.example').authorizationServerMetadata],
 ])('with %s there is no assertion', async (_what, metadata) => {
-  const { addClientAuthentication } = await provider()
+  const { addClientAuthentication } = provider()
   const params = new URLSearchParams()
   await expect(
     addClientAuthentication(new Headers(), params, 'https://as.example/token', metadata),
@@ -106,13 +105,13 @@ it.each([
 })
 
 it('tokens that nobody asked for are not used', async () => {
-  const { saveTokens, tokens } = await provider()
+  const { saveTokens, tokens } = provider()
   saveTokens({ access_token: 'a gift', token_type: 'bearer' })
   expect(await tokens()).toBeUndefined()
 })
 
 it('a client that acts for itself sends nobody away to sign in', async () => {
-  const { redirectUrl, redirectToAuthorization, codeVerifier } = await provider()
+  const { redirectUrl, redirectToAuthorization, codeVerifier } = provider()
   expect(redirectUrl).toBeUndefined()
   expect(redirectToAuthorization).toThrow(TypeError)
   expect(codeVerifier).toThrow(TypeError)

@@ -1,17 +1,44 @@
-import { type ClientCredentialsProvider, withClientAuthentication } from '@countersign/mcp'
-import type { ClientAuthentication } from '@countersign/oauth'
-import type { OAuthClientProvider as ProviderV2 } from '@modelcontextprotocol/client'
+import {
+  type ClientCredentialsProvider,
+  clientCredentialsProvider,
+  withClientAuthentication,
+} from '@countersign/mcp'
+import { clientSecretBasic } from '@countersign/oauth'
+import type {
+  StreamableHTTPClientTransportOptions as OptionsV2,
+  OAuthClientProvider as ProviderV2,
+  SSEClientTransportOptions as SseOptionsV2,
+} from '@modelcontextprotocol/client'
 import type { OAuthClientProvider as ProviderV1 } from '@modelcontextprotocol/sdk/client/auth.js'
-import { expectTypeOf, test } from 'vitest'
+import type { SSEClientTransportOptions as SseOptionsV1 } from '@modelcontextprotocol/sdk/client/sse.js'
+import type { StreamableHTTPClientTransportOptions as OptionsV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import { expect, expectTypeOf, test } from 'vitest'
+
+// The compiler proves these; `npm run check` runs it over the tests.
+
+const authentication = clientSecretBasic('s3cret')
 
 test('one provider is an OAuthClientProvider of both SDK majors', () => {
   expectTypeOf<ClientCredentialsProvider>().toExtend<ProviderV1>()
   expectTypeOf<ClientCredentialsProvider>().toExtend<ProviderV2>()
 })
 
+test('the options of every transport of both majors take the provider and its fetch', () => {
+  const provider = clientCredentialsProvider({ clientId: 'agent', authentication })
+  const v1 = { authProvider: provider, fetch: provider.fetch } satisfies OptionsV1 & SseOptionsV1
+  const v2 = { authProvider: provider, fetch: provider.fetch } satisfies OptionsV2 & SseOptionsV2
+  expect(v1).toEqual(v2)
+})
+
 test('an interactive provider of either major keeps its type when client authentication is added', () => {
-  const authentication = {} as ClientAuthentication
-  const wrap = <P extends ProviderV1 | ProviderV2>(p: P): P =>
-    withClientAuthentication(p, authentication)
-  expectTypeOf(wrap<ProviderV1>).returns.toExtend<ProviderV1>()
+  const wrapV1 = (provider: ProviderV1) => withClientAuthentication(provider, authentication)
+  const wrapV2 = (provider: ProviderV2) => withClientAuthentication(provider, authentication)
+  expectTypeOf(wrapV1).returns.toEqualTypeOf<ProviderV1>()
+  expectTypeOf(wrapV2).returns.toEqualTypeOf<ProviderV2>()
+})
+
+test('a provider that lacks a member is one of neither major', () => {
+  type Lacking = Omit<ClientCredentialsProvider, 'saveTokens'>
+  expectTypeOf<Lacking>().not.toExtend<ProviderV1>()
+  expectTypeOf<Lacking>().not.toExtend<ProviderV2>()
 })

@@ -29,7 +29,7 @@ export function bearerFetch({ fetch, renewal, covers }: BearerFetchSettings): Fe
     let hop = from
     for (let redirects = 0; ; redirects++) {
       const { url, init } = hop
-      const withToken = covers(url)
+      const withToken = covers(url) && !hop.strayed
       const headers = new Headers(hop.headers)
       if (withToken) headers.set('authorization', `Bearer ${token.response.access_token}`)
       const response = await fetch(url, {
@@ -87,6 +87,7 @@ function firstHop(input: string | URL | Request, init: RequestInit = {}): Hop {
     url: new URL(request?.url ?? String(input)),
     init: { ...(request && initOf(request)), ...Object.fromEntries(given) },
     headers: new Headers(init.headers ?? request?.headers),
+    strayed: false,
   }
 }
 

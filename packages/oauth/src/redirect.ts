@@ -3,6 +3,8 @@ export interface Hop {
   readonly url: URL
   readonly init: RequestInit
   readonly headers: Headers
+  /** Whether it has been at another origin, which then decides where it goes. */
+  readonly strayed: boolean
 }
 
 /**
@@ -11,7 +13,8 @@ export interface Hop {
  *
  * @see [Fetch §4.4](https://fetch.spec.whatwg.org/#http-redirect-fetch)
  */
-export function redirected(response: Response, { url: from, init, headers }: Hop): Hop | undefined {
+export function redirected(response: Response, hop: Hop): Hop | undefined {
+  const { url: from, init, headers } = hop
   const location = response.headers.get('location')
   const { status } = response
   if (![301, 302, 303, 307, 308].includes(status) || location === null) return undefined
@@ -21,18 +24,20 @@ export function redirected(response: Response, { url: from, init, headers }: Hop
     return undefined
   }
   const kept = new Headers(headers)
+  const strayed = hop.strayed || url.origin !== from.origin
   if (url.origin !== from.origin) {
     for (const name of ['authorization', 'cookie', 'host', 'proxy-authorization']) kept.delete(name)
   }
   const method = (init.method ?? 'GET').toUpperCase()
   const becomesGet =
     status === 303 ? method !== 'GET' && method !== 'HEAD' : status < 303 && method === 'POST'
-  if (!becomesGet) return isReplayable(init.body) ? { url, init, headers: kept } : undefined
+  if (!becomesGet)
+    return isReplayable(init.body) ? { url, init, headers: kept, strayed } : undefined
   for (const name of ['encoding', 'language', 'length', 'location', 'type']) {
     kept.delete(`content-${name}`)
   }
   const { body: _body, ...withoutBody } = init
-  return { url, init: { ...withoutBody, method: 'GET' }, headers: kept }
+  return { url, init: { ...withoutBody, method: 'GET' }, headers: kept, strayed }
 }
 
 /** Whether a body can be sent a second time. */

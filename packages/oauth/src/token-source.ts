@@ -66,7 +66,8 @@ export interface TokenSource {
   /**
    * A `fetch` that attaches the token to requests to the resource, its origin and path, and to no others,
    * redirects included. A 401, or a 403 for insufficient scope, is answered once with a renewal that all callers
-   * share, if the body can be sent again; else the response comes back as it is.
+   * share, if the body can be sent again; else the response comes back as it is, and so does that of a resource that
+   * refused the renewed token, too, only just now.
    */
   readonly fetch: Fetch
 }
@@ -113,13 +114,13 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
   requireString(clientId, 'clientId')
   if (typeof authentication !== 'function')
     throw new TypeError('"authentication" must be a function')
-  if (!(timeoutSeconds > 0 && timeoutSeconds <= 600)) {
+  if (typeof timeoutSeconds !== 'number' || !(timeoutSeconds > 0 && timeoutSeconds <= 600)) {
     throw new TypeError('"timeoutSeconds" must be a number above 0 and up to 600')
   }
   if (!(Number.isInteger(retries) && retries >= 0 && retries <= 10)) {
     throw new TypeError('"retries" must be a whole number from 0 to 10')
   }
-  if (!(lifetimeSeconds > 0)) {
+  if (typeof lifetimeSeconds !== 'number' || !(lifetimeSeconds > 0)) {
     throw new TypeError('"metadataLifetimeSeconds" must be a number above 0')
   }
   const resourceUrl = resource === undefined ? undefined : requireSecureUrl(resource, 'resource')

@@ -1,8 +1,23 @@
-import { constants, createHash, sign } from 'node:crypto'
+import { constants, createHash, createPublicKey, sign, verify } from 'node:crypto'
 import { SignerError } from '@countersign/core'
 import { rawToDer } from '@countersign/core/der'
 import { keyPair, type Parts, signWith } from '../hand-written.ts'
 import { but, ed, type Fault, forever, rsa, signing, soon } from './planting.ts'
+
+// The neutral point, as key and as R with s = 0, satisfies RFC 8032 §5.1.7 for every message.
+const neutral = Buffer.alloc(32).fill(1, 0, 1)
+const fitsAll = Buffer.concat([neutral, Buffer.alloc(32)])
+
+/** Whether this Node.js verifies under such a key; 24 and later do not, and there no signature fits two messages. */
+export const acceptsSmallOrder = verify(
+  null,
+  Buffer.from('any'),
+  createPublicKey({
+    key: { kty: 'OKP', crv: 'Ed25519', x: neutral.toString('base64url') },
+    format: 'jwk',
+  }),
+  fitsAll,
+)
 
 export const signatureFaults: Fault[] = [
   {
@@ -86,18 +101,14 @@ export const signatureFaults: Fault[] = [
     factory: signing('RS256', () => (_, input) => sign('sha512', input, rsa.privateKey)),
   },
   {
-    check: 'signature-binds-input',
+    check: acceptsSmallOrder ? 'signature-binds-input' : 'signature-verifies',
     that: 'has a public key of small order, under which one signature fits all',
-    factory: but('EdDSA', ({ publicJwk, sign }) => {
-      // The neutral point, as key and as R with s = 0, satisfies RFC 8032 §5.1.7 for every message.
-      const neutral = Buffer.alloc(32).fill(1, 0, 1)
-      return {
-        publicJwk: { ...publicJwk, x: neutral.toString('base64url') },
-        async sign(...call: Parameters<Parts['sign']>) {
-          await sign(...call)
-          return Buffer.concat([neutral, Buffer.alloc(32)])
-        },
-      }
-    }),
+    factory: but('EdDSA', ({ publicJwk, sign }) => ({
+      publicJwk: { ...publicJwk, x: neutral.toString('base64url') },
+      async sign(...call: Parameters<Parts['sign']>) {
+        await sign(...call)
+        return Buffer.from(fitsAll)
+      },
+    })),
   },
 ]

@@ -1,0 +1,150 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { localSigner } from '@countersign/local'
+import { type SdkServerMetadata, withClientAuthentication } from '@countersign/mcp'
+import { type ClientAuthentication, privateKeyJwt } from '@countersign/oauth'
+import { describe, expect, it } from 'vitest'
+
+const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+const authentication = privateKeyJwt(await localSigner({ key: privateKey }))
+
+/** What the wrapped provider has beside what it was made of. */
+interface Wrapped {
+  addClientAuthentication(
+    headers: Headers,
+    params: URLSearchParams,
+    url: string,
+    metadata?: SdkServerMetadata,
+  ): Promise<void>
+  saveDiscoveryState(state: object): Promise<void>
+  discoveryState(): Promise<unknown>
+  invalidateCredentials(scope: string): Promise<void>
+}
+
+function wrap<P extends { clientInformation(): unknown }>(provider: P): P & Wrapped {
+  return withClientAuthentication(provider, authentication) as P & Wrapped
+}
+
+const metadata = {
+  issuer: 'https://as.example',
+  authorization_endpoint: 'https://as.example/authorize',
+  token_endpoint: 'https://as.example/token',
+  response_types_supported: ['code'],
+  token_endpoint_auth_methods_supported: ['private_key_jwt'],
+}
+const state = { authorizationServerUrl: metadata.issuer, authorizationServerMetadata: metadata }
+
+class Application {
+  name = 'application'
+  readonly #id = 'app'
+  #count = 0
+  clientInformation() {
+    return { client_id: this.#id }
+  }
+  count() {
+    this.#count++
+    return this.#count
+  }
+  get secret() {
+    return this.#id
+  }
+}
+
+describe('a provider with client authentication', () => {
+  it('is still of its class, with its private fields, accessors and members', () => {
+    const application = new Application()
+    const wrapped = wrap(application)
+    expect(wrapped).toBeInstanceOf(Application)
+    expect([wrapped.count(), application.count(), wrapped.count()]).toEqual([1, 2, 3])
+    expect(wrapped.secret).toBe('app')
+    wrapped.name = 'renamed'
+    expect(application.name).toBe('renamed')
+    expect(['count', 'addClientAuthentication', 'nothing'].map((name) => name in wrapped)).toEqual([
+      true,
+      true,
+      false,
+    ])
+  })
+
+  it('may be a frozen object, and may have had another client authentication', async () => {
+    const plain = Object.freeze({
+      clientInformation: () => ({ client_id: 'app' }),
+      addClientAuthentication: () => {
+        throw new Error('the old one')
+      },
+    })
+    const { addClientAuthentication, saveDiscoveryState, clientInformation } = wrap(plain)
+    expect(clientInformation()).toEqual({ client_id: 'app' })
+    await saveDiscoveryState(state)
+    const params = new URLSearchParams()
+    await addClientAuthentication(new Headers(), params, metadata.token_endpoint, metadata)
+    expect(params.get('client_assertion')).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+$/)
+  })
+
+  it('is asked for the client of the server at hand', async () => {
+    const perServer = {
+      clientInformation: (context?: { issuer: string }) =>
+        context && { client_id: `client of ${context.issuer}` },
+    }
+    const { addClientAuthentication, saveDiscoveryState } = wrap(perServer)
+    await saveDiscoveryState(state)
+    const params = new URLSearchParams()
+    await addClientAuthentication(new Headers(), params, metadata.token_endpoint, metadata)
+    const [, claims = ''] = (params.get('client_assertion') ?? '').split('.')
+    expect(JSON.parse(Buffer.from(claims, 'base64url').toString()).sub).toBe(
+      'client of https://as.example',
+    )
+  })
+
+  it('says so when it has no client to authenticate', async () => {
+    const { addClientAuthentication, saveDiscoveryState } = wrap({
+      clientInformation: () => undefined,
+    })
+    await saveDiscoveryState(state)
+    await expect(
+      addClientAuthentication(
+        new Headers(),
+        new URLSearchParams(),
+        metadata.token_endpoint,
+        metadata,
+      ),
+    ).rejects.toThrow(/has no "client_id" to authenticate/)
+  })
+
+  it('keeps what was discovered until it is told to forget it', async () => {
+    const { saveDiscoveryState, discoveryState, invalidateCredentials } = wrap(new Application())
+    await saveDiscoveryState(state)
+    expect(await discoveryState()).toBe(state)
+    await invalidateCredentials('tokens')
+    expect(await discoveryState()).toBe(state)
+    await invalidateCredentials('discovery')
+    expect(await discoveryState()).toBeUndefined()
+  })
+
+  it('has its own invalidateCredentials called too, if it has one', async () => {
+    const asked: string[] = []
+    const application = Object.assign(new Application(), {
+      invalidateCredentials(scope: string) {
+        expect(this).toBe(application)
+        asked.push(scope)
+      },
+    })
+    await wrap(application).invalidateCredentials('all')
+    expect(asked).toEqual(['all'])
+  })
+
+  it.each([
+    ['nothing', undefined],
+    ['a function without a method', () => {}],
+    ['the method none', Object.assign(() => {}, { method: 'none' })],
+    ['a string', 'private_key_jwt'],
+  ])('is not made with %s for an authentication', (_what, wrong) => {
+    expect(() =>
+      withClientAuthentication(new Application(), wrong as unknown as ClientAuthentication),
+    ).toThrow(
+      expect.objectContaining({
+        name: 'TypeError',
+        message: expect.stringMatching(/"authentication" must be privateKeyJwt/),
+      }),
+    )
+  })
+})

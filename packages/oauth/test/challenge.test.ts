@@ -1,0 +1,57 @@
+import { bearerChallenge } from '@countersign/oauth/provider'
+import { describe, expect, it } from 'vitest'
+
+function challenge(header: string) {
+  return bearerChallenge(new Response(null, { headers: { 'www-authenticate': header } }))
+}
+
+const nothing = { error: undefined, scope: undefined, resourceMetadata: undefined }
+
+describe('a bearer challenge', () => {
+  it('says why, for what, and where there is more to read', async () => {
+    const url = 'https://api.test/.well-known/oauth-protected-resource'
+    const header = `Bearer realm="a, b", error="insufficient_scope", scope="read write", resource_metadata="${url}"`
+    expect(await challenge(header)).toEqual({
+      error: 'insufficient_scope',
+      scope: 'read write',
+      resourceMetadata: url,
+    })
+  })
+
+  it.each([
+    ['with no parameters', 'Bearer', nothing],
+    ['in other letters', 'bEARER ERROR=invalid_token', { ...nothing, error: 'invalid_token' }],
+    ['beside others', 'Basic realm="x", Bearer scope=read, DPoP', { ...nothing, scope: 'read' }],
+    ['after another', 'Negotiate a87421000492aa874209af8bc028==, Bearer', nothing],
+    ['with escapes', 'Bearer scope="re\\ad"', { ...nothing, scope: 'read' }],
+  ])('is read %s', async (_how, header, expected) => {
+    expect(await challenge(header)).toEqual(expected)
+  })
+
+  it.each([
+    '',
+    'Basic realm="x"',
+    'DPoP error="invalid_token"',
+    '"',
+    'Bearer scope="open',
+    'Bearer,=,',
+  ])('is not in %j', async (header) => {
+    expect(await challenge(header)).toBeUndefined()
+  })
+
+  it('is not in a response without one, and the body stays to be read', async () => {
+    expect(await bearerChallenge(new Response())).toBeUndefined()
+    const headers = { 'www-authenticate': 'Bearer scope=read' }
+    const response = new Response('mine', { status: 401, headers })
+    await bearerChallenge(response)
+    expect(await response.text()).toBe('mine')
+  })
+
+  it('of 16 kB is read, or not, in no time', async () => {
+    const start = performance.now()
+    for (const part of ['a', 'a=', 'a="', ', ', 'a=b, ', '"\\']) {
+      await challenge(`Bearer ${part.repeat(16_000 / part.length)}`)
+    }
+    expect(performance.now() - start).toBeLessThan(2000)
+  })
+})

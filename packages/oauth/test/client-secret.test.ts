@@ -1,0 +1,79 @@
+import {
+  type ClientAuthentication,
+  type ClientSecret,
+  clientSecretBasic,
+  clientSecretPost,
+} from '@countersign/oauth'
+import { describe, expect, it } from 'vitest'
+import { metadata } from './fixtures.ts'
+
+async function sentBy(authentication: ClientAuthentication, client_id: string) {
+  const body = new URLSearchParams({ client_id, grant_type: 'client_credentials' })
+  const headers = new Headers()
+  await authentication(metadata(), { client_id }, body, headers)
+  return { body, headers }
+}
+
+function credentialsIn(headers: Headers): string {
+  const [scheme, value = ''] = headers.get('authorization')?.split(' ') ?? []
+  expect(scheme).toBe('Basic')
+  return Buffer.from(value, 'base64').toString()
+}
+
+describe('clientSecretBasic', () => {
+  it.each([
+    ['agent', 'secret', 'agent:secret'],
+    ['a:b', 'c:d', 'a%3Ab:c%3Ad'],
+    ['a b', 'c+d', 'a+b:c%2Bd'],
+    ['100%', '%41', '100%25:%2541'],
+    ['https://client.test/id?a=b&c', 's', 'https%3A%2F%2Fclient.test%2Fid%3Fa%3Db%26c:s'],
+    ['*-._~', "!'()", '*-._%7E:%21%27%28%29'],
+    ['ü', '鍵🔑', '%C3%BC:%E9%8D%B5%F0%9F%94%91'],
+  ])('joins %j and %j in the encoding of RFC 6749 §2.3.1', async (id, secret, expected) => {
+    const { headers } = await sentBy(clientSecretBasic(secret), id)
+    expect(credentialsIn(headers)).toBe(expected)
+  })
+
+  it('leaves neither client nor secret in the body', async () => {
+    const { body } = await sentBy(clientSecretBasic('secret'), 'agent')
+    expect([...body.keys()]).toEqual(['grant_type'])
+  })
+})
+
+describe('clientSecretPost', () => {
+  it('puts client and secret into the body, each in full', async () => {
+    const { body, headers } = await sentBy(clientSecretPost('s+ %&=ü'), 'a&b')
+    expect(Object.fromEntries(new URLSearchParams(body.toString()))).toEqual({
+      grant_type: 'client_credentials',
+      client_id: 'a&b',
+      client_secret: 's+ %&=ü',
+    })
+    expect([...headers]).toEqual([])
+  })
+})
+
+describe.each([clientSecretBasic, clientSecretPost])('$name', (make) => {
+  it.each(['', undefined, null, 7, Buffer.from('secret')])('takes no %j for a secret', (secret) => {
+    expect(() => make(secret as ClientSecret)).toThrow(TypeError)
+  })
+
+  it.each(['', undefined, 7])('takes no %j from the function that knows it', async (secret) => {
+    const authentication = make(() => secret as string)
+    await expect(sentBy(authentication, 'agent')).rejects.toThrow(TypeError)
+  })
+
+  it('passes on what the function that knows the secret throws', async () => {
+    const reason = new Error('the vault is closed')
+    const authentication = make(() => Promise.reject(reason))
+    await expect(sentBy(authentication, 'agent')).rejects.toBe(reason)
+  })
+
+  it('is frozen, and says which method it is', () => {
+    const authentication = make('secret')
+    expect(Object.isFrozen(authentication)).toBe(true)
+    expect(authentication.method).toBe(
+      make === clientSecretPost ? 'client_secret_post' : 'client_secret_basic',
+    )
+    expect(authentication.alg).toBeUndefined()
+  })
+})

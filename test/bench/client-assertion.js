@@ -1,0 +1,140 @@
+// @ts-check
+import { randomUUID, sign } from 'node:crypto'
+import { clientAssertion } from '@countersign/core'
+import { localSigner } from '@countersign/local'
+import { createPrivateKeyJwtAuth } from '@modelcontextprotocol/sdk/client/auth-extensions.js'
+import { createSigner } from 'fast-jwt'
+import { importPKCS8, jwtVerify, SignJWT } from 'jose'
+import jsonwebtoken from 'jsonwebtoken'
+import { newKey } from './keys.js'
+import { ratioRow, takeTurns } from './measure.js'
+
+const clientId = 'billing-agent'
+const audience = 'https://as.example.com'
+const typ = 'client-authentication+jwt'
+
+/**
+ * One ES256 client assertion after the other: against the signature alone, and against the libraries
+ * that people make them with today.
+ *
+ * All are given the same claims and as much of the key as they can hold on to, and are called as their
+ * documentation says. Those that leave the `jti` to the caller get a `randomUUID()`.
+ *
+ * @returns {Promise<import('./measure.js').Row[]>}
+ */
+export async function run() {
+  const { privateKey, publicKey, pem } = newKey('ES256')
+  const signer = await localSigner({ key: privateKey })
+  const { kid } = signer
+
+  const ours = () => clientAssertion(signer, { clientId, audience })
+
+  const fastJwtSign = createSigner({
+    key: pem,
+    algorithm: 'ES256',
+    kid,
+    header: { alg: 'ES256', typ },
+    iss: clientId,
+    sub: clientId,
+    aud: audience,
+    expiresIn: 60_000,
+  })
+  const fastJwt = () => fastJwtSign({ jti: randomUUID() })
+
+  const cryptoKey = await importPKCS8(pem, 'ES256')
+  const jose = () =>
+    new SignJWT({ jti: randomUUID() })
+      .setProtectedHeader({ alg: 'ES256', kid, typ })
+      .setIssuer(clientId)
+      .setSubject(clientId)
+      .setAudience(audience)
+      .setIssuedAt()
+      .setExpirationTime('60s')
+      .sign(cryptoKey)
+
+  const jsonwebtokenSign = () =>
+    jsonwebtoken.sign({}, privateKey, {
+      algorithm: 'ES256',
+      header: { alg: 'ES256', kid, typ },
+      issuer: clientId,
+      subject: clientId,
+      audience,
+      expiresIn: 60,
+      jwtid: randomUUID(),
+    })
+
+  const authenticate = createPrivateKeyJwtAuth({
+    issuer: clientId,
+    subject: clientId,
+    privateKey: pem,
+    alg: 'ES256',
+    audience,
+  })
+  const headers = new Headers()
+  const sdk = async () => {
+    const params = new URLSearchParams()
+    await authenticate(headers, params, audience, undefined)
+    return params.get('client_assertion') ?? ''
+  }
+
+  for (const make of [ours, fastJwt, jose, jsonwebtokenSign, sdk]) {
+    const jwt = await make()
+    const { payload } = await jwtVerify(jwt, publicKey, { audience, issuer: clientId })
+    if (payload.sub !== clientId || payload.jti === undefined || payload.exp === undefined) {
+      throw new Error(`${make.name} makes something that is no client assertion`)
+    }
+  }
+
+  const assertion = await ours()
+  const signingInput = Buffer.from(assertion.slice(0, assertion.lastIndexOf('.')))
+  const input = { key: privateKey, dsaEncoding: /** @type {const} */ ('ieee-p1363') }
+
+  const names = {
+    raw: 'crypto.sign',
+    ours: 'clientAssertion',
+    fastJwt: 'fast-jwt',
+    jose: 'jose',
+    jsonwebtoken: 'jsonwebtoken',
+    sdk: 'MCP SDK v1 helper',
+  }
+  const rates = await takeTurns(
+    {
+      [names.raw]: (times) => {
+        for (let time = 0; time < times; time++) sign('sha256', signingInput, input)
+      },
+      [names.ours]: async (times) => {
+        for (let time = 0; time < times; time++) await ours()
+      },
+      [names.fastJwt]: (times) => {
+        for (let time = 0; time < times; time++) fastJwt()
+      },
+      [names.jose]: async (times) => {
+        for (let time = 0; time < times; time++) await jose()
+      },
+      [names.jsonwebtoken]: (times) => {
+        for (let time = 0; time < times; time++) jsonwebtokenSign()
+      },
+      [names.sdk]: async (times) => {
+        for (let time = 0; time < times; time++) await sdk()
+      },
+    },
+    { rounds: 41 },
+  )
+
+  /** @type {(over: string, target?: import('./measure.js').Target) => import('./measure.js').Row} */
+  const against = (over, target) =>
+    ratioRow(rates, {
+      name: 'ES256 client assertion',
+      unit: 'assertions/s',
+      of: names.ours,
+      over,
+      ...(target === undefined ? {} : { target }),
+    })
+  return [
+    against(names.raw, { atLeast: 0.95 }),
+    against(names.fastJwt, { atLeast: 1 }),
+    against(names.jose),
+    against(names.jsonwebtoken),
+    against(names.sdk, { atLeast: 20 }),
+  ]
+}

@@ -1,0 +1,58 @@
+// @ts-check
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { fileURLToPath } from 'node:url'
+import { newKey } from './keys.js'
+import { valueRow } from './measure.js'
+
+const rounds = 21
+const nothing = fileURLToPath(new URL('./cold-start/nothing.cjs', import.meta.url))
+const firstAssertion = fileURLToPath(new URL('./cold-start/first-assertion.js', import.meta.url))
+
+/**
+ * From nothing to the first assertion: a process that imports both packages, reads a PEM file and makes
+ * one assertion, less a process that runs an empty script.
+ *
+ * @returns {Promise<import('./measure.js').Row[]>}
+ */
+export async function run() {
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-bench-'))
+  try {
+    const keyFile = join(folder, 'key.pem')
+    writeFileSync(keyFile, newKey('ES256').pem, { mode: 0o600 })
+    /** @type {number[]} */
+    const bare = []
+    /** @type {number[]} */
+    const extra = []
+    // The first of each only fills the file cache.
+    for (let round = 0; round <= rounds; round++) {
+      const empty = millisecondsOf([nothing])
+      const full = millisecondsOf([firstAssertion, keyFile])
+      if (round === 0) continue
+      bare.push(empty)
+      extra.push(full - empty)
+    }
+    return [
+      valueRow(extra, {
+        name: 'core + local to the first assertion, above bare node',
+        unit: 'ms',
+        target: { atMost: 60 },
+      }),
+      valueRow(bare, { name: 'bare node', unit: 'ms' }),
+    ]
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+/** @param {string[]} args */
+function millisecondsOf(args) {
+  const start = performance.now()
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+  const milliseconds = performance.now() - start
+  if (status !== 0) throw new Error(`node ${args[0]} failed: ${stderr}`)
+  return milliseconds
+}

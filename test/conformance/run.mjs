@@ -1,0 +1,112 @@
+// @ts-check
+// The MCP conformance suite, with a client of each SDK major. The suite itself does not run on Node 20; the
+// clients run on the Node that runs this.
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { run } from '../../scripts/lib/child.mjs'
+import { missing } from '../../scripts/lib/counts.mjs'
+import { Failure } from '../../scripts/lib/failure.mjs'
+import { LaneReport } from '../../scripts/lib/lane-report.mjs'
+import { nodeBinary, nodeBinaryMissing } from '../../scripts/lib/node-binary.mjs'
+
+const here = fileURLToPath(new URL('.', import.meta.url))
+const suite = fileURLToPath(import.meta.resolve('@modelcontextprotocol/conformance/dist/index.js'))
+const timeoutSeconds = 60
+
+/** The scenarios, each with the check that it is about. */
+const scenarios = {
+  'auth/client-credentials-jwt': 'ClientCredentialsJwtVerified',
+  'auth/client-credentials-basic': 'ClientCredentialsBasicAuth',
+}
+
+/** @typedef {{ name: string, description: string, status: string, errorMessage?: string }} Check */
+
+const folder = mkdtempSync(join(tmpdir(), 'countersign-conformance-'))
+
+/**
+ * Runs one scenario with one client.
+ *
+ * @param {string} node that the suite runs on
+ * @param {string} scenario
+ * @param {string} client
+ * @param {string} variant
+ */
+async function play(node, scenario, client, variant) {
+  const output = mkdtempSync(join(folder, 'run-'))
+  const outcome = await run(
+    node,
+    // The suite takes the command apart at spaces.
+    [
+      suite,
+      'client',
+      '--command',
+      `node ${client} ${variant}`,
+      '--scenario',
+      scenario,
+      '-o',
+      output,
+    ],
+    {
+      cwd: here,
+      env: { PATH: `${join(process.execPath, '..')}:${process.env['PATH']}` },
+      output: 'capture',
+      timeoutSeconds,
+    },
+  )
+  const file = readdirSync(output, { recursive: true, encoding: 'utf8' }).find((name) =>
+    name.endsWith('checks.json'),
+  )
+  /** @type {Check[]} */
+  const log = file === undefined ? [] : JSON.parse(readFileSync(join(output, file), 'utf8'))
+  // Beside its checks the suite notes every request as INFO.
+  return { ...outcome, checks: log.filter(({ status }) => status !== 'INFO') }
+}
+
+/** @param {string} node */
+async function playAll(node) {
+  const report = new LaneReport()
+  for (const [scenario, subject] of Object.entries(scenarios)) {
+    for (const major of ['v1', 'v2']) {
+      const variants = ['provider-fetch', 'sdk-fetch']
+      const client = `client-${major}.mjs`
+      const plays = await Promise.all(
+        variants.map((variant) => play(node, scenario, client, variant)),
+      )
+      for (const [index, { checks, code, output }] of plays.entries()) {
+        const title = `${scenario}, SDK ${major}, ${variants[index]}`
+        for (const { name, description, status, errorMessage } of checks) {
+          await report.check(`${title}: ${name}`, () => {
+            if (status !== 'SUCCESS') throw new Failure(`${status}: ${errorMessage ?? description}`)
+          })
+        }
+        await report.check(`${title}: the suite looked and is content`, () => {
+          if (code !== 0) throw new Failure(output)
+          if (!checks.some(({ name }) => name === subject)) throw new Failure(`No ${subject}.`)
+        })
+      }
+    }
+    await report.check(`${scenario}: a client with another key or secret is seen`, async () => {
+      const { checks, code } = await play(node, scenario, 'client-v2.mjs', 'faulty')
+      const seen = checks.some(({ name, status }) => name === subject && status === 'FAILURE')
+      if (code === 0 || !seen) throw new Failure('The suite was content with it.')
+    })
+  }
+  report.finish()
+}
+
+/** Why the suite cannot run here, when that is so. */
+const obstacle = Number(process.versions.node.split('.')[0]) >= 22 ? undefined : nodeBinaryMissing
+
+try {
+  if (obstacle === undefined) {
+    await playAll(nodeBinaryMissing === undefined ? await nodeBinary(22) : process.execPath)
+  } else {
+    const file = process.env['COUNTERSIGN_LANE_REPORT']
+    if (file !== undefined) writeFileSync(file, JSON.stringify(missing(obstacle)))
+    console.log(`missing: ${obstacle}`)
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}

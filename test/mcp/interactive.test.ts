@@ -1,0 +1,150 @@
+import { jwks } from '@countersign/core'
+import { withClientAuthentication } from '@countersign/mcp'
+import { privateKeyJwt } from '@countersign/oauth'
+import {
+  Client as ClientV2,
+  StreamableHTTPClientTransport as TransportV2,
+} from '@modelcontextprotocol/client'
+import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
+import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
+import { describe, expect, it } from 'vitest'
+import {
+  startAcceptingOnly,
+  startIssuerThief,
+  startWithoutPrivateKeyJwt,
+} from '../servers/hostile-authorization-server.js'
+import { startScriptedResource } from '../servers/hostile-resource.js'
+import { startMcpServer } from '../servers/mcp-server.js'
+import { connect, type Major, majors } from './clients.ts'
+import { closing } from './closing.ts'
+import { InteractiveProvider, RememberingProvider } from './interactive-provider.ts'
+import { newSigner } from './line.ts'
+import type { ProviderOfBoth } from './provider-of-both.ts'
+import { signIn, startSignInServer } from './sign-in-server.ts'
+import { signaturesOf } from './signatures.ts'
+
+const self = { name: 'countersign-test', version: '1.0.0' }
+
+/** Connects until the SDK sends the user away, and returns what takes the answer. */
+const beginning = {
+  async v1(url: string, authProvider: ProviderOfBoth) {
+    const transport = new TransportV1(new URL(url), { authProvider })
+    const client = closing(new ClientV1(self))
+    await expect(client.connect(transport as Transport)).rejects.toThrow('Unauthorized')
+    return (answer: URLSearchParams) => transport.finishAuth(answer.get('code') ?? '')
+  },
+  async v2(url: string, authProvider: ProviderOfBoth) {
+    const transport = new TransportV2(new URL(url), { authProvider })
+    const client = closing(new ClientV2(self))
+    await expect(client.connect(transport)).rejects.toThrow('Unauthorized')
+    return (answer: URLSearchParams) => transport.finishAuth(answer)
+  },
+} satisfies Record<Major, unknown>
+
+describe.each(majors)('an interactive client on SDK %s', (major) => {
+  it.each([
+    ['keeps nothing of what was discovered', InteractiveProvider],
+    ['keeps what was discovered itself', RememberingProvider],
+  ])('exchanges the code and refreshes with assertions, and %s', async (_what, Provider) => {
+    const signer = await newSigner()
+    const as = closing(await startSignInServer({ client_id: 'app', jwks: jwks(signer) }))
+    const mcp = closing(await startMcpServer({ issuer: as.issuer, scopesSupported: ['use'] }))
+    as.registerResource(mcp.url)
+    const signatures = signaturesOf(signer.kid)
+    const interactive = new Provider('app')
+    const authProvider = withClientAuthentication(interactive, privateKeyJwt(signer), {
+      issuer: as.issuer,
+    })
+
+    const finish = await beginning[major](mcp.url, authProvider)
+    expect(signatures).toEqual([])
+    await finish(await signIn(interactive.sentTo))
+    const client = closing(await connect(major, mcp.url, { authProvider }))
+    expect(await client.call('whoami')).toBe('app')
+    mcp.revokeAll()
+    expect(await client.call('whoami')).toBe('app')
+
+    const sent = as.tokenRequests.map(({ form, assertion, status }) => ({
+      grant: form['grant_type'],
+      named: 'client_id' in form,
+      resource: form['resource'],
+      aud: assertion?.claims.aud,
+      sub: assertion?.claims.sub,
+      status,
+    }))
+    const each = { named: false, resource: mcp.url, aud: as.issuer, sub: 'app', status: 200 }
+    expect(sent).toEqual([
+      { ...each, grant: 'authorization_code' },
+      { ...each, grant: 'refresh_token' },
+    ])
+    const jtis = as.tokenRequests.map(({ assertion }) => assertion?.claims.jti)
+    expect(new Set(jtis).size).toBe(2)
+    expect(signatures).toHaveLength(2)
+  })
+
+  it('goes no further than the metadata of a server that claims another one’s issuer', async () => {
+    const thief = closing(await startIssuerThief('https://honest.example'))
+    const resource = closing(await startScriptedResource({ authorizationServers: [thief.url] }))
+    const signer = await newSigner()
+    const signatures = signaturesOf(signer.kid)
+    const interactive = new InteractiveProvider('app')
+    const authProvider = withClientAuthentication(interactive, privateKeyJwt(signer))
+    await expect(connect(major, resource.url, { authProvider })).rejects.toMatchObject(
+      major === 'v1' ? { code: 'ERR_OAUTH_ISSUER_MISMATCH' } : { name: 'IssuerMismatchError' },
+    )
+    expect(() => interactive.sentTo).toThrow('nobody was sent away')
+    expect(thief.credentials).toEqual([])
+    expect(signatures).toEqual([])
+  })
+
+  it('goes no further than the metadata of a server that is not the pinned one', async () => {
+    const other = closing(await startAcceptingOnly(['ES256']))
+    const resource = closing(await startScriptedResource({ authorizationServers: [other.url] }))
+    const interactive = new InteractiveProvider('app')
+    const authProvider = withClientAuthentication(interactive, privateKeyJwt(await newSigner()), {
+      issuer: 'https://honest.example',
+    })
+    await expect(connect(major, resource.url, { authProvider })).rejects.toMatchObject({
+      code: 'ERR_OAUTH_ISSUER_MISMATCH',
+    })
+    expect(() => interactive.sentTo).toThrow('nobody was sent away')
+  })
+
+  it.each([
+    ['the method', startWithoutPrivateKeyJwt, 'ERR_OAUTH_METHOD_NOT_ADVERTISED'],
+    ['the algorithm', () => startAcceptingOnly(['RS256']), 'ERR_OAUTH_ALG_NOT_ADVERTISED'],
+  ])('sends nobody to sign in at a server that does not admit %s', async (_what, start, code) => {
+    const as = closing(await start())
+    const resource = closing(await startScriptedResource({ authorizationServers: [as.url] }))
+    const interactive = new InteractiveProvider('app')
+    const authProvider = withClientAuthentication(interactive, privateKeyJwt(await newSigner()))
+    await expect(connect(major, resource.url, { authProvider })).rejects.toMatchObject({ code })
+    expect(() => interactive.sentTo).toThrow('nobody was sent away')
+  })
+
+  it('signs nothing over what a store has kept of a server that lies', async () => {
+    const thief = closing(await startIssuerThief('https://honest.example'))
+    const resource = closing(await startScriptedResource({ authorizationServers: [thief.url] }))
+    const signer = await newSigner()
+    const signatures = signaturesOf(signer.kid)
+    const interactive = new RememberingProvider('app')
+    interactive.saveDiscoveryState({
+      authorizationServerUrl: thief.url,
+      authorizationServerMetadata: {
+        issuer: 'https://honest.example',
+        authorization_endpoint: `${thief.url}/authorize`,
+        token_endpoint: `${thief.url}/token`,
+        response_types_supported: ['code'],
+        token_endpoint_auth_methods_supported: ['private_key_jwt'],
+      },
+    })
+    interactive.saveTokens({ access_token: 'old', token_type: 'bearer', refresh_token: 'r' })
+    const authProvider = withClientAuthentication(interactive, privateKeyJwt(signer))
+    await expect(connect(major, resource.url, { authProvider })).rejects.toMatchObject({
+      code: 'ERR_OAUTH_ISSUER_MISMATCH',
+    })
+    expect(thief.requests).toEqual([])
+    expect(signatures).toEqual([])
+  })
+})

@@ -1,0 +1,74 @@
+import { clientCredentialsProvider } from '@countersign/mcp'
+import { privateKeyJwt } from '@countersign/oauth'
+import { describe, expect, it, vi } from 'vitest'
+import { type ScriptedServer, startScriptedServer } from '../servers/scripted-server.js'
+import { errorResponse, tokenResponse } from '../servers/token-responses.js'
+import { connect, type McpClient, majors } from './clients.ts'
+import { closing } from './closing.ts'
+import { newSigner } from './line.ts'
+import { answerAsMcp, bearer } from './scripted-mcp.ts'
+
+const ways = majors.flatMap((major) => [
+  { major, withFetch: true, way: 'with fetch: provider.fetch' },
+  { major, withFetch: false, way: 'with a fetch of its own' },
+])
+
+describe.each(ways)('an MCP server from before RFC 9728, on SDK $major $way', (way) => {
+  const { major, withFetch } = way
+
+  /** It is its own authorization server, and has no resource metadata. */
+  async function startServer(token: () => Response): Promise<ScriptedServer> {
+    const server: ScriptedServer = closing(
+      await startScriptedServer((request) => {
+        const { url } = server
+        if (request.path === '/token') return token()
+        if (request.path === '/.well-known/oauth-authorization-server') {
+          return Response.json({
+            issuer: url,
+            authorization_endpoint: `${url}/authorize`,
+            token_endpoint: `${url}/token`,
+            response_types_supported: ['code'],
+            token_endpoint_auth_methods_supported: ['private_key_jwt'],
+          })
+        }
+        if (request.path !== '/mcp') return new Response(null, { status: 404 })
+        if (bearer(request) === undefined) return new Response(null, { status: 401 })
+        return answerAsMcp(request)
+      }),
+    )
+    return server
+  }
+
+  async function connectTo({ url }: ScriptedServer, issuer?: string): Promise<McpClient> {
+    const provider = clientCredentialsProvider({
+      clientId: 'agent',
+      authentication: privateKeyJwt(await newSigner()),
+      issuer,
+    })
+    const fetch = withFetch ? provider.fetch : undefined
+    return closing(await connect(major, `${url}/mcp`, { authProvider: provider, fetch }))
+  }
+
+  it.each([
+    ['without a pin', false],
+    ['with a pin', true],
+  ])('is asked where tokens are to be had at its own root, %s', async (_how, pinned) => {
+    const server = await startServer(() => tokenResponse())
+    const client = await connectTo(server, pinned ? server.url : undefined)
+    expect(await client.call('any')).toBe('ok')
+    const asked = server.requests.filter(({ path }) => path === '/token')
+    expect(asked.map(({ form }) => form.get('resource'))).toEqual([`${server.url}/mcp`])
+  })
+
+  it('refuses a client in its own words, and the token endpoint is not taken for the resource', async () => {
+    const warning = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    closing({ close: () => warning.mockRestore() })
+    const server = await startServer(() =>
+      errorResponse('invalid_client', { status: 401, description: 'who are you?' }),
+    )
+    await expect(connectTo(server)).rejects.toThrow('who are you?')
+    expect(server.credentials).toHaveLength(2)
+    const paths = server.requests.map(({ path }) => path)
+    expect(paths).not.toContain('/.well-known/oauth-protected-resource/token')
+  })
+})

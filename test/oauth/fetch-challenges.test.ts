@@ -1,0 +1,217 @@
+import { describe, expect, it } from 'vitest'
+import { startScriptedServer } from '../servers/scripted-server.js'
+import { errorResponse, hang, inTurn, tokenResponse } from '../servers/token-responses.js'
+import { accepting, bearerOf, startFetchScene } from './fetch-scene.ts'
+import { closing, refusal, signaturesOf, thrown, until } from './fixtures.ts'
+
+const unauthorized = () => new Response('no', { status: 401 })
+
+describe('a token that the resource refuses with a 401', () => {
+  it('is renewed once for 100 requests at a time, each of which is repeated once', async () => {
+    const { source, as, api, resource, bearers } = await startFetchScene({
+      answer: accepting('token-2'),
+    })
+    await source.token()
+    const before = as.requests.length
+    const signatures = await signaturesOf(async () => {
+      const all = Array.from({ length: 100 }, () => source.fetch(resource))
+      const statuses = (await Promise.all(all)).map(({ status }) => status)
+      expect(new Set(statuses)).toEqual(new Set([200]))
+    })
+    expect(signatures).toHaveLength(1)
+    expect(as.requests.slice(before).map(({ path }) => path)).toEqual(['/token'])
+    expect(api.requests).toHaveLength(200)
+    expect(bearers().filter((bearer) => bearer === 'token-2')).toHaveLength(100)
+  })
+
+  it('is renewed as often as it is revoked, if that helps each time', async () => {
+    let good = 1
+    const { source, resource, tokenRequests } = await startFetchScene({
+      answer: (request) => accepting(`token-${good}`)(request),
+    })
+    for (good = 1; good <= 10; good += 1) {
+      const all = Array.from({ length: 10 }, () => source.fetch(resource))
+      for (const { status } of await Promise.all(all)) expect(status).toBe(200)
+      expect(tokenRequests()).toHaveLength(good)
+    }
+  })
+
+  it('is not asked for again by a request that comes back late', async () => {
+    const late: (() => void)[] = []
+    const { source, resource, tokenRequests } = await startFetchScene({
+      async answer(request) {
+        if (request.path === '/mcp/late' && late.length === 0) {
+          await new Promise<void>((resolve) => late.push(resolve))
+        }
+        return accepting('token-2')(request)
+      },
+    })
+    const slow = source.fetch(`${resource}/late`)
+    expect((await source.fetch(resource)).status).toBe(200)
+    for (const answer of late) answer()
+    expect((await slow).status).toBe(200)
+    expect(tokenRequests()).toHaveLength(2)
+  })
+
+  it('is not asked for again by each request that comes back late, while no other can be had', async () => {
+    const late: (() => void)[] = []
+    const token = inTurn(
+      () => tokenResponse(),
+      () => errorResponse('invalid_client'),
+    )
+    const { source, resource, tokenRequests } = await startFetchScene({
+      token,
+      async answer() {
+        await new Promise<void>((resolve) => late.push(resolve))
+        return unauthorized()
+      },
+    })
+    let settled = 0
+    const requests = Array.from({ length: 6 }, async () => {
+      const error = await refusal(() => source.fetch(resource))
+      settled += 1
+      return error
+    })
+    await until(() => late.length === 6)
+    for (const [index, answer] of late.entries()) {
+      answer()
+      await until(() => settled === index + 1)
+    }
+    for (const { error } of await Promise.all(requests)) expect(error).toBe('invalid_client')
+    expect(tokenRequests()).toHaveLength(4)
+  })
+
+  it('is replaced at once, however lately another was, when it was said to be bad meanwhile', async () => {
+    const late: (() => void)[] = []
+    const { source, resource } = await startFetchScene({
+      async answer(request) {
+        if (request.path === '/mcp/late') await new Promise<void>((resolve) => late.push(resolve))
+        return accepting('token-3')(request)
+      },
+    })
+    expect((await source.fetch(resource)).status).toBe(401)
+    const request = source.fetch(`${resource}/late`)
+    await until(() => late.length === 1)
+    source.invalidate('token-2')
+    late[0]?.()
+    await until(() => late.length === 2)
+    late[1]?.()
+    expect((await request).status).toBe(200)
+  })
+})
+
+describe('a resource that refuses every token', () => {
+  it('costs one signature, and then one less and less often, however many requests are made', async () => {
+    const { source, clock, resource, tokenRequests } = await startFetchScene({
+      answer: unauthorized,
+      token: () => tokenResponse({ expires_in: 100_000 }),
+    })
+    await source.token()
+    const renewed: number[] = []
+    for (let second = 0; second < 70; second += 1) {
+      const before = tokenRequests().length
+      for (let request = 0; request < 2; request += 1) {
+        const response = await source.fetch(resource)
+        expect([response.status, await response.text()]).toEqual([401, 'no'])
+      }
+      if (tokenRequests().length > before) renewed.push(second)
+      clock.advance(1)
+    }
+    expect(renewed).toEqual([0, 1, 3, 7, 15, 31, 63])
+    expect(tokenRequests()).toHaveLength(1 + renewed.length)
+  })
+
+  it('costs one signature for 100 requests at a time', async () => {
+    const { source, resource, api, tokenRequests } = await startFetchScene({ answer: unauthorized })
+    const all = Array.from({ length: 100 }, () => source.fetch(resource))
+    for (const { status } of await Promise.all(all)) expect(status).toBe(401)
+    expect(tokenRequests()).toHaveLength(2)
+    expect(api.requests).toHaveLength(200)
+  })
+
+  it('costs no signature for each request although other requests succeed in between', async () => {
+    const { source, resource, tokenRequests } = await startFetchScene({
+      answer: ({ path }) => (path === '/mcp/forbidden' ? unauthorized() : new Response('welcome')),
+    })
+    for (let round = 0; round < 10; round += 1) {
+      expect((await source.fetch(resource)).status).toBe(200)
+      expect((await source.fetch(`${resource}/forbidden`)).status).toBe(401)
+    }
+    expect(tokenRequests()).toHaveLength(2)
+  })
+
+  it('costs no signature for each stream that is refused', async () => {
+    const { source, resource, tokenRequests } = await startFetchScene({ answer: unauthorized })
+    for (let round = 0; round < 10; round += 1) {
+      const body = new Blob(['streamed']).stream()
+      await source.fetch(resource, { method: 'POST', body, duplex: 'half' })
+    }
+    expect(tokenRequests()).toHaveLength(2)
+  })
+})
+
+describe('a renewal that a 401 asks for', () => {
+  it('fails the request with the reason that the authorization server gives', async () => {
+    const token = inTurn(
+      () => tokenResponse(),
+      () => errorResponse('invalid_client', { description: 'the client was removed' }),
+    )
+    const { source, resource, tokenRequests } = await startFetchScene({
+      answer: unauthorized,
+      token,
+    })
+    expect(await refusal(() => source.fetch(resource))).toMatchObject({
+      error: 'invalid_client',
+      error_description: 'the client was removed',
+    })
+    expect(tokenRequests()).toHaveLength(2)
+  })
+
+  it('is left by a request whose signal aborts, with the very reason, and by no other', async () => {
+    const controller = new AbortController()
+    const reason = { what: 'my own' }
+    const { source, resource } = await startFetchScene({
+      answer: accepting('token-2'),
+      token: async () => {
+        issued += 1
+        if (issued === 2) controller.abort(reason)
+        return tokenResponse({ access_token: `token-${issued}` })
+      },
+    })
+    let issued = 0
+    const staying = source.fetch(resource)
+    const leaving = thrown(() => source.fetch(resource, { signal: controller.signal }))
+    expect(await leaving).toBe(reason)
+    expect((await staying).status).toBe(200)
+  })
+})
+
+describe('a signal', () => {
+  it('ends waiting for the first token, with its very reason', async () => {
+    const { source, resource, api } = await startFetchScene({ token: () => hang })
+    const controller = new AbortController()
+    const requests = [
+      thrown(() => source.fetch(resource, { signal: controller.signal })),
+      thrown(() => source.fetch(new Request(resource, { signal: controller.signal }))),
+    ]
+    controller.abort('enough')
+    expect(await Promise.all(requests)).toEqual(['enough', 'enough'])
+    expect(api.requests).toEqual([])
+  })
+
+  it('ends a request that is on its way', async () => {
+    const server = closing(await startScriptedServer(() => hang))
+    const { source } = await startFetchScene({ resource: server.url })
+    const controller = new AbortController()
+    const request = thrown(() => source.fetch(server.url, { signal: controller.signal }))
+    await expect.poll(() => server.requests.length).toBe(1)
+    controller.abort('enough')
+    expect(await request).toBe('enough')
+    expect(bearerOf(server.requests[0]?.headers ?? {})).toBe('token-1')
+  })
+
+  it('may be null', async () => {
+    const { source, resource } = await startFetchScene({ answer: accepting('token-2') })
+    expect((await source.fetch(resource, { signal: null })).status).toBe(200)
+  })
+})

@@ -1,0 +1,162 @@
+import { describe, expect, it } from 'vitest'
+import {
+  type ScriptedRequest,
+  type ScriptedServer,
+  startScriptedServer,
+} from '../servers/scripted-server.js'
+import { redirect } from '../servers/token-responses.js'
+import { bearerOf, type FetchScene, startFetchScene } from './fetch-scene.ts'
+import { closing } from './fixtures.ts'
+
+const statuses = [301, 302, 303, 307, 308]
+
+/** A resource that sends each request on from `/mcp/from` to where `to` says. */
+async function startRedirecting(
+  to: (scene: { api: string; other: string }) => string,
+  status = 307,
+): Promise<FetchScene & { other: ScriptedServer; from: string }> {
+  const other = closing(await startScriptedServer(() => new Response('elsewhere')))
+  const scene: FetchScene = await startFetchScene({
+    answer: ({ path }) =>
+      path === '/mcp/from'
+        ? redirect(to({ api: scene.api.url, other: other.url }), status)
+        : new Response('here'),
+  })
+  return { ...scene, other, from: `${scene.resource}/from` }
+}
+
+function seen({ method, body, headers }: ScriptedRequest) {
+  const { 'content-type': type, 'x-mine': mine, cookie } = headers
+  return { method, body, type: type?.replace(/boundary=.*/, ''), mine, cookie }
+}
+
+const requests: [string, () => RequestInit][] = [
+  ['a GET', () => ({})],
+  ['a HEAD', () => ({ method: 'HEAD' })],
+  ['a POST without a body', () => ({ method: 'POST' })],
+  ['a POST of text', () => ({ method: 'POST', body: 'text' })],
+  ['a post of a form', () => ({ method: 'post', body: new URLSearchParams({ a: 'b' }) })],
+  ['a PUT of text', () => ({ method: 'PUT', body: 'text' })],
+  ['a DELETE', () => ({ method: 'DELETE' })],
+]
+
+describe.each(statuses)('a redirect with status %i', (status) => {
+  it.each(requests)('to another origin takes %s there, and no token', async (_what, init) => {
+    const { source, other, from } = await startRedirecting(({ other }) => `${other}/to`, status)
+    const headers = { 'x-mine': 'yes', cookie: 'a=b' }
+    const response = await source.fetch(from, { headers, ...init() })
+    expect([response.status, response.url]).toEqual([200, `${other.url}/to`])
+    await fetch(from, { headers, ...init() })
+    const [ours, platforms] = other.requests
+    expect(ours?.headers).not.toHaveProperty('authorization')
+    expect(ours && seen(ours)).toEqual(platforms && seen(platforms))
+  })
+
+  it.each(requests)('within the resource takes %s there, with the token', async (_what, init) => {
+    const { source, api, from, bearers } = await startRedirecting(() => '/mcp/to', status)
+    await source.fetch(from, { headers: { 'x-mine': 'yes' }, ...init() })
+    expect(bearers()).toEqual(['token-1', 'token-1'])
+    await fetch(from, { headers: { 'x-mine': 'yes' }, ...init() })
+    const [, ours, , platforms] = api.requests
+    expect(ours && seen(ours)).toEqual(platforms && seen(platforms))
+  })
+
+  it('to a sibling at the same origin goes without the token', async () => {
+    const { source, from, bearers } = await startRedirecting(() => '/mcpx/../public', status)
+    expect(await (await source.fetch(from)).text()).toBe('here')
+    expect(bearers()).toEqual(['token-1', undefined])
+  })
+})
+
+describe('a redirect', () => {
+  it('that leaves the origin and comes back does not get the token again', async () => {
+    const other = closing(
+      await startScriptedServer(() => redirect(`${scene.resource}/delete-everything`)),
+    )
+    const scene: FetchScene = await startFetchScene({
+      answer: ({ path }) => (path === '/mcp' ? redirect(other.url) : new Response('here')),
+    })
+    expect(await (await scene.source.fetch(scene.resource)).text()).toBe('here')
+    expect(scene.bearers()).toEqual(['token-1', undefined])
+  })
+
+  it("takes the caller's own credentials no further than his origin", async () => {
+    const { source, other, api } = await startRedirecting(({ other }) => other)
+    await source.fetch(`${api.url}/mcp/from`, { headers: { authorization: 'Basic b3du' } })
+    expect(other.requests[0]?.headers).not.toHaveProperty('authorization')
+  })
+
+  it('is not followed with a body that cannot be sent again; the answer comes back', async () => {
+    const { source, other, from, api } = await startRedirecting(({ other }) => other)
+    const body = new Blob(['streamed']).stream()
+    const response = await source.fetch(from, { method: 'POST', body, duplex: 'half' })
+    expect(response.status).toBe(307)
+    expect(api.requests.map((one) => one.body)).toEqual(['streamed'])
+    expect(other.requests).toEqual([])
+  })
+
+  it('that drops the body is followed whatever the body was', async () => {
+    const { source, api, from } = await startRedirecting(() => '/mcp/to', 303)
+    const body = new Blob(['streamed']).stream()
+    const response = await source.fetch(from, { method: 'POST', body, duplex: 'half' })
+    expect(await response.text()).toBe('here')
+    expect(api.requests.map((one) => [one.method, one.body])).toEqual([
+      ['POST', 'streamed'],
+      ['GET', ''],
+    ])
+  })
+
+  it.each([
+    'data:text/plain,mine',
+    'file:///etc/passwd',
+    'blob:nodedata:1',
+    'http://[',
+    'http://a:b@127.0.0.1/',
+  ])('to %s is not followed; the answer comes back', async (location) => {
+    const { source, from } = await startRedirecting(() => location, 302)
+    expect((await source.fetch(from)).status).toBe(302)
+  })
+
+  it('without end ends', async () => {
+    const { source, api, from } = await startRedirecting(() => '/mcp/from', 302)
+    expect((await source.fetch(from)).status).toBe(302)
+    expect(api.requests).toHaveLength(21)
+  })
+
+  it.each(['manual', 'error'] as const)('is left to the mode %s of the request', async (mode) => {
+    const { source, other, from } = await startRedirecting(({ other }) => other)
+    const asked = source.fetch(from, { redirect: mode })
+    if (mode === 'manual') expect((await asked).status).toBe(307)
+    else await expect(asked).rejects.toThrow(TypeError)
+    const request = source.fetch(new Request(from, { redirect: mode }))
+    if (mode === 'manual') expect((await request).status).toBe(307)
+    else await expect(request).rejects.toThrow(TypeError)
+    expect(other.requests).toEqual([])
+  })
+
+  it('that ends in a challenge elsewhere costs no token', async () => {
+    const other = closing(await startScriptedServer(() => new Response(null, { status: 401 })))
+    const { source, resource, tokenRequests } = await startFetchScene({
+      answer: () => redirect(other.url),
+    })
+    expect((await source.fetch(resource)).status).toBe(401)
+    expect(tokenRequests()).toHaveLength(1)
+  })
+
+  it('that is challenged at its end is repeated from there: what came before was done', async () => {
+    const { source, resource, api, bearers } = await startFetchScene({
+      answer: ({ path, headers }) => {
+        if (path === '/mcp') return redirect('/mcp/result', 303)
+        return new Response(null, { status: bearerOf(headers) === 'token-1' ? 401 : 200 })
+      },
+    })
+    const response = await source.fetch(resource, { method: 'POST', body: 'pay' })
+    expect(response.status).toBe(200)
+    expect(api.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      'POST /mcp',
+      'GET /mcp/result',
+      'GET /mcp/result',
+    ])
+    expect(bearers()).toEqual(['token-1', 'token-1', 'token-2'])
+  })
+})

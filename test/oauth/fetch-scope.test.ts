@@ -1,0 +1,224 @@
+import { describe, expect, it } from 'vitest'
+import type { Script } from '../servers/scripted-server.js'
+import { errorResponse, tokenResponse } from '../servers/token-responses.js'
+import { bearerOf, startFetchScene } from './fetch-scene.ts'
+import { refusal, signaturesOf, until } from './fixtures.ts'
+
+/** Hands out tokens that name their scope, with dots for spaces. */
+const scoped: Script = ({ form }) =>
+  tokenResponse({ access_token: `of.${form.get('scope')?.replaceAll(' ', '.') ?? ''}` })
+
+function insufficient(parameters: string): Response {
+  return forbidden(`Bearer error="insufficient_scope"${parameters}`)
+}
+
+/** Wants in each token the scope that is named by the last part of the path. */
+const strict: Script = ({ path, headers }) => {
+  const scope = path.split('/').at(-1) ?? ''
+  return bearerOf(headers)?.split('.').includes(scope)
+    ? new Response('welcome')
+    : insufficient(`, scope="${scope}"`)
+}
+
+describe('a 403 for insufficient scope', () => {
+  it('is answered with one token for what was asked before and what is missing, and one retry', async () => {
+    const { source, resource, bearers, tokenRequests } = await startFetchScene({
+      answer: strict,
+      token: scoped,
+      scope: 'read',
+    })
+    const response = await source.fetch(`${resource}/write`, { method: 'POST', body: 'text' })
+    expect(await response.text()).toBe('welcome')
+    expect(bearers()).toEqual(['of.read', 'of.read.write'])
+    expect(tokenRequests().map((form) => form.get('scope'))).toEqual(['read', 'read write'])
+  })
+
+  it('costs one signature for 100 requests at a time', async () => {
+    const { source, resource, tokenRequests } = await startFetchScene({
+      answer: strict,
+      token: scoped,
+      scope: 'read',
+    })
+    const all = Array.from({ length: 100 }, () => source.fetch(`${resource}/write`))
+    for (const { status } of await Promise.all(all)) expect(status).toBe(200)
+    expect(tokenRequests()).toHaveLength(2)
+  })
+
+  it('adds to what was granted when nothing in particular was asked for', async () => {
+    const { source, resource, tokenRequests } = await startFetchScene({
+      answer: strict,
+      token: ({ form }) =>
+        tokenResponse({
+          access_token: `of.${form.get('scope')?.replaceAll(' ', '.') ?? 'read'}`,
+          scope: form.get('scope') ?? 'read',
+        }),
+    })
+    expect((await source.fetch(`${resource}/write`)).status).toBe(200)
+    expect(tokenRequests().map((form) => form.get('scope'))).toEqual([null, 'read write'])
+  })
+
+  it('is remembered: later tokens have the scope from the start', async () => {
+    const { source, clock, resource, tokenRequests } = await startFetchScene({
+      answer: strict,
+      token: scoped,
+      scope: 'read',
+    })
+    await source.fetch(`${resource}/write`)
+    clock.advance(3600)
+    await source.token()
+    expect(tokenRequests().at(-1)?.get('scope')).toBe('read write')
+  })
+
+  it('leaves the token to requests that it is good for, which do not wait', async () => {
+    let grant: (() => void) | undefined
+    const { source, resource, bearers } = await startFetchScene({
+      answer: strict,
+      scope: 'read',
+      async token(request) {
+        if (request.form.get('scope') !== 'read') {
+          await new Promise<void>((resolve) => {
+            grant = resolve
+          })
+        }
+        return scoped(request)
+      },
+    })
+    const waiting = source.fetch(`${resource}/write`)
+    await until(() => grant !== undefined)
+    expect((await source.fetch(`${resource}/read`)).status).toBe(200)
+    grant?.()
+    expect((await waiting).status).toBe(200)
+    expect(bearers()).toEqual(['of.read', 'of.read', 'of.read.write'])
+  })
+})
+
+describe('requests that lack different scopes at the same time', () => {
+  it('each get theirs in the end, and no token is asked for twice', async () => {
+    const { source, resource, tokenRequests } = await startFetchScene({
+      answer: strict,
+      token: scoped,
+      scope: 'read',
+    })
+    await source.token()
+    const paths = ['write', 'write', 'read']
+    const all = paths.map((path) => source.fetch(`${resource}/${path}`))
+    expect((await Promise.all(all)).map(({ status }) => status)).toEqual([200, 200, 200])
+    expect(tokenRequests().map((form) => form.get('scope'))).toEqual(['read', 'read write'])
+  })
+})
+
+/** A 403 with this challenge. */
+function forbidden(challenge: string): Response {
+  return new Response('no', { status: 403, headers: { 'www-authenticate': challenge } })
+}
+
+const asItIs: [string, string, () => Response][] = [
+  ['names no scope', 'read', () => insufficient('')],
+  ['names a scope that the token has', 'read write', () => insufficient(', scope="write"')],
+  ['has another error', 'read', () => forbidden('Bearer error="invalid_token", scope="write"')],
+  ['has no error', 'read', () => forbidden('Bearer realm="mcp"')],
+  ['is of another scheme', 'read', () => forbidden('DPoP error="insufficient_scope", scope="a"')],
+  ['has a header that cannot be read', 'read', () => forbidden('"')],
+  ['has no challenge', 'read', () => new Response(null, { status: 403 })],
+]
+
+describe('a 403 comes back as it is, and costs no signature, when it', () => {
+  it.each(asItIs)('%s', async (_what, scope, answer) => {
+    const { source, api, resource } = await startFetchScene({
+      answer,
+      token: scoped,
+      scope,
+    })
+    const token = await source.token()
+    const signatures = await signaturesOf(async () => {
+      expect((await source.fetch(resource)).status).toBe(403)
+    })
+    expect(signatures).toEqual([])
+    expect(api.requests).toHaveLength(1)
+    expect(await source.token()).toBe(token)
+  })
+
+  it('answers a body that cannot be sent again', async () => {
+    const { source, resource, tokenRequests } = await startFetchScene({ answer: strict })
+    const body = new Blob(['streamed']).stream()
+    const init = { method: 'POST', body, duplex: 'half' } as const
+    expect((await source.fetch(`${resource}/write`, init)).status).toBe(403)
+    await source.token()
+    expect(tokenRequests()).toHaveLength(1)
+  })
+})
+
+describe('more scope that the authorization server does not grant', () => {
+  it('silently: the 403 comes back after one retry, and is not answered each time', async () => {
+    const { source, resource, api, tokenRequests } = await startFetchScene({
+      answer: strict,
+      token: () => tokenResponse({ access_token: 'of.read', scope: 'read' }),
+      scope: 'read',
+    })
+    for (let round = 0; round < 5; round += 1) {
+      expect((await source.fetch(`${resource}/write`)).status).toBe(403)
+    }
+    expect(tokenRequests()).toHaveLength(2)
+    expect(api.requests).toHaveLength(6)
+  })
+
+  it('with an error: the caller gets it, and what was granted is renewed as ever', async () => {
+    const { source, clock, resource, tokenRequests } = await startFetchScene({
+      answer: strict,
+      token: (request) =>
+        request.form.get('scope') === 'read' ? scoped(request) : errorResponse('invalid_scope'),
+      scope: 'read',
+    })
+    for (let minute = 0; minute < 54; minute += 1) {
+      const refused = source.fetch(`${resource}/write`)
+      expect(await refusal(() => refused)).toMatchObject({ error: 'invalid_scope' })
+      expect((await source.fetch(`${resource}/write`)).status).toBe(403)
+      expect((await source.fetch(`${resource}/read`)).status).toBe(200)
+      clock.advance(61)
+    }
+    await refusal(() => source.fetch(`${resource}/write`))
+    clock.advance(6)
+    expect(await source.token()).toBe('of.read')
+    await expect.poll(() => tokenRequests().at(-1)?.get('scope')).toBe('read')
+    clock.advance(7200)
+    expect((await source.fetch(`${resource}/read`)).status).toBe(200)
+  })
+
+  it('is no failure of a caller who needs nothing more and waits for the same request', async () => {
+    let refuse: (() => void) | undefined
+    const { source, clock, resource } = await startFetchScene({
+      answer: strict,
+      scope: 'read',
+      async token(request) {
+        if (request.form.get('scope') === 'read') return scoped(request)
+        await new Promise<void>((resolve) => {
+          refuse = resolve
+        })
+        return errorResponse('invalid_scope')
+      },
+    })
+    const more = refusal(() => source.fetch(`${resource}/write`))
+    await until(() => refuse !== undefined)
+    clock.advance(3600)
+    const same = source.fetch(`${resource}/read`)
+    refuse?.()
+    expect(await more).toMatchObject({ error: 'invalid_scope' })
+    expect((await same).status).toBe(200)
+  })
+})
+
+it('a 401 that names a scope gets a token with that scope', async () => {
+  const { source, resource, tokenRequests } = await startFetchScene({
+    answer: ({ headers }) =>
+      bearerOf(headers) === 'of.read.write'
+        ? new Response('welcome')
+        : new Response(null, {
+            status: 401,
+            headers: { 'www-authenticate': 'Bearer scope="write"' },
+          }),
+    token: scoped,
+    scope: 'read',
+  })
+  expect((await source.fetch(resource)).status).toBe(200)
+  expect(tokenRequests()).toHaveLength(2)
+})

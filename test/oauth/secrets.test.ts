@@ -1,0 +1,161 @@
+import { inspect } from 'node:util'
+import {
+  type ClientAuthentication,
+  clientSecretBasic,
+  clientSecretPost,
+  externalAssertion,
+  privateKeyJwt,
+  type TokenSourceOptions,
+} from '@countersign/oauth'
+import { describe, expect, it } from 'vitest'
+import type { Answer, Script, ScriptedRequest } from '../servers/scripted-server.js'
+import { redirect, tokenResponse } from '../servers/token-responses.js'
+import { es256Signer, messagesOn, startScene, thrown } from './fixtures.ts'
+
+const secret = 'CANARY-secret %+ö'
+const assertion = 'CANARY-header.CANARY-claims.CANARY-signature'
+const granted = { access_token: 'CANARY-access', refresh_token: 'CANARY-refresh' }
+
+const authentications: [string, () => ClientAuthentication | Promise<ClientAuthentication>][] = [
+  ['privateKeyJwt', async () => privateKeyJwt(await es256Signer())],
+  ['clientSecretBasic', () => clientSecretBasic(secret)],
+  ['clientSecretPost', () => clientSecretPost(() => secret)],
+  ['externalAssertion', () => externalAssertion(() => assertion)],
+]
+
+/** All that was sent to a server as proof, in the forms in which it may come back. */
+function proofsIn({ form, headers }: ScriptedRequest): string[] {
+  const basic = headers.authorization?.replace('Basic ', '') ?? ''
+  const decoded = Buffer.from(basic, 'base64').toString()
+  const proofs = ['client_assertion', 'client_secret'].map((name) => form.get(name) ?? '')
+  return [...proofs, ...proofs.map(encodeURIComponent), basic, decoded].filter((one) => one !== '')
+}
+
+/** Repeats all that it was sent, in each member of an OAuth error. */
+function echo(status: number): Script {
+  return (request) => {
+    const words = `you sent ${[...proofsIn(request), request.body].join(' and ')}`
+    return Response.json({ error: words, error_description: words, error_uri: words }, { status })
+  }
+}
+
+const cutInTheMiddle: Answer = (response) => {
+  response.writeHead(200, { 'content-type': 'application/json', 'content-length': '500' })
+  response.write(JSON.stringify(granted), () => response.destroy())
+}
+
+/** Breaks the rules of HTTP right after the token. */
+const brokenChunk: Answer = (response) => {
+  const { socket } = response
+  const body = JSON.stringify(granted)
+  const head =
+    'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n'
+  socket?.end(`${head}${body.length.toString(16)}\r\n${body}\r\nZZ${body}\r\n`)
+}
+
+const answers: [string, Script][] = [
+  ['an error that repeats it, with status 400', echo(400)],
+  ['an error that repeats it, with status 401', echo(401)],
+  ['an error that repeats it, with status 500', echo(500)],
+  ['an error that repeats it, with status 200', echo(200)],
+  ['a token of another type', () => tokenResponse({ ...granted, token_type: 'CANARY-type' })],
+  ['a DPoP token', () => tokenResponse({ ...granted, token_type: 'DPoP' })],
+  ['a token that fits in no header', () => tokenResponse({ access_token: 'CANARY-access\n' })],
+  ['a token beyond ASCII', () => tokenResponse({ access_token: 'CANARY-accéss' })],
+  [
+    'a token with a lifetime that is none',
+    () => tokenResponse({ ...granted, expires_in: 'CANARY' }),
+  ],
+  [
+    'a token with an ID token that is none',
+    () => tokenResponse({ ...granted, id_token: 'CANARY.id.token' }),
+  ],
+  [
+    'a token in JSON that ends too early',
+    () => new Response(`{"access_token":"CANARY-access","re`),
+  ],
+  [
+    'a token in a web page',
+    () => new Response('<html>CANARY-access', { headers: { 'content-type': 'text/html' } }),
+  ],
+  ['a token in a list', () => Response.json([granted])],
+  [
+    'a token in a body without end',
+    () => tokenResponse({ ...granted, padding: 'x'.repeat(2_000_000) }),
+  ],
+  ['a token in a redirect', () => redirect('http://127.0.0.1:1/?access_token=CANARY-access')],
+  ['a token before the connection is cut', () => cutInTheMiddle],
+  ['a token and then what is no HTTP', () => brokenChunk],
+  ['nothing', () => (response) => response.destroy()],
+]
+
+/** All that a value shows of itself: text, stack, inspection to any depth, and JSON. */
+function everythingShown(value: unknown): string {
+  const shown = [inspect(value, { depth: Infinity, showHidden: true, getters: true })]
+  for (let error = value; error instanceof Error; error = error.cause) {
+    shown.push(error.name, error.message, error.stack ?? '', String(error), JSON.stringify(error))
+  }
+  return shown.join('\n')
+}
+
+/** Runs a token request that fails, and returns all that can be seen of it, and what was sent as proof. */
+async function failure(token: Script, options: Partial<TokenSourceOptions>) {
+  const { source, as } = await startScene(token, { retries: 0, ...options })
+  const messages: unknown[] = []
+  const error = await messagesOn('countersign:token', messages, () =>
+    messagesOn('countersign:sign', messages, () => thrown(() => source.token())),
+  )
+  expect(messages.length).toBeGreaterThan(0)
+  const shown = [error, messages, source, options.authentication].map(everythingShown).join('\n')
+  return { shown, proofs: as.requests.flatMap(proofsIn) }
+}
+
+describe.each(authentications)('with %s', (_name, authenticate) => {
+  it.each(answers)('nothing secret is shown by the error about %s', async (_what, token) => {
+    const { shown, proofs } = await failure(token, { authentication: await authenticate() })
+    expect(proofs).not.toEqual([])
+    for (const proof of proofs) expect(shown).not.toContain(proof)
+    expect(shown).not.toContain('CANARY')
+  })
+})
+
+describe.each(authentications)('with %s', (_name, authenticate) => {
+  it('nothing secret is shown by the error about an HTTP library that tells all', async () => {
+    const { shown, proofs } = await failure(() => tokenResponse(), {
+      authentication: await authenticate(),
+      async fetch(url, init) {
+        const response = await fetch(url, init)
+        if (init?.method !== 'POST') return response
+        const told = `${init.body} ${JSON.stringify(init.headers)}`
+        const cause = Object.assign(new Error(told), { request: told, toJSON: () => told })
+        throw Object.assign(new Error(told, { cause }), { config: init, response: granted })
+      },
+    })
+    for (const proof of proofs) expect(shown).not.toContain(proof)
+    expect(shown).not.toContain('CANARY')
+    expect(shown).toContain('[redacted]')
+  })
+
+  it('nothing secret is shown by a token source that works, and its messages', async () => {
+    const authentication = await authenticate()
+    const { source, as } = await startScene(() => tokenResponse(granted), { authentication })
+    const messages: unknown[] = []
+    await messagesOn('countersign:token', messages, () =>
+      messagesOn('countersign:sign', messages, () => source.token()),
+    )
+    const shown = [messages, source, authentication].map(everythingShown).join('\n')
+    for (const proof of as.requests.flatMap(proofsIn)) expect(shown).not.toContain(proof)
+    expect(shown).not.toContain('CANARY')
+  })
+})
+
+it('an external assertion that is none is not shown', async () => {
+  for (const wrong of ['CANARY', 'CANARY.CANARY', 'CANARY.CANARY.CANARY\n', { jwt: 'CANARY' }]) {
+    const authentication = externalAssertion(() => wrong as string)
+    const { source, tokenRequests } = await startScene(undefined, { authentication })
+    const error = await thrown(() => source.token())
+    expect(error).toMatchObject({ code: 'ERR_OAUTH_ASSERTION' })
+    expect(everythingShown(error)).not.toContain('CANARY')
+    expect(tokenRequests()).toEqual([])
+  }
+})

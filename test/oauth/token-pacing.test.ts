@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest'
+import { errorResponse, htmlBadGateway, inTurn, tokenResponse } from '../servers/token-responses.js'
+import { refusal, signaturesOf, startScene } from './fixtures.ts'
+
+const refused = () => errorResponse('invalid_client', { status: 401 })
+
+describe('a failure that goes on', () => {
+  it('costs three signatures at once, and then one less and less often', async () => {
+    const { source, clock, tokenRequests } = await startScene(refused)
+    const tried: number[] = []
+    for (let second = 0; second < 200; second += 1) {
+      for (let call = 0; call < 3; call += 1) {
+        const before = tokenRequests().length
+        const error = await refusal(() => source.token())
+        expect(error).toMatchObject({ error: 'invalid_client', status: 401 })
+        if (tokenRequests().length > before) tried.push(second)
+      }
+      clock.advance(1)
+    }
+    expect(tried).toEqual([0, 0, 0, 1, 3, 7, 15, 31, 63, 123, 183])
+  })
+
+  it('costs 100 callers at once no more than one', async () => {
+    const { source, tokenRequests } = await startScene(refused)
+    for (let round = 0; round < 5; round += 1) {
+      const callers = Array.from({ length: 100 }, () => refusal(() => source.token()))
+      await Promise.all(callers)
+    }
+    expect(tokenRequests()).toHaveLength(3)
+  })
+
+  it('is forgotten after a success', async () => {
+    const answers = inTurn(refused, refused, refused, () => tokenResponse(), refused)
+    const { source, clock, tokenRequests } = await startScene(answers)
+    for (let call = 0; call < 5; call += 1) await refusal(() => source.token())
+    clock.advance(1)
+    source.invalidate(await source.token())
+    await refusal(() => source.token())
+    await refusal(() => source.token())
+    expect(tokenRequests()).toHaveLength(6)
+  })
+
+  it('does not last longer because the clock was wrong', async () => {
+    const answers = inTurn(refused, refused, refused, () => tokenResponse())
+    const { source, clock } = await startScene(answers)
+    for (let call = 0; call < 4; call += 1) await refusal(() => source.token())
+    clock.advance(-1_000_000)
+    expect(await source.token()).toBe('access-token')
+  })
+
+  it('counts one for all attempts of a renewal, and makes no signature in between', async () => {
+    const { source, tokenRequests } = await startScene(htmlBadGateway, { retries: 1 })
+    for (let call = 0; call < 3; call += 1) await refusal(() => source.token())
+    const signatures = await signaturesOf(async () => {
+      expect(await refusal(() => source.token())).toMatchObject({ status: 502 })
+    })
+    expect(signatures).toEqual([])
+    expect(tokenRequests()).toHaveLength(6)
+  })
+})
