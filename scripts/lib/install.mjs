@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
+import { buildAddon } from './addon.mjs'
 import { Failure } from './failure.mjs'
+import { findHeaders } from './headers.mjs'
 import { pnpm, pnpmVersion } from './pnpm.mjs'
 import { root } from './root.mjs'
 import { say } from './terminal.mjs'
@@ -34,13 +36,24 @@ function isInstalled() {
   )
 }
 
+/** Tells whatever compiles in a child process where Node's headers lie. */
+function offerHeaders() {
+  const headers = findHeaders()
+  // An empty value would count, too.
+  if (headers === undefined) delete process.env['npm_config_nodedir']
+  else process.env['npm_config_nodedir'] = headers
+}
+
 /** Installs what the lockfile says, unless that is what is installed already. */
 export async function install() {
+  offerHeaders()
   if (isInstalled()) return
   say(`Installing the dependencies with pnpm ${pnpmVersion} …`)
   const { code } = await pnpm([
     'install',
     '--frozen-lockfile',
+    // The one script that is to run compiles pkcs11js, without which all else has to work.
+    '--ignore-scripts',
     '--config.confirmModulesPurge=false',
   ])
   if (code !== 0) {
@@ -49,6 +62,9 @@ export async function install() {
         `run "npx pnpm@${pnpmVersion} install" and commit pnpm-lock.yaml.`,
     )
   }
+  const complaint = await buildAddon()
+  if (complaint !== undefined) say(`${complaint}. Tokens cannot be used here without it.`)
+  offerHeaders()
   // Taken now: pnpm notes members without dependencies in the lockfile, frozen or not.
   writeFileSync(stampFile, fingerprint())
 }

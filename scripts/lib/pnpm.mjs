@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { run } from './child.mjs'
 import { Failure } from './failure.mjs'
 import { npm } from './npm.mjs'
@@ -28,6 +28,10 @@ async function pnpmCli() {
   if (code !== 0) throw new Failure(`${output}\nnpm could not fetch pnpm ${pnpmVersion}.`)
   return cli
 }
+
+/** The node-gyp that comes with pnpm, as the file to run with Node. */
+export const nodeGyp = async () =>
+  join(dirname(await pnpmCli()), '../dist/node_modules/node-gyp/bin/node-gyp.js')
 
 /**
  * Runs exactly the pnpm that package.json names; npm fetches it into `.cache` the first time.

@@ -10,17 +10,18 @@ import { cache, root } from './root.mjs'
  * JSON file it has to write: `{ passed, failed, skipped, missing?, notes? }`, see `Counts`.
  *
  * @param {string} name
- * @param {{ script: string, timeoutSeconds: number }} options `script` is relative to the repository
+ * @param {{ script: string, nodeOptions?: string[], timeoutSeconds: number }} options `script` is relative to the
+ *   repository
  * @returns {() => Promise<import('./counts.mjs').Counts>}
  */
-export function scriptLane(name, { script, timeoutSeconds }) {
+export function scriptLane(name, { script, nodeOptions = [], timeoutSeconds }) {
   return async () => {
     if (!existsSync(join(root, script))) return missing(`${script} does not exist`)
     const folder = join(cache, 'reports')
     const file = join(folder, `${name}.json`)
     mkdirSync(folder, { recursive: true })
     rmSync(file, { force: true })
-    const outcome = await run(process.execPath, [join(root, script)], {
+    const outcome = await run(process.execPath, [...nodeOptions, join(root, script)], {
       env: { ...prepared, COUNTERSIGN_LANE_REPORT: file },
       timeoutSeconds,
     })

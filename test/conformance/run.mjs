@@ -8,12 +8,17 @@ import { fileURLToPath } from 'node:url'
 import { run } from '../../scripts/lib/child.mjs'
 import { missing } from '../../scripts/lib/counts.mjs'
 import { Failure } from '../../scripts/lib/failure.mjs'
+import { findProgram } from '../../scripts/lib/find-program.mjs'
 import { LaneReport } from '../../scripts/lib/lane-report.mjs'
 import { nodeBinary, nodeBinaryMissing } from '../../scripts/lib/node-binary.mjs'
+import { findSoftHsm } from '../support/softhsm.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const suite = fileURLToPath(import.meta.resolve('@modelcontextprotocol/conformance/dist/index.js'))
 const timeoutSeconds = 60
+
+/** Without it, the lane of the tokens says how to get it. */
+const hasSoftHsm = findSoftHsm() !== undefined && findProgram('softhsm2-util') !== undefined
 
 /** The scenarios, each with the check that it is about. */
 const scenarios = {
@@ -69,7 +74,8 @@ async function playAll(node) {
   const report = new LaneReport()
   for (const [scenario, subject] of Object.entries(scenarios)) {
     for (const major of ['v1', 'v2']) {
-      const variants = ['provider-fetch', 'sdk-fetch']
+      const onToken = scenario.endsWith('-jwt') && hasSoftHsm
+      const variants = ['provider-fetch', 'sdk-fetch', ...(onToken ? ['softhsm'] : [])]
       const client = `client-${major}.mjs`
       const plays = await Promise.all(
         variants.map((variant) => play(node, scenario, client, variant)),
@@ -93,6 +99,7 @@ async function playAll(node) {
       if (code === 0 || !seen) throw new Failure('The suite was content with it.')
     })
   }
+  if (!hasSoftHsm) report.skip('the key on a token', 'SoftHSM is not installed')
   report.finish()
 }
 

@@ -1,0 +1,25 @@
+// @ts-check
+// The suite hands its clients a private key; here it goes into a token before it is used.
+import { createPrivateKey } from 'node:crypto'
+import { pkcs11Signer } from '@countersign/pkcs11'
+import { createSoftHsm } from '../support/softhsm.js'
+
+/**
+ * A signer over the key, once that lies in a SoftHSM which ends with this process.
+ *
+ * @param {string} pem  PKCS#8
+ * @param {import('@countersign/core').JwsAlgorithm} alg
+ */
+export async function softHsmSigner(pem, alg) {
+  const hsm = createSoftHsm()
+  process.once('exit', hsm.remove)
+  const token = await hsm.createToken('conformance')
+  await token.importKey({ label: 'client', id: '01', privateKey: createPrivateKey(pem) })
+  return pkcs11Signer({
+    module: hsm.module,
+    token: { label: token.label },
+    pin: token.pin,
+    key: { label: 'client' },
+    alg,
+  })
+}
