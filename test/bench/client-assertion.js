@@ -89,8 +89,11 @@ export async function run() {
   const signingInput = Buffer.from(assertion.slice(0, assertion.lastIndexOf('.')))
   const input = { key: privateKey, dsaEncoding: /** @type {const} */ ('ieee-p1363') }
 
+  const signAsync = async () => sign('sha256', signingInput, input)
+
   const names = {
     raw: 'crypto.sign',
+    awaited: 'crypto.sign, awaited',
     ours: 'clientAssertion',
     fastJwt: 'fast-jwt',
     jose: 'jose',
@@ -101,6 +104,9 @@ export async function run() {
     {
       [names.raw]: (times) => {
         for (let time = 0; time < times; time++) sign('sha256', signingInput, input)
+      },
+      [names.awaited]: async (times) => {
+        for (let time = 0; time < times; time++) await signAsync()
       },
       [names.ours]: async (times) => {
         for (let time = 0; time < times; time++) await ours()
@@ -132,6 +138,7 @@ export async function run() {
     })
   return [
     against(names.raw, { atLeast: 0.95 }),
+    against(names.awaited),
     against(names.fastJwt, { atLeast: 1 }),
     against(names.jose),
     against(names.jsonwebtoken),

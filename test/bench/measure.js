@@ -1,4 +1,5 @@
 // @ts-check
+import { cpus } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import { setImmediate } from 'node:timers/promises'
 
@@ -44,36 +45,83 @@ const turnMilliseconds = 100
  *
  * A turn starts with a clean nursery and ends with a clean one, so that a contender pays for its own
  * garbage and for no other's. Every second round goes backwards, so that none always follows the same
- * other. Rounds in which another process had the core are left out, as long as enough remain.
+ * other.
  *
  * @param {Record<string, Contender>} contenders
- * @param {{ rounds?: number, severalThreads?: boolean }} [options] with `severalThreads`, no round is left out
+ * @param {{ rounds?: number, severalProcesses?: boolean }} [options] with `severalProcesses`, where a contender has
+ *   its work done in another process, every round counts
  * @returns {Promise<Rates>}
  */
-export async function takeTurns(contenders, { rounds = 25, severalThreads = false } = {}) {
+export async function takeTurns(contenders, { rounds = 25, severalProcesses = false } = {}) {
   /** @type {{ name: string, contender: Contender, times: number }[]} */
   const turns = []
   for (const [name, contender] of Object.entries(contenders)) {
     turns.push({ name, contender, times: await timesPerTurn(contender) })
   }
-  /** @type {{ rates: Record<string, number>, undisturbed: boolean }[]} */
-  const measured = []
-  for (let round = 0; round < rounds; round++) {
+  let forwards = false
+  const inTurn = async () => {
+    forwards = !forwards
     /** @type {Record<string, number>} */
     const rates = {}
-    let undisturbed = true
-    for (const { name, contender, times } of round % 2 === 0 ? turns : turns.toReversed()) {
-      const { seconds, cpuSeconds } = await timed(contender, times)
-      rates[name] = times / seconds
-      undisturbed &&= cpuSeconds / seconds > 0.96
+    for (const { name, contender, times } of forwards ? turns : turns.toReversed()) {
+      rates[name] = times / (await secondsOf(contender, times))
     }
-    measured.push({ rates, undisturbed })
+    return rates
   }
-  const quiet = measured.filter(({ undisturbed }) => undisturbed)
-  const counted = severalThreads || quiet.length < rounds / 4 ? measured : quiet
+  const counted = severalProcesses
+    ? await repeated(rounds, inTurn)
+    : await quietRounds(rounds, inTurn)
   return Object.fromEntries(
-    turns.map(({ name }) => [name, counted.map(({ rates }) => rates[name] ?? Number.NaN)]),
+    turns.map(({ name }) => [name, counted.map((rates) => rates[name] ?? Number.NaN)]),
   )
+}
+
+/**
+ * @template Result
+ * @param {number} rounds
+ * @param {() => Promise<Result>} measure
+ */
+async function repeated(rounds, measure) {
+  /** @type {Result[]} */
+  const results = []
+  while (results.length < rounds) results.push(await measure())
+  return results
+}
+
+/**
+ * Repeats a measurement until there are enough rounds in which other processes left the processors alone.
+ *
+ * On a machine that is never quiet, where three times as many do not suffice, all rounds count.
+ *
+ * @template Result
+ * @param {number} rounds
+ * @param {() => Promise<Result>} measure
+ * @returns {Promise<Result[]>}
+ */
+export async function quietRounds(rounds, measure) {
+  /** @type {Result[]} */
+  const all = []
+  /** @type {Result[]} */
+  const quiet = []
+  while (quiet.length < rounds && all.length < 3 * rounds) {
+    const before = usage()
+    const result = await measure()
+    const after = usage()
+    const others = after.everyone - before.everyone - (after.own - before.own)
+    all.push(result)
+    if (others < 0.08 * (after.at - before.at)) quiet.push(result)
+  }
+  return quiet.length < rounds / 2 ? all : quiet
+}
+
+/** Processor time in milliseconds, of this process and of all. */
+function usage() {
+  const { user, system } = process.cpuUsage()
+  const everyone = cpus().reduce(
+    (sum, { times }) => sum + times.user + times.nice + times.sys + times.irq,
+    0,
+  )
+  return { at: performance.now(), own: (user + system) / 1000, everyone }
 }
 
 /**
@@ -84,7 +132,7 @@ export async function takeTurns(contenders, { rounds = 25, severalThreads = fals
 async function timesPerTurn(contender) {
   let times = 1
   for (let warm = false; ; ) {
-    const milliseconds = (await timed(contender, times)).seconds * 1000
+    const milliseconds = (await secondsOf(contender, times)) * 1000
     if (milliseconds < turnMilliseconds / 2) times *= 2
     else {
       times = Math.ceil((times * turnMilliseconds) / milliseconds)
@@ -98,15 +146,12 @@ async function timesPerTurn(contender) {
  * @param {Contender} contender
  * @param {number} times
  */
-async function timed(contender, times) {
+async function secondsOf(contender, times) {
   await collectNursery()
-  const cpu = process.cpuUsage()
   const start = performance.now()
   await contender(times)
   await collectNursery()
-  const seconds = (performance.now() - start) / 1000
-  const { user, system } = process.cpuUsage(cpu)
-  return { seconds, cpuSeconds: (user + system) / 1e6 }
+  return (performance.now() - start) / 1000
 }
 
 async function collectNursery() {

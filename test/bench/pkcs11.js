@@ -86,7 +86,7 @@ async function compare(alg, hsm, token) {
         [names.isolated]: signing(isolated, callers),
         [names.webcrypto]: await webcrypto(alg, hsm, token, raw.slotIndex),
       },
-      { rounds, severalThreads: true },
+      { rounds, severalProcesses: true },
     )
     const one = await takeTurns(
       {
@@ -94,7 +94,7 @@ async function compare(alg, hsm, token) {
         [names.inProcess]: signing(inProcess, 1),
         [names.isolated]: signing(isolated, 1),
       },
-      { rounds, severalThreads: true },
+      { rounds, severalProcesses: true },
     )
     /** @type {(of: string, over: string, target?: Target) => Row} */
     const throughput = (of, over, target) =>
