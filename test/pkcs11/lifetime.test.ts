@@ -51,6 +51,31 @@ describe.each(modes)('$where', ({ isolate }) => {
     for (const signer of signers) await signer.close()
   })
 
+  test('so do those that name the token otherwise, or have a function of their own for its PIN', async () => {
+    const refusal = await open({ token: { label: 'nowhere' } }).catch((error) => error)
+    const [, serial, slot] =
+      /label "lifetime", serial "(\w+)", slot (\d+)/.exec(refusal.message) ?? []
+    shim.forget()
+    const signers = await Promise.all([
+      open({ pin: () => token.pin }),
+      open({ pin: async () => token.pin }),
+      open({ token: { serial } }),
+      open({ token: { slot: Number(slot) }, pin: () => token.pin }),
+    ])
+    for (const signer of signers) {
+      expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
+    }
+    expect(pids().size).toBe(1)
+    expect(shim.count('C_Login')).toBe(1)
+    expect(shim.count('C_OpenSession')).toBeLessThanOrEqual(5)
+    const [first, ...others] = signers
+    await first?.close()
+    for (const signer of others) {
+      expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
+      await signer.close()
+    }
+  })
+
   test('a signer that was closed signs no more, and those that share with it do', async () => {
     const first = await open()
     const second = await open()

@@ -177,6 +177,21 @@ describe.each(modes)('$where', ({ isolate }) => {
   })
 })
 
+test('files that do not lie beside each other any more, as in a bundle', async () => {
+  const home = join(folder, 'bundled')
+  mkdirSync(join(home, 'node_modules/@countersign'), { recursive: true })
+  cpSync(join(packageFolder, 'dist'), join(home, 'dist'), { recursive: true })
+  cpSync(join(packageFolder, 'package.json'), join(home, 'package.json'))
+  symlinkSync(join(packageFolder, '../core'), join(home, 'node_modules/@countersign/core'))
+  rmSync(join(home, 'dist/child.js'))
+  const built = await import(pathToFileURL(join(home, 'dist/index.js')).href)
+  const opening = built.pkcs11Signer({ ...on(token, hsm.module), key: { label: 'key' } })
+  await expect(opening).rejects.toMatchObject({
+    code: 'ERR_SIGNER_UNAVAILABLE',
+    message: expect.stringMatching(/did not start \(exit code 1\); .* bundle, or set "isolate"/),
+  })
+})
+
 test('importing the package loads neither pkcs11js nor a module', async () => {
   const program = `
     await import(${JSON.stringify(pathToFileURL(join(packageFolder, 'dist/index.js')).href)})

@@ -99,6 +99,34 @@ describe.each(modes)('$where', ({ isolate }) => {
     },
   )
 
+  test.each([5, 6, 0x80000001])(
+    'a module that answers %i until it is started anew is, once',
+    async (value) => {
+      await using signer = await open(shim.module)
+      shim.forget()
+      shim.set('C_Sign.rv-until-init', value)
+      await signsOn(signer, 32)
+      expect(shim.count('C_Initialize')).toBe(1)
+      expect(logins()).toBe(1)
+    },
+  )
+
+  test('a module that goes on to say that something is wrong is not started anew each time', async () => {
+    await using signer = await open(shim.module)
+    shim.forget()
+    shim.set('C_Sign.rv', 5)
+    for (let n = 0; n < 5; n++) {
+      for (const outcome of await Promise.allSettled(
+        Array.from({ length: 8 }, () => signer.sign(input)),
+      )) {
+        expect(outcome).toMatchObject({ reason: { code: 'ERR_SIGNER_UNAVAILABLE' } })
+      }
+    }
+    expect(shim.count('C_Initialize')).toBe(1)
+    shim.clear('C_Sign.rv')
+    await signsOn(signer, 8)
+  })
+
   test.each(['logout', 'close-all', 'finalize'])(
     '%s behind our back, under 32 signatures, fails none and costs one login',
     async (what) => {
@@ -167,6 +195,8 @@ describe('a token that was made anew', () => {
       await hsm.deleteToken(label)
       const second = ec()
       pin = (await make(label, second.privateKey)).pin
+      // Whichever finds out first, the old signer or a new one.
+      if (!verify) await (await open()).close()
       for (let n = 0; n < 3; n++) {
         await expect(signer.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
       }

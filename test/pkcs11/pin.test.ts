@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { type Pkcs11SignerOptions, pkcs11Signer } from '@countersign/pkcs11'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { createP11KitServer } from '../support/p11-kit.js'
 import { createShim, type Shim } from '../support/shim.js'
 import { createSoftHsm, type SoftHsm, type Token } from '../support/softhsm.js'
 import { input, isSignatureOf, modes, on } from './fixtures.ts'
@@ -222,6 +223,25 @@ describe.each(modes)('$where', ({ isolate }) => {
     const pin = () => Promise.reject(error)
     await expect(open(common, { pin })).rejects.toBe(error)
   })
+})
+
+test('a wrong PIN is not tried again by another way to the same token', async () => {
+  const token = aToken()
+  const server = createP11KitServer(hsm, token.label)
+  await server.start()
+  try {
+    for (const module of [shim.module, hsm.module, server.module]) {
+      for (const isolate of [true, false]) {
+        const options = { ...on(token, module), pin: wrong, key: { label: 'key' }, isolate }
+        await expect(pkcs11Signer(options)).rejects.toMatchObject(denied)
+      }
+    }
+    expect(logins()).toHaveLength(1)
+    await using signer = await pkcs11Signer({ ...on(token, server.module), key: { label: 'key' } })
+    expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
+  } finally {
+    await server.end()
+  }
 })
 
 describe('a login whose outcome nobody knows', () => {

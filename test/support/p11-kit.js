@@ -57,7 +57,15 @@ export function createP11KitServer(hsm, label) {
     async start() {
       server = spawn(
         'p11-kit',
-        ['server', '-f', '-n', socket, '--provider', hsm.module, `pkcs11:token=${label}`],
+        [
+          'server',
+          '-f',
+          '-n',
+          socket,
+          '--provider',
+          hsm.module,
+          `pkcs11:token=${encodeURIComponent(label)}`,
+        ],
         { env: { ...process.env, ...hsm.env }, detached: true, stdio: 'ignore' },
       )
       await until(() => existsSync(socket))

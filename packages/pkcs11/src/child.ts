@@ -69,7 +69,7 @@ async function answer(request: Request): Promise<unknown> {
       signQuickKeysHere(cryptoki.native, () => alone)
     }
     token ??= new Token(cryptoki, selector, sessions, permit)
-    return token.identify()
+    return token.identify(selector)
   }
   if (request.op === 'close') {
     closing = request.id

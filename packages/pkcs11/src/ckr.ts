@@ -202,6 +202,15 @@ const lost: ReadonlySet<number> = new Set([48, 50, 224, 225, 400])
 /** A session, a login or a handle is gone, perhaps with others: what is left has to be looked at. */
 const stale: ReadonlySet<number> = new Set([96, 130, 176, 179, 257])
 
+/** Says nothing definite; some modules say no more when their connection is gone. */
+const vague: ReadonlySet<number> = new Set([5, 6])
+const firstOfVendors = 0x80000000
+
+/** Tells whether a value may mean that the module has to be started anew, or anything else. */
+export function isVague(value: number): boolean {
+  return vague.has(value) || value >= firstOfVendors
+}
+
 /** Tells whether the module has to be started anew. */
 export function isConnectionLost(value: number): boolean {
   return lost.has(value)

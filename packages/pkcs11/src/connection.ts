@@ -8,7 +8,7 @@ import { isolatedToken } from './isolated-token.ts'
 import type { Permit } from './login.ts'
 import type { Mechanism } from './mechanism.ts'
 import { type Pin, PinHolder } from './pin-holder.ts'
-import type { BoundKey, KeySelector } from './selector.ts'
+import type { BoundKey, KeySelector, TokenSelector } from './selector.ts'
 import { type Caller, PortLost, type TokenLocation, type TokenPort } from './token-port.ts'
 
 /** What a connection is made from. */
@@ -44,8 +44,31 @@ export class Connection {
     this.#enter = fifo(2 * sessions + 2)
   }
 
-  async describeKey(selector: KeySelector, seconds: number): Promise<KeyDescription> {
+  /** Waits for the token as long as the most patient of its signers. */
+  bePatient(seconds: number): void {
     this.#patienceSeconds = Math.max(this.#patienceSeconds, seconds)
+  }
+
+  /** Whether another selector means the token of this connection, which is opened to find out. */
+  async reaches(selector: TokenSelector): Promise<boolean> {
+    const { location } = this.#settings
+    try {
+      const [own, other] = await this.#attempt(undefined, (port) =>
+        Promise.all([port.identify(location.token), port.identify(selector)]),
+      )
+      return own.slot === other.slot
+    } catch {
+      // Whoever asks has to open it without this connection, and will see the reason for themselves.
+      return false
+    }
+  }
+
+  /** Whether the login is one by this PIN. */
+  hasPin(pin: string | undefined): boolean {
+    return this.#pin.has(pin)
+  }
+
+  describeKey(selector: KeySelector): Promise<KeyDescription> {
     return this.#attempt(undefined, (port) => port.describeKey(selector))
   }
 
@@ -76,7 +99,7 @@ export class Connection {
         if (!(error instanceof PortLost)) throw error
         if (caller?.aborted) throw caller.signal.reason
         // Whoever has no deadline of their own has waited for as long as one.
-        if (attempt === 2 || this.#closed || (error.hung && caller === undefined)) {
+        if (attempt === 2 || this.#closed || (error.how === 'hung' && caller === undefined)) {
           throw this.#described(error)
         }
       }
@@ -107,7 +130,7 @@ export class Connection {
       ? isolatedToken(location, patience, permit)
       : inProcessToken(location, permit)
     const done = port
-      .identify()
+      .identify(location.token)
       .then((identity) =>
         this.#pin.logIn(identity, this.#patienceSeconds, (login) => port.open(login)),
       )
@@ -137,13 +160,7 @@ export class Connection {
 
   #described(error: unknown): unknown {
     if (this.#closed) return closed()
-    if (error instanceof PortLost) {
-      if (!error.hung) return crashed(error)
-      return failure(
-        'ERR_SIGNER_TIMEOUT',
-        `The token gave no answer within ${this.#patienceSeconds} s; check that it is up`,
-      )
-    }
+    if (error instanceof PortLost) return lost(error, this.#patienceSeconds)
     if (this.#wasOpen && SignerError.is(error) && error.code === 'ERR_SIGNER_CONFIG') {
       // It was there before, so the options are not to blame.
       return failure('ERR_SIGNER_UNAVAILABLE', error.message, { cause: error })
@@ -152,10 +169,18 @@ export class Connection {
   }
 }
 
-function crashed({ message }: PortLost): SignerError {
+function lost({ how, message }: PortLost, seconds: number): SignerError {
+  if (how === 'hung') {
+    return failure(
+      'ERR_SIGNER_TIMEOUT',
+      `The token gave no answer within ${seconds} s; check that it is up`,
+    )
+  }
   return failure(
     'ERR_SIGNER_UNAVAILABLE',
-    `The process that the PKCS#11 module runs in ended (${message}); if it happens again, the module crashes`,
+    how === 'ended'
+      ? `The process that the PKCS#11 module runs in ended (${message}); if it happens again, the module crashes`
+      : `The process that the PKCS#11 module is to run in did not start (${message}); it needs the files of this package as they were installed, so leave them out of a bundle, or set "isolate" to false`,
   )
 }
 

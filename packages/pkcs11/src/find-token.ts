@@ -9,6 +9,8 @@ export interface FoundToken {
   readonly label: string
   readonly serial: string
   readonly flags: number
+  /** What tells the token from others, whichever module it is reached through. */
+  readonly name: string
 }
 
 /** Finds the one token that a selector means, or says which there are. */
@@ -18,18 +20,22 @@ export function findToken(native: PKCS11, selector: TokenSelector): FoundToken {
   let slots: Buffer[]
   try {
     slots = native.C_GetSlotList(true)
+    // Some modules see what is plugged in only when they are asked for the second time.
+    if (slots.length === 0) slots = native.C_GetSlotList(true)
   } catch (error) {
     throw moduleFailure(error, 'Listing the slots')
   }
   for (const slot of slots) {
     try {
-      const { label, serialNumber, flags } = native.C_GetTokenInfo(slot)
+      const info = native.C_GetTokenInfo(slot)
+      const { label, serialNumber, manufacturerID, model, flags } = info
       found.push({
         slot,
         number: readUlong(slot),
         label: trim(label),
         serial: trim(serialNumber),
         flags,
+        name: JSON.stringify([manufacturerID, model, serialNumber, label].map(trim)),
       })
     } catch (error) {
       // Perhaps it was removed in between; another one may still be the one that is meant.

@@ -42,7 +42,7 @@ export function inProcessToken(location: TokenLocation, permit: Permit): TokenPo
     open?.close()
   }
   return {
-    identify: async () => (await load()).identify(),
+    identify: async (selector) => (await load()).identify(selector),
     open: async (login) => (await load()).open(login),
     describeKey: async (selector) => (await load()).describeKey(selector),
     // Not an async function: at the rate of a token in memory, each turn that a signature waits for shows.

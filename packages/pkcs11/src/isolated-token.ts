@@ -41,6 +41,7 @@ export function isolatedToken(
   let wanted = 0
   let gone: PortLost | undefined
   let silentSince = 0
+  let hasSpoken = false
   let watching = false
 
   /** A signer for which nobody waits does not keep this process alive. */
@@ -84,7 +85,7 @@ export function isolatedToken(
     watching = false
     if (pending.size === 0) return
     if (performance.now() - silentSince < patienceSeconds() * 1000) watch()
-    else kill(new PortLost('it gave no answer', true))
+    else kill(new PortLost('hung'))
   }
 
   function receive(answer: Answer): void {
@@ -102,10 +103,14 @@ export function isolatedToken(
 
   child.on('message', (answers: readonly Answer[]) => {
     silentSince = performance.now()
+    hasSpoken = true
     for (const answer of answers) receive(answer)
   })
-  child.on('error', (cause) => lose(new PortLost(`it could not be started: ${cause.message}`)))
-  child.on('exit', (code, signal) => lose(new PortLost(signal ?? `exit code ${code}`)))
+  child.on('error', ({ message }) => lose(new PortLost('unstarted', message)))
+  child.on('exit', (code, signal) => {
+    const how = signal === null && !hasSpoken ? 'unstarted' : 'ended'
+    lose(new PortLost(how, signal ?? `exit code ${code}`))
+  })
   keepAlive()
 
   const post = outbox<Request>(partSize, (requests) => {
@@ -153,7 +158,8 @@ export function isolatedToken(
   }
 
   return {
-    identify: () => call({ op: 'identify', location }) as Promise<TokenIdentity>,
+    identify: (token) =>
+      call({ op: 'identify', location: { ...location, token } }) as Promise<TokenIdentity>,
     open: (login) => call({ op: 'open', login }) as Promise<void>,
     describeKey: (selector) => call({ op: 'describeKey', selector }) as Promise<KeyDescription>,
     async sign(key, mechanism, { buffer, byteOffset, byteLength }, { signal }) {
@@ -165,9 +171,9 @@ export function isolatedToken(
       const timer = setTimeout(() => child.kill('SIGKILL'), secondsToClose * 1000)
       await call({ op: 'close' }).catch(ignore)
       clearTimeout(timer)
-      gone ??= new PortLost('it was closed')
+      gone ??= new PortLost('ended')
     },
-    kill: () => kill(new PortLost('it was ended')),
+    kill: () => kill(new PortLost('ended')),
     get gone() {
       return gone !== undefined
     },

@@ -1,5 +1,5 @@
 import { SignerError } from '@countersign/core'
-import { isConnectionLost, isRefusal, isStale, valueBehind } from './ckr.ts'
+import { isConnectionLost, isRefusal, isStale, isVague, valueBehind } from './ckr.ts'
 import type { Cryptoki } from './cryptoki.ts'
 import { failure, moduleFailure } from './failure.ts'
 import type { Login, Permit } from './login.ts'
@@ -8,6 +8,9 @@ import type { TokenSelector } from './selector.ts'
 import { Outdated } from './session-pool.ts'
 
 const mostAttempts = 4
+
+/** Between two starts of the module on nothing but suspicion. */
+const secondsOfTrust = 10
 
 /** Keeps a token open: what is lost of it, be it a session, the login or the module's whole state, is had anew. */
 export class KeptToken {
@@ -19,6 +22,7 @@ export class KeptToken {
   #login: Login | undefined
   #state: 'new' | 'open' | 'refused' | 'closed' = 'new'
   #reopening: Promise<OpenedToken> | undefined
+  #trustedUntil = 0
 
   /** @param permit - is asked before every login but the first. */
   constructor(cryptoki: Cryptoki, selector: TokenSelector, sessions: number, permit: Permit) {
@@ -119,11 +123,14 @@ export class KeptToken {
   async #mend(error: unknown, seen: OpenedToken, keyIsNew: boolean): Promise<boolean> {
     const value = valueBehind(error) ?? 0
     const keyGone = SignerError.is(error) && error.code === 'ERR_SIGNER_KEY_NOT_FOUND'
-    // A key that was there went with its token, which may have come back as another.
-    const lost = keyGone ? !keyIsNew : isConnectionLost(value)
+    const isCurrent = this.#opened === seen && seen.current
+    const lost = keyGone
+      ? // It went with its token, which may have come back as another.
+        !keyIsNew || (isCurrent && !seen.isThere())
+      : isConnectionLost(value) || (isVague(value) && this.#suspects())
     if (!lost && !isStale(value)) return false
     // Somebody else is mending, or has mended.
-    if (this.#opened !== seen || !seen.current) return true
+    if (!isCurrent) return true
     if (lost) {
       await this.#reopen(true)
       return true
@@ -131,6 +138,16 @@ export class KeptToken {
     seen.keys.clear()
     if (seen.state() === 'gone') await this.#reopen(false)
     else await this.logInAgain(seen)
+    return true
+  }
+
+  /** Whether it is time to start the module anew without knowing that it helps. */
+  #suspects(): boolean {
+    const now = performance.now()
+    // Those that failed together wait for the same start.
+    if (this.#reopening !== undefined) return true
+    if (now < this.#trustedUntil) return false
+    this.#trustedUntil = now + secondsOfTrust * 1000
     return true
   }
 

@@ -3,6 +3,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isMainThread } from 'node:worker_threads'
 
 /** The right to log in at a token, held by one thread of the process at a time. */
 export interface LoginClaim {
@@ -34,8 +35,12 @@ export async function claimLogin(token: string, seconds: number): Promise<LoginC
   const file = join(tmpdir(), `countersign-login-${hash([processName(), token])}`)
   const claim = (state: LoginClaim['state']): LoginClaim => ({
     state,
-    release: () => quietly(() => rmSync(file, { force: true })),
+    release: () => remove(file),
     refused() {
+      // The process ends with its main thread, and nobody has to be kept from anything then.
+      if (isMainThread && refusedHere.size === 0) {
+        process.once('exit', () => refusedHere.forEach(remove))
+      }
       refusedHere.add(file)
       quietly(() => writeFileSync(file, 'refused', { mode: 0o600 }))
     },
@@ -63,6 +68,10 @@ function processName(): string {
     stat?.slice(stat.lastIndexOf(')')).split(' ')[20] ??
     Math.round(Number(process.hrtime.bigint()) / 1e9 - process.uptime())
   return `${process.pid} ${startedAt}`
+}
+
+function remove(file: string): void {
+  quietly(() => rmSync(file, { force: true }))
 }
 
 function hash(parts: readonly string[]): string {

@@ -18,6 +18,7 @@ export class OpenedToken {
   readonly #cryptoki: Cryptoki
   readonly #generation: number
   readonly #selector: TokenSelector
+  readonly #slot: Buffer
 
   constructor(cryptoki: Cryptoki, selector: TokenSelector, sessions: number) {
     const { native } = cryptoki
@@ -25,6 +26,7 @@ export class OpenedToken {
     this.#generation = cryptoki.generation
     this.#selector = selector
     const { slot } = findToken(native, selector)
+    this.#slot = slot
     const open = () => native.C_OpenSession(slot, CKF_SERIAL_SESSION)
     this.anchor = guarded('Opening a session', open)
     this.sessions = new SessionPool(
@@ -62,6 +64,15 @@ export class OpenedToken {
       return loggedIn ? 'logged in' : 'logged out'
     } catch {
       return 'gone'
+    }
+  }
+
+  /** Whether the token is still found where it was. */
+  isThere(): boolean {
+    try {
+      return findToken(this.#cryptoki.native, this.#selector).slot.equals(this.#slot)
+    } catch {
+      return false
     }
   }
 

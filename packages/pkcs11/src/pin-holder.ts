@@ -16,7 +16,6 @@ export class PinHolder {
   /** The PIN that the module's process has. */
   #given: string | undefined
 
-  /** @param module - whose token it is; two modules may have tokens of the same name. */
   constructor(module: string, setting: Pin | undefined, allowFinalTry: boolean) {
     this.#module = module
     this.#setting = setting
@@ -29,7 +28,7 @@ export class PinHolder {
     seconds: number,
     open: (login: Login | undefined) => Promise<void>,
   ): Promise<void> {
-    const { label, serial, loginRequired, hasPinPad } = identity
+    const { label, serial, name, loginRequired, hasPinPad } = identity
     const allowFinalTry = this.#allowFinalTry
     if (this.#setting === undefined) {
       if (!loginRequired) return open(undefined)
@@ -39,8 +38,9 @@ export class PinHolder {
         `The token ${JSON.stringify(label)} wants a login; give its "pin"`,
       )
     }
-    const pin = await ask(this.#setting)
-    const trial = { token: JSON.stringify([this.#module, label, serial]), pin }
+    const pin = await askForPin(this.#setting)
+    // Without a serial number, tokens of two modules can have one name.
+    const trial = { token: serial === '' ? JSON.stringify([this.#module, name]) : name, pin }
     this.#trial = trial
     this.#given = pin
     await guardPin(trial, seconds, (cautious) => open({ pin, allowFinalTry, cautious }))
@@ -53,7 +53,7 @@ export class PinHolder {
   ): Promise<void> {
     const before = this.#trial
     if (this.#setting === undefined || before === undefined) return logIn({ cautious: false })
-    const pin = await ask(this.#setting)
+    const pin = await askForPin(this.#setting)
     const trial = { token: before.token, pin }
     await guardPin(trial, seconds, async (cautious) => {
       this.#trial = trial
@@ -62,13 +62,19 @@ export class PinHolder {
     })
   }
 
+  /** Whether the module's process logged in with this PIN, or without any. */
+  has(pin: string | undefined): boolean {
+    return this.#given === pin
+  }
+
   /** The token refused the PIN that it had accepted before. */
   async refused(): Promise<void> {
     if (this.#trial !== undefined) await rememberRefusal(this.#trial)
   }
 }
 
-async function ask(setting: Pin): Promise<string> {
+/** The PIN, asked for if need be. */
+export async function askForPin(setting: Pin): Promise<string> {
   const pin: unknown = typeof setting === 'function' ? await setting() : setting
   if (typeof pin !== 'string') throw new TypeError('the PIN must be a string')
   return pin

@@ -1,10 +1,17 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { Connection, type ConnectionSettings } from './connection.ts'
-import type { Pin } from './pin-holder.ts'
+import { askForPin, type Pin } from './pin-holder.ts'
 
 interface Shared {
+  readonly settings: ConnectionSettings
   readonly connection: Connection
   users: number
+}
+
+/** A connection, and how to give it back. */
+export interface Lease {
+  readonly connection: Connection
+  readonly release: () => Promise<void>
 }
 
 const shared = new Map<string, Shared>()
@@ -12,16 +19,32 @@ const secret = randomBytes(32)
 const functions = new WeakMap<() => unknown, number>()
 let functionsSeen = 0
 
-/** The connection for these settings, the one that is there already if there is one, and how to give it back. */
-export function shareConnection(settings: ConnectionSettings): {
-  readonly connection: Connection
-  readonly release: () => Promise<void>
-} {
-  const { location, isolate, allowFinalPinTry, pin } = settings
-  const name = JSON.stringify([location, isolate, allowFinalPinTry, pinName(pin)])
-  const entry = shared.get(name) ?? { connection: new Connection(settings), users: 0 }
-  shared.set(name, entry)
+/**
+ * The connection to a token, the one that is there already if there is one.
+ *
+ * @param seconds - for how long a call may take.
+ */
+export async function shareConnection(
+  settings: ConnectionSettings,
+  seconds: number,
+): Promise<Lease> {
+  const name = nameOf(settings)
+  let entry = shared.get(name)
+  if (entry === undefined) {
+    const candidates = [...shared.values()].filter((one) => mayServe(one, settings))
+    if (candidates.length > 0) entry = await findServing(candidates, settings)
+  }
+  entry ??= shared.get(name)
+  if (entry === undefined) {
+    entry = { settings, connection: new Connection(settings), users: 0 }
+    shared.set(name, entry)
+  }
+  entry.connection.bePatient(seconds)
   entry.users++
+  return lease(entry)
+}
+
+function lease(entry: Shared): Lease {
   let released = false
   return {
     connection: entry.connection,
@@ -30,10 +53,35 @@ export function shareConnection(settings: ConnectionSettings): {
       released = true
       entry.users--
       if (entry.users > 0) return
+      const name = nameOf(entry.settings)
       if (shared.get(name) === entry) shared.delete(name)
       await entry.connection.close()
     },
   }
+}
+
+/** The one of these that another name of the token, or another function for the same PIN, stands for. */
+async function findServing(
+  candidates: readonly Shared[],
+  { location, pin }: ConnectionSettings,
+): Promise<Shared | undefined> {
+  for (const candidate of candidates) {
+    const reaches = await candidate.connection.reaches(location.token)
+    if (!reaches) continue
+    const own = pin === undefined ? undefined : await askForPin(pin)
+    if (candidate.connection.hasPin(own) && candidate.users > 0) return candidate
+  }
+  return undefined
+}
+
+function mayServe({ settings }: Shared, wanted: ConnectionSettings): boolean {
+  const alike = ({ location, isolate, allowFinalPinTry }: ConnectionSettings) =>
+    JSON.stringify([{ ...location, token: undefined }, isolate, allowFinalPinTry])
+  return alike(settings) === alike(wanted)
+}
+
+function nameOf({ location, isolate, allowFinalPinTry, pin }: ConnectionSettings): string {
+  return JSON.stringify([location, isolate, allowFinalPinTry, pinName(pin)])
 }
 
 /** What tells two PINs apart without being one. A signer with another PIN has to log in for itself. */

@@ -97,14 +97,14 @@ export interface Pkcs11Signer extends Signer {
  */
 export async function pkcs11Signer(options: Pkcs11SignerOptions): Promise<Pkcs11Signer> {
   const { selector, timeoutSeconds, ...settings } = checkOptions(options)
-  const { connection, release } = shareConnection(settings)
+  const { connection, release } = await shareConnection(settings, timeoutSeconds)
   let isOpen = true
   const close = () => {
     isOpen = false
     return release()
   }
   try {
-    const key = await connection.describeKey(selector, timeoutSeconds)
+    const key = await connection.describeKey(selector)
     const alg = chooseAlgorithm(options.alg, algorithmsOf(key), key.mechanisms)
     const method = signingMethod(alg, key.mechanisms)
     if (method === undefined) throw impossible(alg, key.mechanisms)

@@ -20,8 +20,8 @@ export type Caller = Pick<SignRequest, 'aborted' | 'signal'>
 
 /** A token, in this process or behind a channel. */
 export interface TokenPort {
-  /** Loads the module and finds the token. */
-  identify(): Promise<TokenIdentity>
+  /** Loads the module, if it is not, and finds a token. */
+  identify(selector: TokenSelector): Promise<TokenIdentity>
   /** Opens the token and logs in, once. */
   open(login: Login | undefined): Promise<void>
   describeKey(selector: KeySelector): Promise<KeyDescription>
@@ -38,13 +38,13 @@ export interface TokenPort {
   readonly gone: boolean
 }
 
-/** What a port rejects with when its process ended under a call. */
+/** What a port rejects with when its process is gone under a call. */
 export class PortLost extends Error {
-  /** Whether it was ended because it gave no answer. */
-  readonly hung: boolean
+  /** `hung`: it was ended since it gave no answer; `unstarted`: it gave none before it ended. */
+  readonly how: 'hung' | 'unstarted' | 'ended'
 
-  constructor(message: string, hung = false) {
+  constructor(how: PortLost['how'], message = '') {
     super(message)
-    this.hung = hung
+    this.how = how
   }
 }

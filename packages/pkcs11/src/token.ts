@@ -15,11 +15,15 @@ import type { Mechanism } from './mechanism.ts'
 import type { OpenedToken } from './opened-token.ts'
 import type { BoundKey, KeySelector, TokenSelector } from './selector.ts'
 import { Outdated } from './session-pool.ts'
+import { readUlong } from './ulong.ts'
 
 /** Which token was found. */
 export interface TokenIdentity {
   readonly label: string
   readonly serial: string
+  /** What tells it from others, whichever module it is reached through. */
+  readonly name: string
+  readonly slot: number
   readonly loginRequired: boolean
   /** Whether the token asks for its PIN itself, on a pad of its own. */
   readonly hasPinPad: boolean
@@ -33,22 +37,22 @@ const nothing = Buffer.alloc(1).subarray(0, 0)
 /** A token in this process, its keys and its signatures. */
 export class Token {
   readonly #cryptoki: Cryptoki
-  readonly #selector: TokenSelector
   readonly #kept: KeptToken
   readonly #outputs = new WeakMap<Buffer, Buffer>()
 
   constructor(cryptoki: Cryptoki, selector: TokenSelector, sessions: number, permit: Permit) {
     this.#cryptoki = cryptoki
-    this.#selector = selector
     this.#kept = new KeptToken(cryptoki, selector, sessions, permit)
   }
 
-  /** Finds the token; nothing is opened yet. */
-  identify(): TokenIdentity {
-    const { label, serial, flags } = findToken(this.#cryptoki.native, this.#selector)
+  /** Finds the token, or another one; nothing is opened yet. */
+  identify(selector: TokenSelector): TokenIdentity {
+    const { label, serial, name, slot, flags } = findToken(this.#cryptoki.native, selector)
     return {
       label,
       serial,
+      name,
+      slot: readUlong(slot),
       loginRequired: (flags & CKF_LOGIN_REQUIRED) !== 0,
       hasPinPad: (flags & CKF_PROTECTED_AUTHENTICATION_PATH) !== 0,
     }

@@ -11,6 +11,7 @@
  *   C_SignInit.logout-once, C_SignInit.close-all-once, C_SignInit.finalize-once
  *                            does first what somebody else in the process might do
  *   C_Sign.garble            turns one bit of the signature round
+ *   C_Sign.rv-until-init     returns the number that the file holds until the module is initialised
  *   C_Sign.delay             takes as many milliseconds as the file holds
  *   C_OpenSession.limit      CKR_SESSION_COUNT beyond that many sessions
  *   C_GetTokenInfo.flags     adds these flags
@@ -117,6 +118,7 @@ static CK_RV before(const char *function, unsigned long detail) {
 static CK_RV initialize(CK_VOID_PTR arguments) {
   WATCHED(C_Initialize, 0);
   if (told("C_Initialize", "prints", NULL, 0)) dprintf(1, "a word\n"), dprintf(2, "another\n");
+  told_once("C_Sign", "rv-until-init", NULL, 0);
   char wanted[256];
   if (!told("C_Initialize", "parameters", wanted, sizeof wanted)) return real->C_Initialize(arguments);
   CK_C_INITIALIZE_ARGS copy = *(CK_C_INITIALIZE_ARGS *)arguments;
@@ -224,6 +226,8 @@ static CK_RV sign_init(CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK
 static CK_RV sign(CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG length, CK_BYTE_PTR signature,
                   CK_ULONG_PTR signature_length) {
   WATCHED(C_Sign, session);
+  unsigned long stuck = number_of("C_Sign", "rv-until-init", CKR_OK);
+  if (stuck != CKR_OK) return stuck;
   CK_BYTE digest[64];
   if (told("mechanisms", "hashing", NULL, 0)) {
     CK_SESSION_HANDLE helper;
