@@ -14,6 +14,25 @@ const allowed = {
   core: { internal: [], external: ['asn1js'], peers: [] },
   local: { internal: ['core'], external: [], peers: [] },
   pkcs11: { internal: ['core'], external: ['pkcs11js'], peers: [] },
+  'aws-kms': { internal: ['core'], external: [], peers: ['@aws-sdk/client-kms'] },
+  'gcp-kms': { internal: ['core'], external: [], peers: ['@google-cloud/kms'] },
+  'azure-key-vault': { internal: ['core'], external: [], peers: ['@azure/keyvault-keys'] },
+  uri: {
+    internal: ['core'],
+    external: [],
+    peers: [
+      '@countersign/local',
+      '@countersign/aws-kms',
+      '@countersign/gcp-kms',
+      '@countersign/azure-key-vault',
+      '@countersign/pkcs11',
+    ],
+  },
+  cli: {
+    internal: ['core', 'local', 'mcp', 'oauth', 'uri'],
+    external: ['commander'],
+    peers: [],
+  },
   testkit: { internal: ['core'], external: [], peers: [] },
   oauth: { internal: ['core'], external: ['oauth4webapi'], peers: [] },
   mcp: {
@@ -59,12 +78,13 @@ export function dependencyTable() {
     ).map((reference) => scope + basename(reference.path))
     const external = names.filter((name) => !name.startsWith(scope))
     const peers = Object.keys(manifest.peerDependencies ?? {})
+    const ours = [...internal, ...peers.filter((name) => name.startsWith(scope))]
     return [
       ...difference(folder, 'a dependency', internal, wanted),
       ...difference(folder, 'a dependency', external, row.external),
       ...difference(folder, 'a peer', peers, row.peers),
-      ...difference(folder, 'a reference in tsconfig.json', references, internal),
-      ...internal
+      ...difference(folder, 'a reference in tsconfig.json', references, ours),
+      ...ours
         .filter((name) => !references.includes(name))
         .map((name) => `${folder}: tsconfig.json has no reference to ${name}`),
     ]

@@ -15,16 +15,9 @@ import {
 import { BoundedRequest, type SignRequest } from './sign-request.ts'
 import { signatureLength, verifySignature } from './signature.ts'
 import type { Signer, SignOptions } from './signer.ts'
+import { asSignerError, type SignerFailure } from './signer-failure.ts'
 import { thumbprint } from './thumbprint.ts'
 import { type SignMessage, signChannel } from './tracing.ts'
-
-/** How a vendor's error appears to the caller of a signer. */
-export interface SignerFailure {
-  readonly code: SignerErrorCode
-  /** What was refused and what to do; nothing secret. */
-  readonly message: string
-  readonly retryable?: boolean
-}
 
 /** The two answers that make a key service into a signer: its public key, and a signature. */
 export interface SignerBackend {
@@ -104,10 +97,7 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
   const described = describePublicKey(key, alg, name)
   const kid = options.kid ?? thumbprint({ ...described, alg })
   if (typeof kid !== 'string' || kid === '') throw new TypeError('"kid" must be a non-empty string')
-  const seconds = options.timeoutSeconds ?? 10
-  if (typeof seconds !== 'number' || !(seconds > 0 && seconds <= 600)) {
-    throw new TypeError('"timeoutSeconds" must be a number above 0 and up to 600')
-  }
+  const seconds = secondsOf(options)
   const verify = options.verify ?? true
   if (typeof verify !== 'boolean') throw new TypeError('"verify" must be a boolean')
   const publicJwk = Object.freeze({ ...described, kid, alg, use: 'sig' }) as unknown as PublicJwk
@@ -168,7 +158,7 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
       if (start !== undefined) report(start, 'aborted')
       return error
     }
-    const failure = asSignerError(error, backend)
+    const failure = asSignerError(error, backend, 'sign')
     if (start !== undefined) report(start, 'failed', failure.code)
     return failure
   }
@@ -189,6 +179,14 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
   })
   attempts.set(signer, attempt)
   return signer
+}
+
+/** The deadline that the options ask for. */
+export function secondsOf({ timeoutSeconds = 10 }: CreateSignerOptions): number {
+  if (typeof timeoutSeconds === 'number' && timeoutSeconds > 0 && timeoutSeconds <= 600) {
+    return timeoutSeconds
+  }
+  throw new TypeError('"timeoutSeconds" must be a number above 0 and up to 600')
 }
 
 const attempts = new WeakMap<
@@ -247,27 +245,5 @@ function finisher(backend: SignerBackend, alg: JwsAlgorithm, key: KeyObject, ver
       throw refuse('a signature that is not canonical DER')
     }
     return check(signingInput, raw)
-  }
-}
-
-function asSignerError(error: unknown, backend: SignerBackend): SignerError {
-  if (SignerError.is(error)) return error
-  const { code, message, retryable } = describeError(error, backend) ?? {
-    code: 'ERR_SIGNER_BACKEND',
-    message: `${backend.name} could not sign; the cause says why`,
-  }
-  return new SignerError(code, message, {
-    backend: backend.name,
-    cause: error,
-    ...(retryable === undefined ? {} : { retryable }),
-  })
-}
-
-function describeError(error: unknown, backend: SignerBackend): SignerFailure | undefined {
-  try {
-    return backend.describeError?.(error)
-  } catch {
-    // An error that no one foresaw must not be lost to the one of naming it.
-    return undefined
   }
 }

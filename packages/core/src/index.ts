@@ -15,7 +15,6 @@ export {
   type CreateSignerOptions,
   createSigner,
   type SignerBackend,
-  type SignerFailure,
 } from './create-signer.ts'
 export { SignerError, type SignerErrorCode, type SignerErrorOptions } from './error.ts'
 export { type Jwks, jwks } from './jwks.ts'
@@ -24,5 +23,6 @@ export type { JwtOptions } from './jwt.ts'
 export type { PublicJwk, PublicKeyInput } from './public-key.ts'
 export type { SignRequest } from './sign-request.ts'
 export type { Signer, SignerSource, SignOptions } from './signer.ts'
+export type { SignerFailure } from './signer-failure.ts'
 export { thumbprint } from './thumbprint.ts'
 export type { SignMessage } from './tracing.ts'

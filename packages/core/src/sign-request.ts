@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { onAbort } from './abort-listener.ts'
+import { Deadline } from './deadline.ts'
 import { SignerError } from './error.ts'
 
 /** What a backend is asked to sign; it takes whichever half its key service wants. */
@@ -16,21 +16,11 @@ export interface SignRequest {
   readonly aborted: boolean
 }
 
-/**
- * A request that is bounded by a deadline and the caller's signal.
- *
- * Digest, signal and timer are made on demand, so that a backend that answers without waiting pays
- * for none of them.
- */
-export class BoundedRequest implements SignRequest {
+/** A request that is bounded by a deadline and the caller's signal. Its digest is made on demand. */
+export class BoundedRequest extends Deadline implements SignRequest {
   readonly message: Uint8Array
   readonly hash: SignRequest['hash']
-  readonly #seconds: number
-  readonly #callerSignal: AbortSignal | undefined
-  readonly #backend: string
   #digest: Uint8Array | undefined
-  #controller: AbortController | undefined
-  #failure: { readonly reason: unknown } | undefined
 
   constructor(
     message: Uint8Array,
@@ -39,11 +29,9 @@ export class BoundedRequest implements SignRequest {
     callerSignal: AbortSignal | undefined,
     backend: string,
   ) {
+    super(seconds, callerSignal, () => tooLate(backend, 'sign', seconds))
     this.message = message
     this.hash = hash
-    this.#seconds = seconds
-    this.#callerSignal = callerSignal
-    this.#backend = backend
   }
 
   get digest(): Uint8Array | undefined {
@@ -51,55 +39,13 @@ export class BoundedRequest implements SignRequest {
     this.#digest ??= createHash(this.hash).update(this.message).digest()
     return this.#digest
   }
+}
 
-  get aborted(): boolean {
-    return this.#failure !== undefined
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController()
-      if (this.#failure !== undefined) this.#controller.abort(this.#failure.reason)
-    }
-    return this.#controller.signal
-  }
-
-  /** Settles as the backend does, or rejects on the caller's abort or at the deadline, whichever is first. */
-  settle<T>(promise: PromiseLike<T>): Promise<T> {
-    const signal = this.#callerSignal
-    return new Promise((resolve, reject) => {
-      const end = () => {
-        clearTimeout(timer)
-        leave?.()
-      }
-      const fail = (reason: unknown) => {
-        end()
-        this.#failure = { reason }
-        reject(reason)
-        this.#controller?.abort(reason)
-      }
-      const abort = () => fail(signal?.reason)
-      const leave = signal && onAbort(signal, abort)
-      const timer = setTimeout(() => fail(this.#timeout()), this.#seconds * 1000)
-      if (signal?.aborted) abort()
-      Promise.resolve(promise).then(
-        (value) => {
-          end()
-          resolve(value)
-        },
-        (reason) => {
-          end()
-          reject(reason)
-        },
-      )
-    })
-  }
-
-  #timeout(): SignerError {
-    return new SignerError(
-      'ERR_SIGNER_TIMEOUT',
-      `${this.#backend} did not sign within ${this.#seconds} s; raise "timeoutSeconds" if the key service needs longer`,
-      { backend: this.#backend },
-    )
-  }
+/** What a deadline rejects with. */
+export function tooLate(backend: string, doing: string, seconds: number): SignerError {
+  return new SignerError(
+    'ERR_SIGNER_TIMEOUT',
+    `${backend} did not ${doing} within ${seconds} s; raise "timeoutSeconds" if the key service needs longer`,
+    { backend },
+  )
 }

@@ -1,0 +1,9 @@
+export { chooseAlgorithm } from './choose-algorithm.ts'
+export { importPeer } from './import-peer.ts'
+export {
+  type KeyService,
+  type LoadedKey,
+  type LoadSignerOptions,
+  loadSigner,
+} from './load-signer.ts'
+export { describeNetworkFailure } from './network-failure.ts'

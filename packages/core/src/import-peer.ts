@@ -1,0 +1,40 @@
+import { SignerError } from './error.ts'
+
+/**
+ * Imports the vendor's SDK that a backend needs and does not bring along.
+ *
+ * @param name - the package to install.
+ * @param load - imports it; a literal `import()`, so that bundlers see it.
+ * @param backend - name of the backend, for errors.
+ * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when it is not installed, or cannot be loaded.
+ *
+ * @example
+ * ```ts
+ * import { importPeer } from '@countersign/core/backend'
+ *
+ * const jose = await importPeer('jose', () => import('jose'), 'my-vault')
+ * ```
+ *
+ * @see [Node.js, ERR_MODULE_NOT_FOUND](https://nodejs.org/api/errors.html#err_module_not_found)
+ */
+export async function importPeer<T>(
+  name: string,
+  load: () => Promise<T>,
+  backend: string,
+): Promise<T> {
+  try {
+    return await load()
+  } catch (cause) {
+    const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown }
+    const absent =
+      (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') &&
+      String(message).includes(`'${name}'`)
+    throw new SignerError(
+      'ERR_SIGNER_CONFIG',
+      absent
+        ? `The package ${name} is not installed; run "npm install ${name}"`
+        : `The package ${name} cannot be loaded on Node.js ${process.versions.node}; the cause says why`,
+      { backend, cause },
+    )
+  }
+}

@@ -1,0 +1,82 @@
+import {
+  type CreateSignerOptions,
+  createSigner,
+  type SignerBackend,
+  secondsOf,
+} from './create-signer.ts'
+import { Deadline } from './deadline.ts'
+import { tooLate } from './sign-request.ts'
+import type { Signer } from './signer.ts'
+import { asSignerError } from './signer-failure.ts'
+
+/** A key service: its name, and how its errors read. */
+export type KeyService = Pick<SignerBackend, 'name' | 'describeError'>
+
+/** What is read of a key before it can sign. */
+export type LoadedKey = Omit<SignerBackend, 'name' | 'describeError'>
+
+/** Options of {@link loadSigner}. */
+export interface LoadSignerOptions extends CreateSignerOptions {
+  /** Gives up loading; the promise then rejects with `signal.reason` as it is. It does not bind later signatures. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Loads a key from a key service, and makes a signer that has signed once.
+ *
+ * Reading and the trial signature have the deadline of one signature together, and their failures are named as those of
+ * a signature are: what would refuse every signature refuses the load.
+ *
+ * @param service - name and error table of the service.
+ * @param read - reads the key; gives up when its signal aborts.
+ * @param options - key ID, deadline in seconds, verification, and a signal for the load.
+ * @throws {@link SignerError} as `createSigner` and its signers do; `signal.reason` when aborted.
+ * @throws `TypeError` when an argument is not of its type.
+ *
+ * @example
+ * ```ts
+ * import { loadSigner } from '@countersign/core/backend'
+ *
+ * const url = 'https://vault.example/keys/agent'
+ * const signer = await loadSigner({ name: 'my-vault' }, async (signal) => {
+ *   const key = await fetch(url, { signal })
+ *   return {
+ *     alg: 'ES256',
+ *     publicKey: await key.text(),
+ *     async sign({ digest, signal }) {
+ *       const answer = await fetch(url, { method: 'POST', body: digest ?? null, signal })
+ *       return new Uint8Array(await answer.arrayBuffer())
+ *     },
+ *   }
+ * })
+ * ```
+ *
+ * @see [RFC 7515 §5.1](https://www.rfc-editor.org/rfc/rfc7515#section-5.1)
+ */
+export async function loadSigner(
+  service: KeyService,
+  read: (signal: AbortSignal) => Promise<LoadedKey>,
+  options: LoadSignerOptions = {},
+): Promise<Signer> {
+  const { signal, ...settings } = options
+  const { name } = service
+  if (signal && typeof signal.addEventListener !== 'function')
+    throw new TypeError('"signal" must be an AbortSignal')
+  signal?.throwIfAborted()
+  const seconds = secondsOf(settings)
+  const deadline = new Deadline(seconds, signal, () => tooLate(name, 'load the key', seconds))
+
+  async function load(): Promise<Signer> {
+    let key: LoadedKey
+    try {
+      key = await read(deadline.signal)
+    } catch (error) {
+      throw asSignerError(error, service, 'load the key')
+    }
+    const signer = createSigner({ ...key, ...service }, settings)
+    await signer.sign(Buffer.from('countersign'), { signal: deadline.signal })
+    return signer
+  }
+
+  return deadline.settle(load())
+}
