@@ -41,6 +41,7 @@ const sdk = process.env['COUNTERSIGN_GCP_KMS_SDK'] ?? require.resolve('@google-c
  * @property {() => void} heal  ends all faults
  * @property {() => void} forget  ends all faults and empties the log
  * @property {(milliseconds: number) => void} setLatency
+ * @property {() => number} connections  how many are open
  * @property {() => any} clientOptions  for a `KeyManagementServiceClient`, over gRPC
  * @property {(token?: string) => any} restOptions  for one in the SDK's REST mode
  * @property {() => Promise<void>} close
@@ -88,9 +89,8 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
       front.cut()
       await new Promise(() => {})
     }
-    if (Object.hasOwn(refusals, fault)) {
-      throw refusals[/** @type {keyof refusals} */ (fault)](method, request.name ?? request.parent)
-    }
+    const refusal = refusals[fault]
+    if (refusal !== undefined) throw refusal(method, request.name ?? request.parent)
     if (method === 'ListCryptoKeyVersions') {
       return listCryptoKeyVersions(keys, request, versionsPerPage)
     }
@@ -146,6 +146,7 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
       front.gateway(false)
       requests.length = 0
     },
+    connections: () => front.connections(),
     setLatency(milliseconds) {
       latency = milliseconds
     },

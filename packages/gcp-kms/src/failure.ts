@@ -71,18 +71,18 @@ const byCode: { readonly [code: number]: (call: Call) => SignerFailure } = {
 
 /** Names an error of the SDK; `undefined` for one that is none of the known. */
 export function describeFailure(error: unknown, call: Call): SignerFailure | undefined {
-  if (error === 'The client has already been closed.') {
-    return {
-      code: 'ERR_SIGNER_CONFIG',
-      message: 'The "client" was closed; make another one, and a signer with it',
-    }
-  }
   const { code, message, name } = (error ?? {}) as {
     readonly code?: unknown
     readonly message?: unknown
     readonly name?: unknown
   }
-  const words = String(message)
+  const words = String(message ?? error)
+  if (/client has already been closed/.test(words)) {
+    return {
+      code: 'ERR_SIGNER_CONFIG',
+      message: 'The "client" was closed; make another one, and a signer with it',
+    }
+  }
   if (noCredentials.test(words)) return noWay.test(words) ? failing : credentials
   if (code === 3) return describeInvalidArgument(words, call)
   if (code === 9) return describeFailedPrecondition(words, call)

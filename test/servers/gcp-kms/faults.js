@@ -15,7 +15,11 @@ const permissions = {
   ListCryptoKeyVersions: 'cloudkms.cryptoKeyVersions.list',
 }
 
-/** Answers that are no response. */
+/**
+ * Answers that are no response.
+ *
+ * @type {Record<string, (method: Method, resource: string) => StatusError>}
+ */
 export const refusals = {
   throttle: () =>
     new StatusError(
@@ -49,7 +53,7 @@ export const refusals = {
       status.PERMISSION_DENIED,
       'Cloud Key Management Service (KMS) API has not been used in project 1 before or it is disabled.',
     ),
-  denied: (/** @type {Method} */ method, /** @type {string} */ resource) =>
+  denied: (method, resource) =>
     new StatusError(
       status.PERMISSION_DENIED,
       `Permission '${permissions[method]}' denied on resource '${resource}' (or it may not exist).`,

@@ -14,6 +14,7 @@ const preface = 'PRI *'
  * @typedef {object} Front
  * @property {number} port
  * @property {() => void} cut  every connection there is
+ * @property {() => number} connections  how many are open
  * @property {(isUp: boolean) => void} gateway  whether each new connection is answered with a page of HTML
  * @property {() => Promise<void>} close
  *
@@ -55,9 +56,10 @@ export async function openFront({ http2, http1 }, port = 0) {
   return {
     port: address.port,
     cut,
+    connections: () => sockets.size,
     gateway(isUp) {
+      if (isUp !== isGateway) cut()
       isGateway = isUp
-      cut()
     },
     close() {
       cut()
