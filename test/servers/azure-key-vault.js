@@ -1,16 +1,15 @@
 // @ts-check
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { Agent, createServer } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { tlsIdentity } from '../support/certificate.js'
 import { keyPair } from '../support/key-pairs.js'
 import { badParameter, denials, notFound, refusal } from './azure-key-vault/errors.js'
 import { faults } from './azure-key-vault/faults.js'
 import { bundleOf, kidOf, newVersion, signature } from './azure-key-vault/store.js'
+import { LoopbackAgent, listen } from './azure-key-vault/wire.js'
 
 /** Domains of the clouds, each with the resource that its tokens are for. */
 const domains = [
@@ -41,19 +40,6 @@ const domains = [
  */
 
 /**
- * One request, in order of arrival.
- *
- * @typedef {object} KeyVaultRequest
- * @property {string} method
- * @property {string} host
- * @property {string} path  with the query
- * @property {'get' | 'sign' | 'other'} operation
- * @property {boolean} authorized  whether it came with a good token
- * @property {string} body
- * @property {number | undefined} status  undefined until it is answered
- */
-
-/**
  * @typedef {object} FaultOptions
  * @property {'get' | 'sign'} [on]  sign by default
  * @property {number} [times]  how often, always by default
@@ -71,7 +57,7 @@ const domains = [
  * @property {{ getToken: (scopes: string | string[]) => Promise<{ token: string, expiresOnTimestamp: number }> }} credential
  * @property {string[]} scopes  that the credential was asked for, in order
  * @property {{ disableChallengeResourceVerification: true, tlsOptions: { ca: string } }} clientOptions
- * @property {(host: string) => { vaultUrl: string, clientOptions: { agent: Agent } }} reachAs  by a name of a cloud, with
+ * @property {(host: string) => { vaultUrl: string, clientOptions: { agent: LoopbackAgent } }} reachAs  by a name of a cloud, with
  *   all checks of the SDK on; nothing but the name is not the one of this machine
  * @property {(name: string, options?: KeyOptions) => CreatedKey} createKey  a further version, when there is one by that name
  * @property {(id: string, change: KeyOptions) => void} updateKey  a new `privateKey` replaces the key behind its back
@@ -81,7 +67,7 @@ const domains = [
  * @property {(fault: import('./azure-key-vault/faults.js').Fault, options?: FaultOptions) => void} fail
  * @property {(resource: string) => void} setResource  that the challenge asks a token for
  * @property {() => void} mend  no faults, no denials
- * @property {KeyVaultRequest[]} requests
+ * @property {import('./azure-key-vault/wire.js').KeyVaultRequest[]} requests
  * @property {() => string[]} calls  the operations of those that came with a token
  * @property {Record<string, string>} env  what a process needs to reach it by our own command
  * @property {() => Promise<void>} close
@@ -98,7 +84,7 @@ export async function startAzureKeyVault({ managedHsm = false, latencyMillisecon
   const tls = tlsIdentity(['localhost', ...domains.map((domain) => `*.${domain}`)])
   /** @type {Map<string, import('./azure-key-vault/store.js').Version[]>} */
   const keys = new Map()
-  /** @type {KeyVaultRequest[]} */
+  /** @type {import('./azure-key-vault/wire.js').KeyVaultRequest[]} */
   const requests = []
   /** @type {string[]} */
   const scopes = []
@@ -110,78 +96,24 @@ export async function startAzureKeyVault({ managedHsm = false, latencyMillisecon
   /** @type {string | undefined} */
   let otherResource
 
-  const server = createServer({ key: tls.key, cert: tls.cert }, (incoming, response) => {
-    response.on('error', () => {})
-    void answer(incoming, response)
-  })
-  await new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => resolve(undefined))
-  })
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('no TCP port was bound')
-  const { port } = address
-  const url = `https://127.0.0.1:${port}`
-
-  /**
-   * @param {import('node:http').IncomingMessage} incoming
-   * @param {import('node:http').ServerResponse} response
-   */
-  async function answer(incoming, response) {
-    const body = await text(incoming).catch(() => undefined)
-    if (body === undefined) return
-    const { method = '', url: path = '', headers } = incoming
-    const host = headers.host ?? ''
-    const [, name, version, verb] =
-      /^\/keys\/([^/?]+)(?:\/([^/?]*))?(?:\/([^/?]+))?/.exec(path) ?? []
-    const operation =
-      method === 'GET' && verb === undefined && name !== undefined
-        ? 'get'
-        : method === 'POST' && verb === 'sign'
-          ? 'sign'
-          : 'other'
-    /** @type {KeyVaultRequest} */
-    const request = {
-      method,
-      host,
-      path,
-      operation,
-      authorized: headers.authorization === `Bearer ${token}`,
-      body,
-      status: undefined,
-    }
+  const { port, close: stop } = await listen(tls, async (request) => {
     requests.push(request)
     if (latencyMilliseconds > 0) await sleep(latencyMilliseconds)
-    const outcome = request.authorized
-      ? outcomeOf(request, name ?? '', version ?? '')
-      : challenge(host, headers.authorization !== undefined)
-    if (outcome === 'hang') return
-    if (outcome === 'cut') {
-      incoming.socket.destroy()
-      return
-    }
-    if (outcome === 'cut-short') {
-      response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': 4096 })
-      response.write('{"kid":"', () => incoming.socket.destroy())
-      return
-    }
-    request.status = outcome.status
-    send(response, outcome)
-  }
+    request.authorized = request.token === token
+    return request.authorized ? outcomeOf(request) : challenge(request)
+  })
+  const url = `https://127.0.0.1:${port}`
 
-  /**
-   * @param {string} host
-   * @param {boolean} hasToken
-   */
-  function challenge(host, hasToken) {
-    const domain = domains.find((each) => host.replace(/:\d+$/, '').endsWith(`.${each}`))
-    const resource =
-      otherResource ??
-      `https://${domain ?? (managedHsm ? 'managedhsm.azure.net' : 'vault.azure.net')}`
+  /** @param {import('./azure-key-vault/wire.js').KeyVaultRequest} request */
+  function challenge({ host, token: wrong }) {
+    const own = domains.find((domain) => host.replace(/:\d+$/, '').endsWith(`.${domain}`))
+    const domain = own ?? (managedHsm ? 'managedhsm.azure.net' : 'vault.azure.net')
     const tenant = 'https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000'
-    const message = hasToken
-      ? 'AKV10032: Invalid issuer.'
-      : 'AKV10000: Request is missing a Bearer or PoP token.'
+    const message =
+      wrong === undefined
+        ? 'AKV10000: Request is missing a Bearer or PoP token.'
+        : 'AKV10032: Invalid issuer.'
+    const resource = otherResource ?? `https://${domain}`
     return {
       ...refusal(401, 'Unauthorized', message),
       headers: { 'WWW-Authenticate': `Bearer authorization="${tenant}", resource="${resource}"` },
@@ -189,14 +121,14 @@ export async function startAzureKeyVault({ managedHsm = false, latencyMillisecon
   }
 
   /**
-   * @param {KeyVaultRequest} request
-   * @param {string} name
-   * @param {string} version  empty for the newest
+   * @param {import('./azure-key-vault/wire.js').KeyVaultRequest} request
    * @returns {import('./azure-key-vault/faults.js').Outcome}
    */
-  function outcomeOf({ host, path, operation, body }, name, version) {
+  function outcomeOf({ host, path, operation, body, name, version }) {
     if (operation === 'other') return badParameter(`Method or path not supported: ${path}`)
-    if (!new URL(path, url).searchParams.has('api-version')) return badParameter('api-version must be specified')
+    if (!new URL(path, url).searchParams.has('api-version')) {
+      return badParameter('api-version must be specified')
+    }
     const by = denied.get(operation)
     if (by !== undefined) return denials[by](operation === 'get' ? 'read' : operation)
     const vaultUrl = `https://${host}`
@@ -239,11 +171,8 @@ export async function startAzureKeyVault({ managedHsm = false, latencyMillisecon
   /** @type {Promise<void> | undefined} */
   let closing
   function close() {
-    closing ??= new Promise((resolve) => {
-      rmSync(folder, { recursive: true, force: true })
-      server.close(() => resolve())
-      server.closeAllConnections()
-    })
+    rmSync(folder, { recursive: true, force: true })
+    closing ??= stop()
     return closing
   }
 
@@ -308,23 +237,6 @@ export async function startAzureKeyVault({ managedHsm = false, latencyMillisecon
   }
 }
 
-/** Connects to this machine whatever the name, and checks the certificate for that name. */
-class LoopbackAgent extends Agent {
-  /**
-   * @param {import('node:https').AgentOptions & { host?: string }} options
-   * @param {() => void} callback
-   * @override
-   */
-  createConnection(options, callback) {
-    const to = { ...options, host: '127.0.0.1', servername: options.host }
-    const parent =
-      /** @type {{ createConnection(...parameters: unknown[]): import('node:stream').Duplex }} */ (
-        /** @type {unknown} */ (Agent.prototype)
-      )
-    return parent.createConnection.call(this, to, callback)
-  }
-}
-
 /** @param {string} body */
 function parsed(body) {
   try {
@@ -332,21 +244,4 @@ function parsed(body) {
   } catch {
     return {}
   }
-}
-
-/**
- * @param {import('node:http').ServerResponse} response
- * @param {import('./azure-key-vault/errors.js').Answer} answer
- */
-function send(response, { status, body, headers }) {
-  const isPage = typeof body === 'string'
-  const content = isPage || body === undefined ? (body ?? '') : JSON.stringify(body)
-  response.writeHead(status, {
-    ...(content === ''
-      ? {}
-      : { 'Content-Type': isPage ? 'text/html' : 'application/json; charset=utf-8' }),
-    'Cache-Control': 'no-cache',
-    ...headers,
-  })
-  response.end(content)
 }

@@ -146,6 +146,11 @@ const plainErrors: Table = [
     'The SDK does not connect by http unless "clientOptions" has "allowInsecureConnection"; use https',
   ],
   [
+    /^Error reading response/,
+    'ERR_SIGNER_UNAVAILABLE',
+    `The connection to ${service} was cut in the middle of its answer; try again later`,
+  ],
+  [
     /^Failed to refresh access token/,
     'ERR_SIGNER_ACCESS_DENIED',
     'The credential gave no token; check how it is set up',
