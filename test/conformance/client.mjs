@@ -5,6 +5,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { localSigner } from '@countersign/local'
 import { clientCredentialsProvider } from '@countersign/mcp'
 import { clientSecretBasic, privateKeyJwt } from '@countersign/oauth'
+import { keyVaultSigner } from './azure-key-vault.mjs'
 import { softHsmSigner } from './softhsm.mjs'
 
 const [variant = '', serverUrl = ''] = process.argv.slice(2)
@@ -21,6 +22,7 @@ const faulty = variant === 'faulty'
 async function authentication() {
   if (secret !== undefined) return clientSecretBasic(faulty ? `not ${secret}` : secret)
   if (variant === 'softhsm') return privateKeyJwt(await softHsmSigner(pem, alg))
+  if (variant === 'azure-key-vault') return privateKeyJwt(await keyVaultSigner(pem, alg))
   const key = faulty ? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey : pem
   return privateKeyJwt(await localSigner({ key, alg }))
 }

@@ -74,8 +74,11 @@ async function playAll(node) {
   const report = new LaneReport()
   for (const [scenario, subject] of Object.entries(scenarios)) {
     for (const major of ['v1', 'v2']) {
-      const onToken = scenario.endsWith('-jwt') && hasSoftHsm
-      const variants = ['provider-fetch', 'sdk-fetch', ...(onToken ? ['softhsm'] : [])]
+      const services = ['azure-key-vault', ...(hasSoftHsm ? ['softhsm'] : [])]
+      const variants = [
+        ...['provider-fetch', 'sdk-fetch'],
+        ...(scenario.endsWith('-jwt') ? services : []),
+      ]
       const client = `client-${major}.mjs`
       const plays = await Promise.all(
         variants.map((variant) => play(node, scenario, client, variant)),
