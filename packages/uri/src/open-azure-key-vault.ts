@@ -1,3 +1,4 @@
+/// <reference path="./azure-identity.d.ts" />
 import type { Signer } from '@countersign/core'
 import { importPeer } from '@countersign/core/backend'
 import { isOnThisMachine } from './azure-key-vault-form.ts'
