@@ -34,13 +34,14 @@ function name(error: unknown): Failure {
     return { exitCode, code, message }
   }
   if (SignerError.is(error)) {
-    return { exitCode: exitCodes.key, code: error.code, message: withCause(error) }
+    const message = inOptions(withCause(error))
+    return { exitCode: exitCodes.key, code: error.code, message }
   }
   if (OAuthError.is(error)) {
     return {
       exitCode: isNetwork(error.code) ? exitCodes.network : exitCodes.refused,
       code: error.code,
-      message: withNetwork(error) + remedyOf(error),
+      message: inOptions(withNetwork(error)) + remedyOf(error),
       ...(error.error === undefined ? {} : { error: error.error }),
     }
   }
@@ -112,6 +113,17 @@ function withNetwork({ message, cause }: OAuthError): string {
   const network = describeNetworkFailure(cause, '')?.message
   const why = network?.slice(network.indexOf(':') + 2)
   return why === undefined ? message : `${message}: ${why}`
+}
+
+/** What programs call it, and what it is called on the command line. */
+const optionNames: readonly (readonly [RegExp, string])[] = [
+  [/(?:set )?"allowSharedFiles"/g, 'give --allow-shared-files'],
+  [/"timeoutSeconds"/g, '--timeout'],
+  [/give the signer the option alg: '([\w-]+)'/g, 'add alg=$1 to the query of the key URI'],
+]
+
+function inOptions(message: string): string {
+  return optionNames.reduce((rest, [name, option]) => rest.replaceAll(name, option), message)
 }
 
 const remedies: Readonly<Record<string, string>> = {

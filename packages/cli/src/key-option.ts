@@ -10,6 +10,7 @@ export interface KeyOptions {
   readonly key?: string
   readonly pinFile?: string
   readonly passphraseFile?: string
+  readonly allowSharedFiles?: boolean
   readonly timeout: number
 }
 
@@ -30,11 +31,16 @@ export function addKeyOptions(command: Command): Command {
         'COUNTERSIGN_PASSPHRASE_FILE',
       ),
     )
+    .addOption(
+      new Option(
+        '--allow-shared-files',
+        'take key, PIN and passphrase files that others than their owner can read',
+      ).env('COUNTERSIGN_ALLOW_SHARED_FILES'),
+    )
     .addOption(timeoutOption())
 }
 
-/** Adds no more than the bound on waiting, for commands that need no key. */
-export function timeoutOption(): Option {
+function timeoutOption(): Option {
   return new Option('--timeout <seconds>', 'how long to wait for a key or a server')
     .env('COUNTERSIGN_TIMEOUT')
     .default(30)
@@ -61,7 +67,6 @@ function asKeyUri(given: string): string {
 
 /** A signer, and how it is let go. */
 export interface OpenKey extends AsyncDisposable {
-  readonly uri: string
   readonly signer: Signer
 }
 

@@ -14,32 +14,27 @@ export interface KeySecrets {
 /** Where PIN and passphrase come from: a file, the environment, or a prompt on a terminal, in this order. */
 export function keySecrets(
   frame: Pick<Frame, 'signal'>,
-  { pinFile, passphraseFile }: Pick<KeyOptions, 'pinFile' | 'passphraseFile'>,
+  options: Pick<KeyOptions, 'pinFile' | 'passphraseFile' | 'allowSharedFiles'>,
 ): KeySecrets {
+  const { pinFile, passphraseFile, allowSharedFiles: shared = false } = options
+  const ask = (wanted: Omit<Wanted, 'shared'>) => once(() => find(frame, { ...wanted, shared }))
   return {
-    pin: once(() => find(frame, { what: 'PIN', file: pinFile, name: 'PIN', option: '--pin-file' })),
-    passphrase: once(() =>
-      find(frame, {
-        what: 'passphrase',
-        file: passphraseFile,
-        name: 'PASSPHRASE',
-        option: '--passphrase-file',
-      }),
-    ),
+    pin: ask({ what: 'PIN', file: pinFile }),
+    passphrase: ask({ what: 'passphrase', file: passphraseFile }),
   }
 }
 
 interface Wanted {
-  readonly what: string
+  readonly what: 'PIN' | 'passphrase'
   readonly file: string | undefined
-  readonly name: string
-  readonly option: string
+  /** Whether the file may be readable to others than its owner. */
+  readonly shared: boolean
 }
 
 async function find({ signal }: Pick<Frame, 'signal'>, wanted: Wanted): Promise<string> {
-  const { what, file, name, option } = wanted
-  const variable = `COUNTERSIGN_${name}`
-  const secret = file ? await readSecretFile(file, what) : process.env[variable]
+  const { what, file, shared } = wanted
+  const variable = `COUNTERSIGN_${what.toUpperCase()}`
+  const secret = file ? await readSecretFile(file, what, shared) : process.env[variable]
   if (secret) {
     keepSecret(secret)
     return secret
@@ -47,7 +42,7 @@ async function find({ signal }: Pick<Frame, 'signal'>, wanted: Wanted): Promise<
   const { stdin: input, stderr: output } = process
   if (!input.isTTY || !output.isTTY) {
     throw new UsageError(
-      `The key wants its ${what}; give it by ${option} or ${variable}, or run this on a terminal to be asked`,
+      `The key wants its ${what}; give it by --${what.toLowerCase()}-file or ${variable}, or run this on a terminal to be asked`,
     )
   }
   const entered = await promptForSecret(`${what} of the key`, { input, output, signal })

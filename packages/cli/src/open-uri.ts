@@ -1,35 +1,31 @@
-import type { Signer } from '@countersign/core'
-import * as uriPackage from '@countersign/uri'
+import { SignerError } from '@countersign/core'
+import { parseKeyUri, signerFromUri } from '@countersign/uri'
 import type { Frame } from './frame.ts'
 import type { KeyOptions, OpenKey } from './key-option.ts'
 import { keySecrets } from './key-secrets.ts'
-
-/** The part of `@countersign/uri` that is used here. */
-interface UriPackage {
-  signerFromUri(
-    uri: string,
-    options: {
-      readonly signal: AbortSignal
-      readonly timeoutSeconds: number
-      readonly pin: () => Promise<string>
-      readonly passphrase: () => Promise<string>
-    },
-  ): Promise<Signer & Partial<AsyncDisposable>>
-}
+import { UsageError } from './usage-error.ts'
 
 /** Opens the key of a URI; see `openKey`. */
 export async function openUri(frame: Frame, uri: string, options: KeyOptions): Promise<OpenKey> {
-  const { signerFromUri } = uriPackage as unknown as UriPackage
-  const { signal, progress } = frame
-  const { pin, passphrase } = keySecrets(frame, options)
-  const signer = await progress('Opening the key', () =>
-    signerFromUri(uri, { signal, timeoutSeconds: options.timeout, pin, passphrase }),
+  requireKeyUri(uri)
+  const { signal } = frame
+  const { timeout: timeoutSeconds, allowSharedFiles } = options
+  const signer = await frame.progress('Opening the key', () =>
+    signerFromUri(uri, {
+      ...keySecrets(frame, options),
+      signal,
+      timeoutSeconds,
+      allowSharedFiles,
+    }),
   )
-  return {
-    uri,
-    signer,
-    async [Symbol.asyncDispose]() {
-      await signer[Symbol.asyncDispose]?.()
-    },
+  return { signer, [Symbol.asyncDispose]: () => signer.close() }
+}
+
+/** Refuses what is no key URI, which is a matter of the command line and not of the key. */
+function requireKeyUri(uri: string): void {
+  try {
+    parseKeyUri(uri)
+  } catch (error) {
+    throw SignerError.is(error) ? new UsageError(error.message) : error
   }
 }

@@ -1,4 +1,5 @@
 import type { Output } from './output.ts'
+import { isPrompting } from './prompt.ts'
 
 /** How long nothing is said. */
 const patienceMs = 1000
@@ -9,7 +10,9 @@ export async function withProgress<T>(
   sentence: string,
   work: () => Promise<T>,
 ): Promise<T> {
-  const timer = setTimeout(() => output.note(`${sentence} …`), patienceMs)
+  const timer = setTimeout(() => {
+    if (!isPrompting()) output.note(`${sentence} …`)
+  }, patienceMs)
   timer.unref()
   try {
     return await work()

@@ -1,6 +1,5 @@
 import { createInterface } from 'node:readline'
-import type { Readable } from 'node:stream'
-import { Writable } from 'node:stream'
+import { type Readable, Writable } from 'node:stream'
 import { Interruption } from './interruption.ts'
 import type { Sink } from './output.ts'
 
@@ -10,6 +9,11 @@ export interface PromptOptions {
   readonly output: Sink
   readonly signal: AbortSignal
 }
+
+let prompts = 0
+
+/** Whether somebody is being asked for a secret, and nothing else should be written to the terminal. */
+export const isPrompting = (): boolean => prompts > 0
 
 /**
  * Asks for a secret on a terminal, and shows nothing of what is typed.
@@ -25,6 +29,7 @@ export async function promptForSecret(
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   const lines = createInterface({ input, output: nowhere, terminal: true, historySize: 0 })
   output.write(`${question}: `)
+  prompts++
   try {
     return await new Promise<string>((resolve, reject) => {
       const aborted = () => reject(signal.reason)
@@ -38,6 +43,7 @@ export async function promptForSecret(
       })
     })
   } finally {
+    prompts--
     lines.close()
     output.write('\n')
   }

@@ -6,18 +6,20 @@ const longest = 4096
 /**
  * Reads a secret from a file, or from a pipe such as `/dev/stdin`, without the line feed at its end.
  *
- * @throws {@link UsageError} when it cannot be read, is empty or too long, or when others than its owner can read it.
+ * @throws {@link UsageError} when it cannot be read, is empty or too long, or when others than its owner
+ *   can read it and that is not allowed.
  */
-export async function readSecretFile(path: string, what: string): Promise<string> {
+export async function readSecretFile(path: string, what: string, shared: boolean): Promise<string> {
   const file = await open(path).catch((error: NodeJS.ErrnoException) => {
     throw new UsageError(`The file of the ${what}, ${path}, cannot be read: ${error.code}`)
   })
   try {
     const stats = await file.stat()
-    if (stats.isFile() && process.platform !== 'win32' && (stats.mode & 0o077) !== 0) {
+    // A pipe has no mode that says who reads from it.
+    if (!shared && stats.isFile() && process.platform !== 'win32' && (stats.mode & 0o077) !== 0) {
       const mode = (stats.mode & 0o777).toString(8).padStart(4, '0')
       throw new UsageError(
-        `The file of the ${what}, ${path}, has the mode ${mode}; only its owner may have access: chmod 600 ${path}`,
+        `The file of the ${what}, ${path}, has the mode ${mode}; only its owner may have access: run "chmod 600 ${path}", or give --allow-shared-files where the system keeps others away from it`,
       )
     }
     const { buffer, bytesRead } = await readAtMost(file, longest + 1)
