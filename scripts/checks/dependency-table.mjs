@@ -30,7 +30,7 @@ const allowed = {
   },
   cli: {
     internal: ['core', 'local', 'mcp', 'oauth', 'uri'],
-    external: ['commander'],
+    external: ['@bomb.sh/tab', '@modelcontextprotocol/client', 'commander'],
     peers: [],
   },
   testkit: { internal: ['core'], external: [], peers: [] },
