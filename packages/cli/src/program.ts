@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { assertionCommand } from './commands/assertion.ts'
 import { callCommand } from './commands/call.ts'
 import { completeCommand, completionCommand } from './commands/completion.ts'
+import { doctorCommand } from './commands/doctor.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { jwksCommand } from './commands/jwks.ts'
 import { tokenCommand } from './commands/token.ts'
@@ -16,6 +17,7 @@ const commands: readonly (() => Command)[] = [
   tokenCommand,
   toolsCommand,
   callCommand,
+  doctorCommand,
 ]
 
 /** Options of {@link createProgram}. */

@@ -26,7 +26,8 @@ export async function audienceOf(
   const claims = claimsOf(token)
   if (claims !== undefined) return judge(claims['aud'], resource, 'the token')
   return introspect(token, resource, introspection).catch((error) => {
-    if (error instanceof Unanswered) return { fits: undefined, found: `${opaque}, ${error.message}` }
+    if (error instanceof Unanswered)
+      return { fits: undefined, found: `${opaque}, ${error.message}` }
     throw error
   })
 }

@@ -1,17 +1,10 @@
-import type { Signer } from '@countersign/core'
 import { examineKey } from './key-steps.ts'
 import { examineAudience, examineMcp } from './mcp-steps.ts'
 import { observeFetch } from './observed-fetch.ts'
 import type { DiagnoseOptions, Examination } from './options.ts'
 import { examineResource, type Target } from './resource-steps.ts'
 import { examineServer } from './server-steps.ts'
-import {
-  BrokenStep,
-  expectations,
-  notReached,
-  type StepName,
-  type StepResult,
-} from './step.ts'
+import { BrokenStep, expectations, notReached, type StepName, type StepResult } from './step.ts'
 import { examineToken } from './token-steps.ts'
 import { within } from './within.ts'
 
@@ -23,10 +16,10 @@ import { within } from './within.ts'
  * as not reached. At the authorization server it asks for a token once, and up to twice more when the client is refused
  * without a reason.
  *
- * @param options - how to load the key, the client, and an MCP server, an issuer or both.
+ * @param options - how to open the key, the client, and an MCP server, an issuer or both.
  * @returns each step as soon as it is known.
  * @throws `TypeError` when there is neither an MCP server nor an issuer; the signal's reason when it aborts; what
- *   `loadSigner` throws other than a `SignerError`.
+ *   `openKey` throws other than a `SignerError`.
  */
 export async function* diagnose(options: DiagnoseOptions): AsyncGenerator<StepResult, void> {
   if (options.mcp === undefined && options.issuer === undefined) {
@@ -71,25 +64,15 @@ export function stepsOf({
 
 async function* line(context: Examination): AsyncGenerator<StepResult, void> {
   const { mcp, issuer = '', resource, scope } = context
-  const signer = yield* examineKey(context)
-  try {
-    const observed = observeFetch(context.fetch, context.now)
-    const target: Target =
-      mcp === undefined
-        ? { issuer, resource, scope }
-        : yield* examineResource(context, observed, mcp)
-    const as = yield* examineServer(context, observed, target.issuer, signer.alg)
-    const scene = { context, observed, signer, as, target }
-    const granted = yield* examineToken(scene)
-    if (target.resource === undefined) return
-    if (mcp === undefined) yield await examineAudience(scene, granted, target.resource)
-    else yield* examineMcp(scene, granted, target.resource, mcp)
-  } finally {
-    await close(signer)
-  }
-}
-
-/** Lets go of what a signer holds, such as a token's sessions. */
-async function close(signer: Signer & Partial<AsyncDisposable>): Promise<void> {
-  await signer[Symbol.asyncDispose]?.()
+  await using opened = yield* examineKey(context)
+  const { signer } = opened
+  const observed = observeFetch(context.fetch, context.now)
+  const target: Target =
+    mcp === undefined ? { issuer, resource, scope } : yield* examineResource(context, observed, mcp)
+  const as = yield* examineServer(context, observed, target.issuer, signer.alg)
+  const scene = { context, observed, signer, as, target }
+  const granted = yield* examineToken(scene)
+  if (target.resource === undefined) return
+  if (mcp === undefined) yield await examineAudience(scene, granted, target.resource)
+  else yield* examineMcp(scene, granted, target.resource, mcp)
 }

@@ -1,8 +1,9 @@
 import { createPublicKey, verify } from 'node:crypto'
 import { algorithms, type Signer, SignerError, type SignerErrorCode } from '@countersign/core'
 import { describeFailure } from '../failure.ts'
+import type { OpenKey } from '../key-option.ts'
 import type { Examination } from './options.ts'
-import { BrokenStep, type Failure, passed, type StepName, type StepResult } from './step.ts'
+import { BrokenStep, type Failure, passed, type StepResult } from './step.ts'
 import { isTimeout } from './within.ts'
 
 const keySteps = ['key store', 'key permission', 'key', 'key algorithm', 'signature'] as const
@@ -12,7 +13,7 @@ type KeyStep = (typeof keySteps)[number]
 const refusals: { readonly [code in SignerErrorCode]: readonly [step: KeyStep, remedy: string] } = {
   ERR_SIGNER_CONFIG: [
     'key store',
-    'correct the key URI, or install the package that the message names',
+    'do as the message says: correct the key URI, the mode of the file, or what is missing here',
   ],
   ERR_SIGNER_UNAVAILABLE: [
     'key store',
@@ -47,28 +48,33 @@ const refusals: { readonly [code in SignerErrorCode]: readonly [step: KeyStep, r
 }
 
 /** Loads the key and makes one real signature with it. */
-export async function* examineKey(context: Examination): AsyncGenerator<StepResult, Signer> {
-  const { keyStore, within, loadSigner } = context
-  let signer: Signer
+export async function* examineKey(context: Examination): AsyncGenerator<StepResult, OpenKey> {
+  const { keyStore, within, openKey } = context
+  let opened: OpenKey
   try {
-    signer = await within((signal) => loadSigner(signal))
+    opened = await within(openKey)
   } catch (error) {
     const [step, failure] = describe(inTime(error, context))
     yield* before(step, keyStore)
     throw new BrokenStep(step, failure)
   }
+  const { signer } = opened
   yield passed('key store', `${keyStore} answers`)
   yield passed('key permission', 'the key may be used')
   yield passed('key', `kid ${signer.kid}`)
   const { kty, crv } = signer.publicJwk
-  yield passed('key algorithm', `${signer.alg} with a key of type ${[kty, crv].filter(Boolean).join(' ')}`)
+  yield passed(
+    'key algorithm',
+    `${signer.alg} with a key of type ${[kty, crv].filter(Boolean).join(' ')}`,
+  )
   try {
     yield passed('signature', await signOnce(signer, context))
   } catch (error) {
     const [, failure] = describe(inTime(error, context))
+    await opened[Symbol.asyncDispose]()
     throw new BrokenStep('signature', failure)
   }
-  return signer
+  return opened
 }
 
 /** The steps that must have gone well before one that has not. */

@@ -3,11 +3,11 @@ import { serverWords } from '@countersign/oauth/provider'
 import type { Client } from '@modelcontextprotocol/client'
 import { exitCodes } from '../exit-code.ts'
 import { describeFailure } from '../failure.ts'
+import type { Granted, TokenScene } from './ask-for-token.ts'
 import { audienceOf, type TokenAudience } from './audience.ts'
 import { describeOAuthFailure } from './oauth-failure.ts'
 import type { Answer } from './observed-fetch.ts'
 import { BrokenStep, type Failure, passed, type StepResult, warned } from './step.ts'
-import type { Granted, TokenScene } from './token-steps.ts'
 import { isTimeout } from './within.ts'
 
 /** Says whom the token is for, where there is no server to judge it. */
@@ -40,7 +40,10 @@ export async function* examineMcp(
   const client = new Client({ name: 'countersign-doctor', version: '1' })
   const transport = new StreamableHTTPClientTransport(url, { fetch: granted.source.fetch })
   try {
-    const refusal = await failureOf(within((signal) => client.connect(transport, { signal })), answer)
+    const refusal = await failureOf(
+      within((signal) => client.connect(transport, { signal })),
+      answer,
+    )
     yield audienceByUse(audience, resource, refusal)
     if (refusal !== undefined) throw new BrokenStep('mcp initialize', refusal)
     const { name = 'a server', version = '' } = client.getServerVersion() ?? {}
@@ -63,7 +66,13 @@ function lookAtAudience(
   const { clientId, audience, now, within } = context
   const authentication = privateKeyJwt(signer, { audience, now })
   const { fetch } = observed
-  return audienceOf(response.access_token, resource, { as, clientId, authentication, fetch, within })
+  return audienceOf(response.access_token, resource, {
+    as,
+    clientId,
+    authentication,
+    fetch,
+    within,
+  })
 }
 
 function audienceByUse(
@@ -81,7 +90,11 @@ function audienceByUse(
     return warned(name, found, 'look into the token at the authorization server, or introspect it')
   }
   const remedy = `${otherAudience(found, resource).remedy}; a server that takes tokens for others can be made to take stolen ones`
-  return warned(name, refusal === undefined ? `${found}, and the MCP server takes it` : found, remedy)
+  return warned(
+    name,
+    refusal === undefined ? `${found}, and the MCP server takes it` : found,
+    remedy,
+  )
 }
 
 function otherAudience(found: string, resource: string): Failure {

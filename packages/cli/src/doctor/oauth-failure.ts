@@ -1,6 +1,6 @@
 import { describeNetworkFailure } from '@countersign/core/backend'
 import { OAuthError, type OAuthErrorCode } from '@countersign/oauth'
-import { describeFailure } from '../failure.ts'
+import { describeFailure, inOptions } from '../failure.ts'
 import { BrokenStep, type Failure, type StepName } from './step.ts'
 import { isTimeout } from './within.ts'
 
@@ -44,7 +44,7 @@ export function describeOAuthFailure(error: unknown): Failure {
     const network = describeNetworkFailure(error.cause, 'it')?.message
     const found = network === undefined ? message : `${message}: ${network}`
     const side = onTheWay.has(code) ? 'network' : 'refused'
-    return { found, remedy: remedies[code], side, code }
+    return { found: inOptions(found), remedy: remedies[code], side, code }
   }
   const network = describeNetworkFailure(error, 'The server')
   if (network === undefined) throw error
@@ -62,7 +62,8 @@ export async function attempt<T>(
     return await work
   } catch (error) {
     const failure = describeOAuthFailure(error)
-    const name = typeof step === 'function' ? step(OAuthError.is(error) ? error.code : undefined) : step
+    const name =
+      typeof step === 'function' ? step(OAuthError.is(error) ? error.code : undefined) : step
     throw new BrokenStep(name, remedy === undefined ? failure : { ...failure, remedy })
   }
 }

@@ -1,11 +1,11 @@
-import type { Signer } from '@countersign/core'
 import type { Fetch } from '@countersign/oauth'
+import type { OpenKey } from '../key-option.ts'
 
 /** What is to be diagnosed: a key, a client, and an MCP server, an issuer or both. */
 export interface DiagnoseOptions {
-  /** Loads the key. What it makes is closed at the end, if it can be. */
-  readonly loadSigner: (signal: AbortSignal) => Promise<Signer>
-  /** Where the key is, for people, such as `awskms`. */
+  /** Opens the key, which is let go at the end. */
+  readonly openKey: (signal: AbortSignal) => Promise<OpenKey>
+  /** Where the key is, for people, such as `AWS KMS`. */
   readonly keyStore: string
   readonly clientId: string
   /** URL of the MCP server. */

@@ -30,6 +30,8 @@ export interface Refused {
   readonly kid: string
   readonly issuer: string
   readonly audience: string
+  /** The audience with which an assertion was accepted, if it was. */
+  readonly other?: string | undefined
 }
 
 const advice: { readonly [candidate in Candidate]: (about: Refused) => string } = {
@@ -39,8 +41,8 @@ const advice: { readonly [candidate in Candidate]: (about: Refused) => string } 
   key: ({ kid, clientId }) =>
     `register the public key (countersign jwks KEY; kid ${kid}) with the client "${clientId}", or have its jwks_uri publish it`,
   algorithm: ({ alg }) => `register ${alg} as the client's token_endpoint_auth_signing_alg`,
-  audience: ({ audience }) =>
-    `give the audience that the server wants by --audience (the option "audience" of privateKeyJwt); it was ${audience}`,
+  audience: ({ audience, other }) =>
+    `set the option "audience" of privateKeyJwt to what the server wants, which is ${other === undefined ? `not ${audience}` : other}; RFC 10070 wants the issuer there`,
 }
 
 /** What to do about one or several possible causes. */

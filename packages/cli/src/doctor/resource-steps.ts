@@ -1,4 +1,4 @@
-import { discoverProtectedResource, type ResourceServer } from '@countersign/oauth'
+import { discoverProtectedResource, OAuthError, type ResourceServer } from '@countersign/oauth'
 import {
   requireSecureUrl,
   sameIssuer,
@@ -71,18 +71,7 @@ async function knock(
 ): Promise<StepResult> {
   const name = 'mcp server'
   const response = await attempt(
-    within((signal) =>
-      fetch(url, {
-        method: 'POST',
-        headers: {
-          'content-type': 'application/json',
-          accept: 'application/json, text/event-stream',
-        },
-        body: initialize,
-        redirect: 'manual',
-        signal,
-      }),
-    ),
+    within((signal) => fetch(url, { ...request, signal }).catch(unreachable(url))),
     name,
   )
   await response.body?.cancel()
@@ -109,6 +98,7 @@ async function knock(
   return warned(name, `${found}: it does not ask for one`, remedy)
 }
 
+/** The first request of any MCP client. */
 const initialize = JSON.stringify({
   jsonrpc: '2.0',
   id: 1,
@@ -119,6 +109,20 @@ const initialize = JSON.stringify({
     clientInfo: { name: 'countersign-doctor', version: '1' },
   },
 })
+
+const request = {
+  method: 'POST',
+  headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+  body: initialize,
+  redirect: 'manual',
+} as const
+
+function unreachable(url: URL): (cause: unknown) => never {
+  return (cause) => {
+    const message = `The MCP server ${url.origin} cannot be reached`
+    throw new OAuthError('ERR_OAUTH_UNAVAILABLE', message, { cause })
+  }
+}
 
 type Metadata =
   | { readonly metadata: ResourceServer; readonly mismatch?: undefined }
@@ -170,7 +174,7 @@ function chooseIssuer(
   }
   if (named === undefined || named.some((one) => sameIssuer(one, chosen))) return chosen
   throw new BrokenStep(name, {
-    found: `The resource ${href} names ${serverValue(named.slice(0, 5))}, and not ${chosen}`,
+    found: `The resource ${href} names ${serverValue(named.slice(0, 5))}, and not ${serverValue(chosen)}`,
     remedy:
       'give an issuer that the resource names, character by character; if the given one is right, the configuration of the MCP server is not',
     side: 'refused',

@@ -3,7 +3,12 @@ import {
   discoverAuthorizationServer,
   OAuthError,
 } from '@countersign/oauth'
-import { requireAdvertised, requireSecureUrl, serverValue } from '@countersign/oauth/provider'
+import {
+  requireAdvertised,
+  requireSecureUrl,
+  serverValue,
+  serverWords,
+} from '@countersign/oauth/provider'
 import { attempt, describeOAuthFailure } from './oauth-failure.ts'
 import type { ObservedFetch } from './observed-fetch.ts'
 import type { Examination } from './options.ts'
@@ -22,10 +27,10 @@ export async function* examineServer(
   const found = await discover(context, fetch, issuer)
   yield passed('server metadata', 'published')
   if (OAuthError.is(found)) throw new BrokenStep('issuer', describeOAuthFailure(found))
-  yield passed('issuer', serverValue(found.issuer))
+  yield passed('issuer', serverWords(found.issuer))
 
   await holds('token endpoint', () => requireSecureUrl(found.token_endpoint, 'token endpoint'))
-  yield passed('token endpoint', serverValue(found.token_endpoint))
+  yield passed('token endpoint', serverWords(found.token_endpoint ?? ''))
   await holds('authentication method', () => requireAdvertised(found, 'private_key_jwt'))
   yield passed('authentication method', 'private_key_jwt is listed')
   await holds('signing algorithm', () => requireAdvertised(found, 'private_key_jwt', alg))

@@ -60,8 +60,8 @@ export interface Failure {
   readonly found: string
   readonly remedy: string
   readonly side: Side
-  readonly code?: StepResult['code']
-  readonly candidates?: readonly Candidate[] | undefined
+  readonly code?: SignerErrorCode | OAuthErrorCode
+  readonly candidates?: readonly Candidate[]
 }
 
 /** Ends the line at a step. */
@@ -70,10 +70,8 @@ export class BrokenStep extends Error {
 
   constructor(name: StepName, failure: Failure) {
     super(failure.found)
-    const { candidates, ...rest } = failure
-    const expected = expectations[name]
-    const several = candidates === undefined ? {} : { candidates }
-    this.result = { name, state: 'failed', expected, ...rest, ...several }
+    const { found, remedy, ...rest } = failure
+    this.result = { name, state: 'failed', found, expected: expectations[name], remedy, ...rest }
   }
 
   static {
