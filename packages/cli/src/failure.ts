@@ -76,6 +76,11 @@ function nameOther(error: unknown): Failure {
   if (network !== undefined) {
     return { exitCode: exitCodes.network, code: 'ERR_NETWORK', message: network.message }
   }
+  if (name === 'TypeError' && message === 'fetch failed') {
+    const { cause } = error as { readonly cause?: Named }
+    const why = `The server cannot be reached: ${String(cause?.message ?? 'nothing says why')}`
+    return { exitCode: exitCodes.network, code: 'ERR_NETWORK', message: why }
+  }
   if (name === 'TimeoutError') {
     const message = 'Nothing was answered in time; raise --timeout if it needs longer'
     return { exitCode: exitCodes.network, code: 'ERR_TIMEOUT', message }

@@ -68,6 +68,10 @@ async function challengedResource(
       body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }),
       redirect: 'manual',
       signal,
+    }).catch((cause: unknown) => {
+      if (signal.aborted) throw signal.reason
+      const message = `The MCP server ${url.origin} cannot be reached`
+      throw new OAuthError('ERR_OAUTH_UNAVAILABLE', message, { cause })
     })
     await response.body?.cancel()
     return discoverChallengedResource(url, response, {

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { assertionCommand } from './commands/assertion.ts'
 import { callCommand } from './commands/call.ts'
 import { completeCommand, completionCommand } from './commands/completion.ts'
+import { demoCommand } from './commands/demo.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { jwksCommand } from './commands/jwks.ts'
@@ -18,6 +19,7 @@ const commands: readonly (() => Command)[] = [
   toolsCommand,
   callCommand,
   doctorCommand,
+  demoCommand,
 ]
 
 /** Options of {@link createProgram}. */

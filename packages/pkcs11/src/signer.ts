@@ -20,7 +20,7 @@ import { shareConnection } from './shared-connections.ts'
 export interface Pkcs11SignerOptions {
   /** Path of the vendor's PKCS#11 module, such as `/usr/lib/softhsm/libsofthsm2.so`. */
   readonly module: string
-  /** Which token: by label, serial number or slot number. */
+  /** Which token: by label, serial number or slot number; of this manufacturer and model, if they are given. */
   readonly token: TokenSelector
   /** Which private key on it: by label, or by ID, as octets or in hexadecimal. */
   readonly key: {

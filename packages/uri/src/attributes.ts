@@ -41,6 +41,11 @@ export function readAttributes(text: string | undefined, rules: AttributeRules):
     if (equals === pair.length - 1) {
       throw refused(`The attribute "${name}" is empty; leave it out, or give its value`)
     }
+    if (separator === '&' && pair.includes(';')) {
+      throw refused(
+        `The attribute "${name}" has a ";" in it; attributes of a query are separated by "&", and a ";" in a value is written %3B`,
+      )
+    }
     attributes.set(name, pair.slice(equals + 1))
   }
   return attributes

@@ -29,6 +29,12 @@ export function readFilePath(
   windows: boolean = onWindows,
 ): string {
   const path = withoutHost(hierarchy, what)
+  // What follows is read by fileURLToPath, which takes a "\\" for a "/" and more of the kind.
+  if (/[^\w\-.~:/[\]@!$&'()*+,;=%]/.test(path)) {
+    throw refused(
+      `${what} has a character in its path that is to be percent-encoded, as %20 for a space`,
+    )
+  }
   for (const segment of path.slice(1).split('/')) {
     const name = decodeText(segment)
     if (name === undefined) throw badEscape(`The path of ${uncapitalised(what)}`)

@@ -1,5 +1,9 @@
+import { formatAwsKms } from './aws-kms-form.ts'
+import { formatAzureKeyVault } from './azure-key-vault-form.ts'
 import { formatFile } from './file-form.ts'
+import { formatGcpKms } from './gcp-kms-form.ts'
 import type { KeyUri } from './key-uri.ts'
+import { formatPkcs11 } from './pkcs11-form.ts'
 
 /**
  * Writes a key URI in its canonical form, without a PIN that stands in it: what may be shown and logged.
@@ -20,7 +24,13 @@ export function formatKeyUri(uri: KeyUri): string {
   switch (uri.scheme) {
     case 'file':
       return formatFile(uri)
-    default:
-      throw new TypeError('"uri" must be what parseKeyUri returned')
+    case 'awskms':
+      return formatAwsKms(uri)
+    case 'gcpkms':
+      return formatGcpKms(uri)
+    case 'azurekms':
+      return formatAzureKeyVault(uri)
+    case 'pkcs11':
+      return formatPkcs11(uri)
   }
 }

@@ -1,3 +1,4 @@
+export type { ClosableSigner } from './closable-signer.ts'
 export { formatKeyUri } from './format-key-uri.ts'
 export type {
   AwsKmsKeyUri,
@@ -10,4 +11,4 @@ export type {
 } from './key-uri.ts'
 export type { AzureCredential, Secret, SignerFromUriOptions } from './options.ts'
 export { parseKeyUri } from './parse-key-uri.ts'
-export { type ClosableSigner, signerFromUri } from './signer-from-uri.ts'
+export { signerFromUri } from './signer-from-uri.ts'

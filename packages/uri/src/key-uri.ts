@@ -46,7 +46,9 @@ export interface Pkcs11KeyUri extends KeyUriAttributes {
   readonly module: string
   readonly token: {
     readonly label?: string
+    readonly manufacturer?: string
     readonly serial?: string
+    readonly model?: string
     readonly slot?: number
   }
   readonly key: {

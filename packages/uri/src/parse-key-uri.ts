@@ -1,9 +1,22 @@
+import { parseAwsKms } from './aws-kms-form.ts'
+import { parseAzureKeyVault } from './azure-key-vault-form.ts'
 import { parseFile } from './file-form.ts'
+import { parseGcpKms } from './gcp-kms-form.ts'
 import type { KeyUri } from './key-uri.ts'
+import { parsePkcs11 } from './pkcs11-form.ts'
 import { refused } from './refusal.ts'
 import { type SplitUri, splitUri } from './split-uri.ts'
 
-const forms: ReadonlyMap<string, (split: SplitUri) => KeyUri> = new Map([['file', parseFile]])
+const forms: ReadonlyMap<string, (split: SplitUri) => KeyUri> = new Map<
+  string,
+  (split: SplitUri) => KeyUri
+>([
+  ['file', parseFile],
+  ['awskms', parseAwsKms],
+  ['gcpkms', parseGcpKms],
+  ['azurekms', parseAzureKeyVault],
+  ['pkcs11', parsePkcs11],
+])
 
 /**
  * Reads a key URI into the terms of the backend that has the key.

@@ -1,16 +1,10 @@
-import type { Signer } from '@countersign/core'
 import { onAbort } from '@countersign/core/backend'
+import { type ClosableSigner, closable } from './closable-signer.ts'
 import type { KeyUri } from './key-uri.ts'
 import { openFile } from './open-file.ts'
+import { openPkcs11 } from './open-pkcs11.ts'
 import { checkOptions, type SignerFromUriOptions } from './options.ts'
 import { parseKeyUri } from './parse-key-uri.ts'
-
-/** A signer that is let go by `close()` or by `await using`, whatever is behind it. */
-export interface ClosableSigner extends Signer {
-  /** Gives back what the signer holds: a token's process and login. Keys elsewhere hold nothing. */
-  close(): Promise<void>
-  [Symbol.asyncDispose](): Promise<void>
-}
 
 /**
  * Makes a signer over the key that a URI names.
@@ -60,12 +54,9 @@ async function open(uri: KeyUri, options: SignerFromUriOptions): Promise<Closabl
   switch (uri.scheme) {
     case 'file':
       return closable(await openFile(uri, options))
+    case 'pkcs11':
+      return openPkcs11(uri, options)
     default:
       throw new TypeError('not there yet')
   }
-}
-
-function closable(signer: Signer): ClosableSigner {
-  const close = async () => {}
-  return Object.freeze({ ...signer, close, [Symbol.asyncDispose]: close })
 }

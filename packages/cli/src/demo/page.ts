@@ -1,33 +1,35 @@
-// @ts-check
-import { styleText } from 'node:util'
-
-/** @typedef {'bold' | 'dim' | 'cyan' | 'green' | 'yellow'} Style */
+import type { Style } from '../output.ts'
 
 const rightEdge = 78
 const margin = 5
 const indent = 7
 const labelWidth = 23
 
-/**
- * Lays the story out in 80 columns: numbered steps, and rows of a label and a value.
- *
- * @param {{ write: (text: string) => void, color: boolean }} output
- */
-export function openPage({ write, color }) {
-  /**
-   * @param {Style} style
-   * @param {string} text
-   */
-  const paint = (style, text) => (color ? styleText(style, text, { validateStream: false }) : text)
+/** What the demo is told on. */
+export interface Paper {
+  write(text: string): void
+  paint(style: Style, text: string): string
+}
+
+/** A story in 80 columns: numbered steps, and rows of a label and a value. */
+export interface Page {
+  title(name: string, about: string): void
+  /** What happens, and where it is specified. */
+  step(number: number, sentence: string, reference?: string): void
+  /** A request, or an answer, with the status at the right edge. */
+  exchange(text: string, status?: number): void
+  /** A label and a value, which is wrapped when it is long. */
+  row(label: string, value: string, style?: Style): void
+  /** Named values under one label. */
+  table(label: string, values: Readonly<Record<string, string>>): void
+  end(): void
+}
+
+/** Starts a story. */
+export function openPage({ write, paint }: Paper): Page {
   const line = (text = '') => write(`${text}\n`)
 
   return {
-    paint,
-
-    /**
-     * @param {string} name
-     * @param {string} about
-     */
     title(name, about) {
       line()
       line(`  ${paint('bold', name)}`)
@@ -35,11 +37,6 @@ export function openPage({ write, color }) {
       line()
     },
 
-    /**
-     * @param {number} number
-     * @param {string} sentence  what happens
-     * @param {string} [reference]  where it is specified
-     */
     step(number, sentence, reference = '') {
       const gap = ' '.repeat(rightEdge - margin - sentence.length - reference.length)
       const right = reference && `${gap}${paint('dim', reference)}`
@@ -47,12 +44,6 @@ export function openPage({ write, color }) {
       line(`  ${paint('cyan', String(number))}  ${paint('bold', sentence)}${right}`)
     },
 
-    /**
-     * A request, or an answer, with the status at the right edge.
-     *
-     * @param {string} text
-     * @param {number} [status]
-     */
     exchange(text, status) {
       const gap = ' '.repeat(Math.max(1, rightEdge - margin - text.length - 3))
       const style = status === 200 ? 'green' : 'yellow'
@@ -60,11 +51,6 @@ export function openPage({ write, color }) {
       line(`${' '.repeat(margin)}${text}${right}`)
     },
 
-    /**
-     * @param {string} label
-     * @param {string} value  is wrapped when it is long
-     * @param {Style} [style]  of the value
-     */
     row(label, value, style) {
       const parts = wrap(value, rightEdge - indent - labelWidth)
       for (const [index, part] of parts.entries()) {
@@ -73,12 +59,6 @@ export function openPage({ write, color }) {
       }
     },
 
-    /**
-     * Named values under one label.
-     *
-     * @param {string} label
-     * @param {Readonly<Record<string, string>>} values
-     */
     table(label, values) {
       const names = Object.keys(values)
       const width = Math.max(...names.map((name) => name.length)) + 2
@@ -88,18 +68,12 @@ export function openPage({ write, color }) {
       }
     },
 
-    /** Ends the page. */
     end: () => line(),
   }
 }
 
-/**
- * Breaks a text into lines after spaces and, where a word is too long for one line, after slashes.
- *
- * @param {string} text
- * @param {number} width
- */
-function wrap(text, width) {
+/** Breaks a text into lines after spaces and, where a word is too long for one line, after slashes. */
+function wrap(text: string, width: number): string[] {
   const words = text
     .split(/(?<= )/)
     .flatMap((word) => (word.length > width ? word.split(/(?<=\/)/) : [word]))

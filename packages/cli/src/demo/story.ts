@@ -1,28 +1,33 @@
-// @ts-check
-import { jwks } from '@countersign/core'
-import { challengeOf, findExchange, isWellKnown, members, partsOf } from './wire.js'
+import { jwks, type Signer, type SignMessage } from '@countersign/core'
+import type { Exchange } from './observe.ts'
+import type { Page } from './page.ts'
+import {
+  challengeOf,
+  findExchange,
+  isTokenRequest,
+  isWellKnown,
+  type Members,
+  members,
+  partsOf,
+} from './wire.ts'
 
-/**
- * @typedef {object} Happening
- * @property {string} clientId
- * @property {import('@countersign/core').Signer} signer
- * @property {string} issuer
- * @property {string} mcpUrl
- * @property {readonly import('./observe.js').Exchange[]} exchanges  as the client saw them
- * @property {readonly TokenRequest[]} tokenRequests  as the authorization server saw them
- * @property {readonly string[]} tools
- * @property {string} answer  of the tool `whoami`
- * @property {readonly import('@countersign/core').SignMessage[]} signatures
- * @property {number} seconds  that all of it took
- */
-
-/**
- * @typedef {object} TokenRequest
- * @property {Readonly<Record<string, unknown>>} form
- * @property {{ header: object, claims: object } | undefined} assertion
- */
-
-/** @typedef {ReturnType<typeof import('./page.js').openPage>} Page */
+/** What happened, to be told. */
+export interface Happening {
+  readonly clientId: string
+  readonly signer: Signer
+  /** Where the key comes from, for people. */
+  readonly keyOrigin: string
+  readonly issuer: string
+  readonly mcpUrl: string
+  /** As the client saw them. */
+  readonly exchanges: readonly Exchange[]
+  readonly tools: readonly string[]
+  /** Of the tool `whoami`. */
+  readonly answer: string
+  readonly signatures: readonly SignMessage[]
+  /** That all of it took. */
+  readonly seconds: number
+}
 
 /** What is shown of an access token. */
 const redacted = 'eyJ…(redacted)'
@@ -30,11 +35,8 @@ const redacted = 'eyJ…(redacted)'
 /**
  * Tells step by step what went over the wire. Of the assertion it shows what was signed and not the
  * signature, of the access token its claims.
- *
- * @param {Page} page
- * @param {Happening} happening
  */
-export function tellStory(page, happening) {
+export function tellStory(page: Page, happening: Happening): void {
   page.title(
     'Countersign',
     'An MCP client proves who it is by a signature. There is no client secret.',
@@ -49,24 +51,16 @@ export function tellStory(page, happening) {
   page.end()
 }
 
-/**
- * @param {Page} page
- * @param {Happening} happening
- */
-function tellOfKey(page, { clientId, signer }) {
+function tellOfKey(page: Page, { clientId, signer, keyOrigin }: Happening): void {
   const { keys } = jwks(signer)
-  page.step(1, 'A key is made, and its public half registered', 'RFC 7517')
-  page.row('key', `${signer.alg}, made for this run, never written down`)
+  page.step(1, 'The public half of a key is registered', 'RFC 7517')
+  page.row('key', `${signer.alg}, ${keyOrigin}`)
   page.row('kid', signer.kid)
   page.row('JWKS', `${keys.length} key: ${keys.flatMap(Object.keys).join(', ')}`)
   page.row('client', `${clientId}, to authenticate by private_key_jwt`)
 }
 
-/**
- * @param {Page} page
- * @param {Happening} happening
- */
-function tellOfDiscovery(page, { exchanges }) {
+function tellOfDiscovery(page: Page, { exchanges }: Happening): void {
   const refused = findExchange(exchanges, '401', ({ status }) => status === 401)
   page.step(2, 'The MCP server wants a token, and says where to get one', 'RFC 9728')
   page.exchange(requestLine(refused), refused.status)
@@ -92,40 +86,30 @@ function tellOfDiscovery(page, { exchanges }) {
   page.row('algorithms', text(metadata['token_endpoint_auth_signing_alg_values_supported']))
 }
 
-/**
- * @param {Page} page
- * @param {Happening} happening
- */
-function tellOfToken(page, { exchanges, tokenRequests }) {
-  const { form, assertion } = tokenRequests[0] ?? { form: {}, assertion: undefined }
-  const granted = findExchange(
-    exchanges,
-    'token request',
-    ({ method, url }) => method === 'POST' && url.pathname === '/token',
-  )
+function tellOfToken(page: Page, { exchanges }: Happening): void {
+  const granted = findExchange(exchanges, 'token request', isTokenRequest)
+  const form = members(granted.form)
+  const assertion = partsOf(form['client_assertion'])
   page.step(4, 'The client signs an assertion for this one request', 'RFC 7523')
   page.exchange(requestLine(granted))
   show(page, form, ['grant_type', 'resource', 'scope'])
-  page.table('assertion, header', readable(members(assertion?.header)))
-  page.table('assertion, claims', readable(members(assertion?.claims)))
-  const { signatureWidth } = partsOf(form['client_assertion'])
-  page.row('assertion, signature', `${signatureWidth} octets, not shown`)
+  page.table('assertion, header', readable(assertion.header))
+  page.table('assertion, claims', readable(assertion.claims))
+  page.row('assertion, signature', `${assertion.signatureWidth} octets, not shown`)
 
   const answer = members(granted.body)
-  const token = partsOf(answer['access_token']).claims
+  const { claims: token } = partsOf(answer['access_token'])
   page.step(5, 'The authorization server answers with an access token', 'RFC 6749')
   page.exchange(requestLine(granted), granted.status)
   show(page, answer, ['token_type', 'expires_in'])
   page.row('access_token', redacted)
-  const { iss, aud, client_id, scope, iat, exp } = token
-  page.table('access_token, claims', readable({ iss, aud, client_id, scope, iat, exp }))
+  const shown = ['iss', 'aud', 'client_id', 'scope', 'iat', 'exp']
+  const claims = Object.fromEntries(shown.map((name) => [name, token[name]]))
+  page.table('access_token, claims', readable(claims))
 }
 
-/**
- * @param {Page} page
- * @param {Happening} happening
- */
-function tellOfTool(page, { exchanges, tokenRequests, tools, answer, signatures, seconds }) {
+function tellOfTool(page: Page, happening: Happening): void {
+  const { exchanges, tools, answer, signatures, seconds } = happening
   const authorized = exchanges.filter(({ bearer }) => bearer)
   const call = findExchange([...authorized].reverse(), 'call', ({ method }) => method === 'POST')
   page.step(6, 'With the token, the client calls a tool', 'MCP')
@@ -136,25 +120,22 @@ function tellOfTool(page, { exchanges, tokenRequests, tools, answer, signatures,
   const signing = signatures.reduce((sum, { durationSeconds }) => sum + durationSeconds, 0)
   page.step(7, 'What it took')
   page.row('signatures', `${signatures.length}, in ${(signing * 1000).toFixed(1)} ms`)
-  page.row('token requests', text(tokenRequests.length))
+  page.row('token requests', text(exchanges.filter(isTokenRequest).length))
   page.row('discovery requests', text(exchanges.filter(isWellKnown()).length))
   page.row('requests with token', text(authorized.length))
   page.row('time', `${seconds.toFixed(1)} s`)
 }
 
-/** @param {import('./observe.js').Exchange} exchange */
-const requestLine = ({ method, url }) => `${method.padEnd(5)}${url.pathname}`
+const requestLine = ({ method, url }: Exchange): string => `${method.padEnd(5)}${url.pathname}`
 
-/** @param {unknown} value */
-const text = (value) => (Array.isArray(value) ? value.join(', ') : String(value ?? 'none'))
+const text = (value: unknown): string =>
+  Array.isArray(value) ? value.join(', ') : String(value ?? 'none')
 
 /**
  * Members as people read them: times of day instead of NumericDates, RFC 7519 §2.
- *
- * @param {Readonly<Record<string, unknown>>} object
  */
-function readable(object) {
-  const { iat, exp } = object
+function readable(object: Members): Record<string, string> {
+  const { iat, exp } = object as { readonly iat?: unknown; readonly exp?: unknown }
   const lifetime = `${Number(exp) - Number(iat)} s after iat`
   return Object.fromEntries(
     Object.entries(object).map(([name, value]) => {
@@ -165,14 +146,9 @@ function readable(object) {
   )
 }
 
-/** @param {unknown} seconds */
-const clock = (seconds) => `${new Date(Number(seconds) * 1000).toISOString().slice(11, 19)} UTC`
+const clock = (seconds: unknown): string =>
+  `${new Date(Number(seconds) * 1000).toISOString().slice(11, 19)} UTC`
 
-/**
- * @param {Page} page
- * @param {Readonly<Record<string, unknown>>} object
- * @param {readonly string[]} names
- */
-function show(page, object, names) {
+function show(page: Page, object: Members, names: readonly string[]): void {
   for (const name of names) page.row(name, text(object[name]))
 }
