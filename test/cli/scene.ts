@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jwks } from '@countersign/core'
 import { localSigner } from '@countersign/local'
-import { type Pair, PAIR_SCOPE, startPair } from '../servers/pair.js'
+import { PAIR_SCOPE, type Pair, startPair } from '../servers/pair.js'
 
 /** The client that the servers of a scene know. */
 export const clientId = 'billing-agent'
