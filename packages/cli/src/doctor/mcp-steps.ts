@@ -3,6 +3,7 @@ import { serverWords } from '@countersign/oauth/provider'
 import type { Client } from '@modelcontextprotocol/client'
 import { exitCodes } from '../exit-code.ts'
 import { describeFailure } from '../failure.ts'
+import { version } from '../version.ts'
 import type { Granted, TokenScene } from './ask-for-token.ts'
 import { audienceOf, type TokenAudience } from './audience.ts'
 import { describeOAuthFailure } from './oauth-failure.ts'
@@ -32,28 +33,36 @@ export async function* examineMcp(
   resource: string,
   mcp: string,
 ): AsyncGenerator<StepResult, void> {
-  const { within } = scene.context
+  const { context, observed } = scene
   const audience = await lookAtAudience(scene, granted, resource)
   const url = new URL(mcp)
-  const answer = () => scene.observed.answerOf(url)
   const { Client, StreamableHTTPClientTransport } = await import('@modelcontextprotocol/client')
-  const client = new Client({ name: 'countersign-doctor', version: '1' })
+  const client = new Client({ name: 'countersign-doctor', version })
   const transport = new StreamableHTTPClientTransport(url, { fetch: granted.source.fetch })
+
+  /** What a request comes to: its result, or why it failed. */
+  async function outcomeOf<T>(
+    request: (signal: AbortSignal) => Promise<T>,
+  ): Promise<{ readonly result: T; readonly failure?: undefined } | { readonly failure: Failure }> {
+    observed.forgetAnswer(url)
+    try {
+      return { result: await context.within(request) }
+    } catch (error) {
+      return { failure: explain(error, observed.answerOf(url)) }
+    }
+  }
+
   try {
-    const refusal = await failureOf(
-      within((signal) => client.connect(transport, { signal })),
-      answer,
-    )
-    yield audienceByUse(audience, resource, refusal)
-    if (refusal !== undefined) throw new BrokenStep('mcp initialize', refusal)
-    const { name = 'a server', version = '' } = client.getServerVersion() ?? {}
-    yield passed('mcp initialize', serverWords(`${name} ${version}`.trim()))
-    const listing = within((signal) => listTools(client, signal))
-    const unlisted = await failureOf(listing, answer)
-    if (unlisted !== undefined) throw new BrokenStep('tools', unlisted)
-    yield passed('tools', await listing)
+    const { failure } = await outcomeOf((signal) => client.connect(transport, { signal }))
+    yield audienceByUse(audience, resource, failure)
+    if (failure !== undefined) throw new BrokenStep('mcp initialize', failure)
+    const { name = 'a server', version: its = '' } = client.getServerVersion() ?? {}
+    yield passed('mcp initialize', serverWords(`${name} ${its}`.trim()))
+    const listing = await outcomeOf((signal) => listTools(client, signal))
+    if (listing.failure !== undefined) throw new BrokenStep('tools', listing.failure)
+    yield passed('tools', listing.result)
   } finally {
-    await within(() => transport.terminateSession()).catch(() => {})
+    await context.within(() => transport.terminateSession()).catch(() => {})
     await client.close()
   }
 }
@@ -114,19 +123,7 @@ async function listTools(client: Client, signal: AbortSignal): Promise<string> {
   return serverWords(`${names.length} listed: ${names.slice(0, 10).join(', ')}${more}`)
 }
 
-/** Why a request to the MCP server failed, if it did. */
-async function failureOf(
-  work: Promise<unknown>,
-  answer: () => Answer | undefined,
-): Promise<Failure | undefined> {
-  try {
-    await work
-    return undefined
-  } catch (error) {
-    return explain(error, answer())
-  }
-}
-
+/** Why a request to the MCP server failed. */
 function explain(error: unknown, answer: Answer | undefined): Failure {
   const { status, challenge } = answer ?? {}
   const renewal = causeOf(error)
@@ -153,10 +150,11 @@ function explain(error: unknown, answer: Answer | undefined): Failure {
   }
   if (isTimeout(error)) return describeOAuthFailure(error)
   const { exitCode, message } = describeFailure(error)
-  if (exitCode === exitCodes.internal) throw error
+  const isGibberish = error instanceof Error && /^\$?ZodError$|^SyntaxError$/.test(error.name)
+  if (exitCode === exitCodes.internal && !isGibberish) throw error
   const isNetwork = exitCode === exitCodes.network
   return {
-    found: message,
+    found: isGibberish ? 'The MCP server answers what is not MCP' : message,
     remedy: isNetwork
       ? 'check that the MCP server still runs, and look into its log'
       : 'look into the log of the MCP server, and check that the URL is that of its MCP endpoint',

@@ -13,6 +13,8 @@ export interface ObservedFetch {
   readonly fetch: Fetch
   /** The last answer to a POST to a URL, whatever its query. */
   answerOf(url: string | URL): Answer | undefined
+  /** Forgets that answer, so that the next one is not taken for it. */
+  forgetAnswer(url: string | URL): void
   /** The clock of a URL's origin by its last answer that says. */
   clockOf(url: string | URL): ClockReading | undefined
 }
@@ -35,6 +37,7 @@ export function observeFetch(fetch: Fetch, now: () => number): ObservedFetch {
       return response
     },
     answerOf: (url) => answers.get(withoutQuery(url)),
+    forgetAnswer: (url) => void answers.delete(withoutQuery(url)),
     clockOf: (url) => clocks.get(new URL(url).origin),
   }
 }
