@@ -24,12 +24,15 @@ export function addKeyOptions(command: Command): Command {
       new Option('-k, --key <key>', 'key URI, or path of a key file').env('COUNTERSIGN_KEY'),
     )
     .addOption(
-      new Option('--pin-file <path>', 'file with the PIN of a token').env('COUNTERSIGN_PIN_FILE'),
+      new Option('--pin-file <path>', 'file with the PIN of a token; - is standard input').env(
+        'COUNTERSIGN_PIN_FILE',
+      ),
     )
     .addOption(
-      new Option('--passphrase-file <path>', 'file with the passphrase of a key file').env(
-        'COUNTERSIGN_PASSPHRASE_FILE',
-      ),
+      new Option(
+        '--passphrase-file <path>',
+        'file with the passphrase of a key; - is standard input',
+      ).env('COUNTERSIGN_PASSPHRASE_FILE'),
     )
     .addOption(
       new Option(

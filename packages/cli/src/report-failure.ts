@@ -1,3 +1,4 @@
+import { CommanderError } from 'commander'
 import { describeFailure } from './failure.ts'
 import { redact } from './redact.ts'
 
@@ -15,7 +16,9 @@ export function reportFailure(error: unknown, { json, verbose }: ReportOptions):
   process.stderr.write(
     json ? `${JSON.stringify({ error: failure })}\n` : `countersign: ${failure.message}\n`,
   )
-  if (verbose) process.stderr.write(`${redact(stackOf(error))}\n`)
+  // The parser's own error repeats what it was given.
+  if (verbose && !(error instanceof CommanderError))
+    process.stderr.write(`${redact(stackOf(error))}\n`)
 }
 
 /** Stacks of an error and of its causes; not what else hangs on them, which may be a request with its credentials. */

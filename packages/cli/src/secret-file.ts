@@ -4,14 +4,23 @@ import { UsageError } from './usage-error.ts'
 const longest = 4096
 
 /**
- * Reads a secret from a file, or from a pipe such as `/dev/stdin`, without the line feed at its end.
+ * Reads a secret from a file, a pipe, or with `-` from standard input, without the line feed at its end.
  *
  * @throws {@link UsageError} when it cannot be read, is empty or too long, or when others than its owner
  *   can read it and that is not allowed.
  */
 export async function readSecretFile(path: string, what: string, shared: boolean): Promise<string> {
+  const name = `The file of the ${what}, ${path},`
+  const octets = path === '-' ? await readAtMost(process.stdin) : await readFile(path, name, shared)
+  const secret = octets.toString('utf8').replace(/\r?\n$/, '')
+  if (octets.length > longest) throw new UsageError(`${name} is longer than ${longest} octets`)
+  if (secret === '') throw new UsageError(`${name} is empty`)
+  return secret
+}
+
+async function readFile(path: string, name: string, shared: boolean): Promise<Buffer> {
   const file = await open(path).catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(`The file of the ${what}, ${path}, cannot be read: ${error.code}`)
+    throw new UsageError(`${name} cannot be read: ${error.code}`)
   })
   try {
     const stats = await file.stat()
@@ -19,31 +28,24 @@ export async function readSecretFile(path: string, what: string, shared: boolean
     if (!shared && stats.isFile() && process.platform !== 'win32' && (stats.mode & 0o077) !== 0) {
       const mode = (stats.mode & 0o777).toString(8).padStart(4, '0')
       throw new UsageError(
-        `The file of the ${what}, ${path}, has the mode ${mode}; only its owner may have access: run "chmod 600 ${path}", or give --allow-shared-files where the system keeps others away from it`,
+        `${name} has the mode ${mode}; only its owner may have access: run "chmod 600 ${path}", or give --allow-shared-files where the system keeps others away from it`,
       )
     }
-    const { buffer, bytesRead } = await readAtMost(file, longest + 1)
-    const secret = buffer.toString('utf8', 0, bytesRead).replace(/\r?\n$/, '')
-    if (bytesRead > longest)
-      throw new UsageError(`The file of the ${what}, ${path}, is longer than ${longest} octets`)
-    if (secret === '') throw new UsageError(`The file of the ${what}, ${path}, is empty`)
-    return secret
+    if (stats.isDirectory()) throw new UsageError(`${name} is a directory`)
+    return await readAtMost(file.createReadStream({ autoClose: false }))
   } finally {
     await file.close()
   }
 }
 
-/** A pipe hands over its content in pieces. */
-async function readAtMost(
-  file: Awaited<ReturnType<typeof open>>,
-  most: number,
-): Promise<{ buffer: Buffer; bytesRead: number }> {
-  const buffer = Buffer.alloc(most)
-  let bytesRead = 0
-  while (bytesRead < most) {
-    const piece = await file.read(buffer, bytesRead, most - bytesRead, null)
-    if (piece.bytesRead === 0) break
-    bytesRead += piece.bytesRead
+/** One octet more than may be, to tell that there are more. */
+async function readAtMost(stream: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of stream) {
+    chunks.push(chunk)
+    length += chunk.length
+    if (length > longest) break
   }
-  return { buffer, bytesRead }
+  return Buffer.concat(chunks)
 }
