@@ -38,27 +38,23 @@ async function readChecked(
   { path, what, mostOctets }: SecretFile,
   allowOthers: boolean,
 ): Promise<Buffer> {
-  const { mode, size, isRegular } = await statusOf(handle)
-  const shown = JSON.stringify(path)
-  if (!isRegular) throw refused(`${what} ${shown} is no ordinary file`)
-  if (!allowOthers && process.platform !== 'win32' && (mode & 0o077) !== 0) {
-    throw refused(
-      `${what} ${shown} can be accessed by others than its owner (its mode is ${(mode & 0o777).toString(8).padStart(4, '0')}); run "chmod 600 ${path}", or set "allowSharedFiles" where the system keeps others away from it`,
-    )
-  }
-  if (size > mostOctets) {
-    throw refused(
-      `${what} ${shown} has ${size} octets, where ${mostOctets} are the most that is read`,
-    )
-  }
-  const octets = Buffer.alloc(mostOctets)
-  const { bytesRead } = await handle.read(octets, 0, mostOctets, 0)
-  return octets.subarray(0, bytesRead)
-}
-
-async function statusOf(handle: FileHandle) {
   const status = await handle.stat()
-  return { mode: status.mode, size: status.size, isRegular: status.isFile() }
+  const shown = JSON.stringify(path)
+  if (!status.isFile()) throw refused(`${what} ${shown} is no ordinary file`)
+  if (!allowOthers && process.platform !== 'win32' && (status.mode & 0o077) !== 0) {
+    const mode = (status.mode & 0o777).toString(8).padStart(4, '0')
+    throw refused(
+      `${what} ${shown} is open to others than its owner (its mode is ${mode}); run chmod 600 ${shown}, or set "allowSharedFiles" where nobody else can reach it`,
+    )
+  }
+  const octets = Buffer.alloc(mostOctets + 1)
+  let length = 0
+  while (length <= mostOctets) {
+    const { bytesRead } = await handle.read(octets, length)
+    if (bytesRead === 0) return octets.subarray(0, length)
+    length += bytesRead
+  }
+  throw refused(`${what} ${shown} has more than ${mostOctets} octets, and cannot be what it should`)
 }
 
 const absences: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR'])

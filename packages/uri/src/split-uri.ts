@@ -27,7 +27,7 @@ export function splitUri(uri: string): SplitUri {
     )
   }
   const mark = uri.indexOf('?')
-  if (mark === uri.length - 1) {
+  if (mark >= 0 && mark === uri.length - 1) {
     throw refused('The key URI has an empty query; leave the "?" out')
   }
   return mark < 0
