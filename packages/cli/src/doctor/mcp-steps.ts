@@ -154,7 +154,7 @@ function explain(error: unknown, answer: Answer | undefined): Failure {
   if (exitCode === exitCodes.internal && !isGibberish) throw error
   const isNetwork = exitCode === exitCodes.network
   return {
-    found: isGibberish ? 'The MCP server answers what is not MCP' : message,
+    found: isGibberish ? 'The MCP server answers what is not MCP' : serverWords(message),
     remedy: isNetwork
       ? 'check that the MCP server still runs, and look into its log'
       : 'look into the log of the MCP server, and check that the URL is that of its MCP endpoint',
