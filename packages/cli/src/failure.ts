@@ -131,7 +131,8 @@ const optionNames: readonly (readonly [RegExp, string])[] = [
   [/give the signer the option alg: '([\w-]+)'/g, 'add alg=$1 to the query of the key URI'],
 ]
 
-function inOptions(message: string): string {
+/** A message with the names that options have on the command line. */
+export function inOptions(message: string): string {
   return optionNames.reduce((rest, [name, option]) => rest.replaceAll(name, option), message)
 }
 

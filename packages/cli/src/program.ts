@@ -3,6 +3,7 @@ import { assertionCommand } from './commands/assertion.ts'
 import { callCommand } from './commands/call.ts'
 import { completeCommand, completionCommand } from './commands/completion.ts'
 import { demoCommand } from './commands/demo.ts'
+import { doctorCommand } from './commands/doctor.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { jwksCommand } from './commands/jwks.ts'
 import { tokenCommand } from './commands/token.ts'
@@ -17,6 +18,7 @@ const commands: readonly (() => Command)[] = [
   tokenCommand,
   toolsCommand,
   callCommand,
+  doctorCommand,
   demoCommand,
 ]
 
