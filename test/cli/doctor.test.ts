@@ -218,7 +218,7 @@ const misconfigurations: readonly Misconfiguration[] = [
   },
 ]
 
-describe('countersign doctor', () => {
+describe('countersign doctor', { timeout: 60_000 }, () => {
   test('has a tick for every step of a line that is whole', async () => {
     const line = await startLine()
     const ended = await doctor(whole(line))
