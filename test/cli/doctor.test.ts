@@ -14,6 +14,7 @@ import {
   startScriptedResource,
   unauthorized,
 } from '../servers/hostile-resource.js'
+import type { Answer, ScriptedRequest } from '../servers/scripted-server.js'
 import { errorResponse } from '../servers/token-responses.js'
 import { keyPair } from '../support/key-pairs.js'
 import { countersign, type Ended } from './command.ts'
@@ -298,28 +299,49 @@ describe('countersign doctor', { timeout: 60_000 }, () => {
           }),
       }),
     )
-    const { url } = closing(
-      await startScriptedResource({
+    const tokens: string[] = []
+    const repeating = async (answer: (token: string, request: ScriptedRequest) => Answer) => {
+      const resource = await startScriptedResource({
         authorizationServers: [line.as.url],
-        answer: (request, self) =>
-          bearer(request) === undefined
-            ? unauthorized(self)
-            : new Response(`not ${bearer(request)} ${evil}`, { status: 400 }),
-      }),
-    )
-    for (const changed of [
+        answer(request, self) {
+          const token = bearer(request)
+          if (token === undefined) return unauthorized(self)
+          tokens.push(token)
+          return answer(token, request)
+        },
+      })
+      return { mcp: closing(resource).url }
+    }
+    const servers = [
       { issuer: as.url, mcp: (await naming(as.url))['mcp'] ?? '' },
-      { mcp: url },
-    ]) {
+      await repeating((token) => new Response(`not ${token} ${evil}`, { status: 400 })),
+      await repeating((token) => {
+        const challenge = `Bearer error="insufficient_scope", scope="${token}"`
+        return new Response(null, { status: 403, headers: { 'www-authenticate': challenge } })
+      }),
+      await repeating((token, request) => {
+        if (!request.body.includes('"initialize"')) return answerAsMcp(request)
+        const { id, params } = JSON.parse(request.body)
+        const { protocolVersion } = params
+        const serverInfo = { name: `${token} ${evil}`, version: token }
+        const result = { protocolVersion, capabilities: { tools: {} }, serverInfo }
+        return Response.json({ jsonrpc: '2.0', id, result })
+      }),
+      await naming(`http://127.0.0.1:9/${evil}`),
+    ]
+    for (const changed of servers) {
       for (const flags of [[], ['--json']]) {
         const { stdout, stderr } = await doctor({ ...whole(line), ...changed }, ...flags)
-        expect(stdout).toMatch('not reached')
-        expectNoSecret(stdout + stderr, line)
-        for (const credential of as.credentials) expect(stdout + stderr).not.toContain(credential)
+        const text = stdout + stderr
+        expect(stdout).toMatch('key store')
+        expectNoSecret(text, line)
+        for (const secret of [...as.credentials, ...tokens]) expect(text).not.toContain(secret)
         // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-        expect(stdout + stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
+        expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
       }
     }
+    expect(tokens).not.toEqual([])
+    expect(as.credentials).not.toEqual([])
   })
 })
 
