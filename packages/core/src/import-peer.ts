@@ -27,7 +27,10 @@ export async function importPeer<T>(
   try {
     return await load()
   } catch (cause) {
-    const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown }
+    const { code, message } = (cause ?? {}) as {
+      readonly code?: unknown
+      readonly message?: unknown
+    }
     const absent =
       (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') &&
       String(message).includes(`'${name}'`)
