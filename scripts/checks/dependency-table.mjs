@@ -27,6 +27,7 @@ const allowed = {
       '@countersign/gcp-kms',
       '@countersign/azure-key-vault',
       '@countersign/pkcs11',
+      '@azure/identity',
     ],
   },
   cli: {

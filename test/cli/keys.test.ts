@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { decodeJwt, decodeProtectedHeader, importJWK, jwtVerify } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { secretsIn } from '../../scripts/lib/secrets.mjs'
+import { keyPair } from '../support/key-pairs.js'
 import { countersign } from './command.ts'
 import { clientId, openScene, type Scene } from './scene.ts'
 
@@ -145,6 +146,43 @@ describe('countersign jwks', () => {
       countersign(['jwks', '--json'], { env: scene.env }),
     ])
     expect(fromEnvironment).toEqual(named)
+  })
+})
+
+describe('countersign jwks --client-metadata', () => {
+  const clientId = 'https://agent.example.com/client.json'
+
+  it('prints the document of the client, with its keys or with where they are', async () => {
+    const args = ['jwks', scene.key, '--client-metadata', clientId, '--client-name', 'Billing']
+    const [keys, uri] = await Promise.all([
+      countersign(args),
+      countersign([...args, '--jwks-uri', 'https://agent.example.com/jwks.json', '--json']),
+    ])
+    expect([keys.code, uri.code, keys.stderr, uri.stderr]).toEqual([0, 0, '', ''])
+    expect(keys.stdout).not.toContain(privateHalf())
+    const common = { client_id: clientId, token_endpoint_auth_method: 'private_key_jwt' }
+    const { kid } = scene
+    expect(JSON.parse(keys.stdout)).toMatchObject({ ...common, jwks: { keys: [{ kid }] } })
+    const published = JSON.parse(uri.stdout)
+    expect(published).toMatchObject({ ...common, jwks_uri: 'https://agent.example.com/jwks.json' })
+    expect(published).not.toHaveProperty('jwks')
+  })
+
+  it.each([
+    ['a name', ['--client-metadata', clientId], /--client-name is missing/],
+    ['https', ['--client-metadata', 'http://agent.example.com/c', '--client-name', 'x'], /https/],
+  ])('is refused with 2 without %s', async (_what, options, why) => {
+    const ended = await countersign(['jwks', scene.key, ...options])
+    expect(ended).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(why) })
+  })
+
+  it('is refused with 2 when two keys have one kid', async () => {
+    const other = join(scene.folder, 'p384.pem')
+    const pem = keyPair('P-384').privateKey.export({ type: 'pkcs8', format: 'pem' })
+    writeFileSync(other, pem, { mode: 0o600 })
+    const ended = await countersign(['jwks', `file://${scene.key}?kid=x`, `file://${other}?kid=x`])
+    expect(ended).toMatchObject({ code: 2, stdout: '' })
+    expect(ended.stderr).toMatch(/two keys, .* have the kid "x"/)
   })
 })
 

@@ -28,10 +28,11 @@ function name(error: unknown): Failure {
   if (error instanceof CommanderError) {
     return { exitCode: exitCodes.usage, code: 'ERR_USAGE', message: usage(error) }
   }
-  if (error instanceof UsageError || error instanceof Interruption) {
-    const { code, message } = error
-    const exitCode = error instanceof UsageError ? exitCodes.usage : exitCodes.interrupted
-    return { exitCode, code, message }
+  if (error instanceof UsageError) {
+    return { exitCode: exitCodes.usage, code: error.code, message: inOptions(error.message) }
+  }
+  if (error instanceof Interruption) {
+    return { exitCode: exitCodes.interrupted, code: error.code, message: error.message }
   }
   if (SignerError.is(error)) {
     const message = inOptions(withCause(error))
@@ -124,6 +125,9 @@ function withNetwork({ message, cause }: OAuthError): string {
 const optionNames: readonly (readonly [RegExp, string])[] = [
   [/(?:set )?"allowSharedFiles"/g, 'give --allow-shared-files'],
   [/"timeoutSeconds"/g, '--timeout'],
+  [/"clientId"/g, '--client-metadata'],
+  [/"jwksUri"/g, '--jwks-uri'],
+  [/"clientName"/g, '--client-name'],
   [/give the signer the option alg: '([\w-]+)'/g, 'add alg=$1 to the query of the key URI'],
 ]
 
