@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { StepName, StepResult } from '../../packages/cli/src/doctor/step.ts'
 import { secretsIn } from '../../scripts/lib/secrets.mjs'
 import { answerAsMcp, bearer } from '../mcp/scripted-mcp.ts'
+import { type AwsKms, startAwsKms } from '../servers/aws-kms.js'
 import {
   startAcceptingOnly,
   startIssuerMixUp,
@@ -24,8 +25,12 @@ import { brokenStep, clientId, closing, type Line, startLine, writeKey } from '.
 type Options = Readonly<Record<string, string>>
 
 function doctor(options: Options, ...flags: string[]): Promise<Ended> {
+  return doctorIn({}, options, ...flags)
+}
+
+function doctorIn(env: Readonly<Record<string, string>>, options: Options, ...flags: string[]) {
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])
-  return countersign(['doctor', ...args, ...flags])
+  return countersign(['doctor', ...args, ...flags], { env })
 }
 
 const whole = (line: Line): Options => ({
@@ -219,6 +224,13 @@ const misconfigurations: readonly Misconfiguration[] = [
   },
 ]
 
+type KmsCase = readonly [
+  what: string,
+  at: StepName,
+  remedy: RegExp,
+  plant: (kms: AwsKms, key: ReturnType<AwsKms['createKey']>) => void | Promise<void>,
+]
+
 describe('countersign doctor', { timeout: 60_000 }, () => {
   test('has a tick for every step of a line that is whole', async () => {
     const line = await startLine()
@@ -259,6 +271,37 @@ describe('countersign doctor', { timeout: 60_000 }, () => {
       expect(plain.stdout).toMatch(it.remedy)
       expect(plain.stdout).toContain(`expected  ${broken.expected}`)
       for (const { stdout } of [json, plain]) expectNoSecret(stdout, line)
+    },
+  )
+
+  test.each([
+    ['disabled', 'key', /^enable the key/, (kms, key) => kms.disableKey(key)],
+    ['one that it may not sign with', 'key permission', /policy/, (kms) => kms.deny('Sign')],
+    ['one that it may not read', 'key permission', /policy/, (kms) => kms.deny('GetPublicKey')],
+    ['deleted', 'key', /^correct the name/, (kms, key) => kms.deleteKey(key)],
+    ['in a service that is down', 'key store', /service runs/, (kms) => kms.close()],
+  ] satisfies readonly KmsCase[])(
+    'finds that a key in AWS KMS is %s',
+    async (_what, at, remedy, plant) => {
+      const line = await startLine()
+      const kms = closing(await startAwsKms())
+      const key = kms.importKey(keyPair('P-256').privateKey)
+      kms.setAlias('alias/agent', key)
+      const options = { ...whole(line), key: 'awskms:///alias/agent', timeout: '10' }
+      const healthy = await doctorIn(kms.env, options, '--json')
+      expect(healthy.code).toBe(0)
+      expect(stepsOf(healthy)[0]?.found).toBe('AWS KMS answers')
+
+      await plant(kms, key)
+      const json = await doctorIn(kms.env, options, '--json')
+      const plain = await doctorIn(kms.env, options)
+      expect([json.code, plain.code]).toEqual([3, 3])
+      const broken = brokenStep(stepsOf(json))
+      expect(broken).toMatchObject({ name: at, side: 'key' })
+      expect(broken.remedy).toMatch(remedy)
+      expect(printed(plain)).toEqual(stepsOf(json).map(({ name, state }) => [marks[state], name]))
+      const { AWS_SECRET_ACCESS_KEY = '' } = kms.env
+      for (const { stdout } of [json, plain]) expect(stdout).not.toContain(AWS_SECRET_ACCESS_KEY)
     },
   )
 
