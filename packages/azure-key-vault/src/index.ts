@@ -1,1 +1,2 @@
-export {}
+export type { AzureKeyClient, FetchedKey, Signing, TokenCredential } from './client.ts'
+export { type AzureKeyVaultSignerOptions, azureKeyVaultSigner } from './signer.ts'

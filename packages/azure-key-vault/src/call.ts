@@ -1,0 +1,46 @@
+import { SignerError, type SignerFailure } from '@countersign/core'
+import { backend } from './backend.ts'
+import type { Answer, CallOptions } from './client.ts'
+import { describeFailure, notKeyVault, type Permission } from './describe-failure.ts'
+
+/** What a call came to. */
+interface Called<T> {
+  readonly result: T
+  /** The key that the service says it used. The SDK's own `keyID` only says which one it was asked for. */
+  readonly kid: string | undefined
+}
+
+/**
+ * Makes a call by the SDK and names its failures.
+ *
+ * The response is looked at, too: of an error without a body, and of a page instead of JSON, the SDK makes a `TypeError`
+ * or a result without members.
+ *
+ * @param permission - what the call needs.
+ */
+export async function call<T>(
+  permission: Permission,
+  signal: AbortSignal,
+  run: (options: CallOptions) => Promise<T>,
+): Promise<Called<T>> {
+  let answer: Answer | undefined
+  const onResponse = (given: Answer) => {
+    answer = given
+  }
+  let result: T
+  try {
+    result = await run({ abortSignal: signal, onResponse })
+  } catch (cause) {
+    const failure = describeFailure(cause, permission, answer)
+    throw failure === undefined ? cause : asError(failure, cause)
+  }
+  const body: unknown = answer === undefined ? {} : (answer as Answer).parsedBody
+  if (typeof body !== 'object' || body === null) throw asError(notKeyVault)
+  const { kid } = body as { readonly kid?: unknown }
+  return { result, kid: typeof kid === 'string' ? kid : undefined }
+}
+
+function asError({ code, message, retryable }: SignerFailure, cause?: unknown): SignerError {
+  const again = retryable === undefined ? {} : { retryable }
+  return new SignerError(code, message, { backend, cause, ...again })
+}

@@ -1,0 +1,101 @@
+import type { KeyClientOptions } from '@azure/keyvault-keys'
+import { importPeer } from '@countersign/core/backend'
+import { backend } from './backend.ts'
+import { format, type KeyId, type PinnedKeyId } from './key-id.ts'
+
+/** A credential of `@azure/identity`, or whatever else gives access tokens for a scope. */
+export interface TokenCredential {
+  getToken(
+    scopes: string | string[],
+    options?: object,
+  ): Promise<{ token: string; expiresOnTimestamp: number } | null>
+}
+
+/** The part of a response that is looked at beside what the SDK makes of it. */
+export interface Answer {
+  readonly status: number
+  readonly parsedBody?: unknown
+}
+
+/** Options of each call to the service. */
+export interface CallOptions {
+  abortSignal?: AbortSignal
+  onResponse?: (answer: Answer) => void
+}
+
+/** What is read of a `KeyVaultKey`. */
+export interface FetchedKey {
+  readonly id?: string
+  readonly key?: {
+    readonly kty?: string
+    readonly crv?: string
+    readonly n?: Uint8Array
+    readonly e?: Uint8Array
+    readonly x?: Uint8Array
+    readonly y?: Uint8Array
+  }
+  readonly keyOperations?: readonly string[]
+  readonly properties: {
+    readonly enabled?: boolean
+    readonly notBefore?: Date
+    readonly expiresOn?: Date
+  }
+}
+
+/** What is used of a `CryptographyClient`. */
+export interface Signing {
+  sign(
+    algorithm: string,
+    digest: Uint8Array,
+    options?: CallOptions,
+  ): Promise<{ readonly result: Uint8Array }>
+}
+
+/** What is used of a `KeyClient` of `@azure/keyvault-keys`, of any 4.x that has it. */
+export interface AzureKeyClient {
+  readonly vaultUrl: string
+  getKey(name: string, options?: CallOptions & { version?: string }): Promise<FetchedKey>
+  getCryptographyClient(name: string, options?: { keyVersion?: string }): Signing
+}
+
+/** A key that was fetched, and the way to sign with one version of it. */
+interface Fetched {
+  readonly key: FetchedKey
+  signWith(id: PinnedKeyId): Signing
+}
+
+/** Fetches a key. */
+export type Fetch = (id: KeyId, options: CallOptions) => Promise<Fetched>
+
+const byVersion = ({ version }: KeyId) => (version === undefined ? {} : { version })
+
+/** Fetches by the caller's client. The SDK then reads the key once more, before the first signature. */
+export function fetchBy(client: AzureKeyClient): Fetch {
+  return async (id, options) => ({
+    key: await client.getKey(id.name, { ...options, ...byVersion(id) }),
+    signWith: ({ name, version }) => client.getCryptographyClient(name, { keyVersion: version }),
+  })
+}
+
+/** Fetches by clients of our own, of which the second is given the key and has no need to read it. */
+export async function connect(
+  { vaultUrl }: KeyId,
+  credential: TokenCredential,
+  clientOptions: KeyClientOptions,
+): Promise<Fetch> {
+  const { CryptographyClient, KeyClient } = await importPeer(
+    '@azure/keyvault-keys',
+    () => import('@azure/keyvault-keys'),
+    backend,
+  )
+  // The SDK writes into the options that it is given.
+  const client = new KeyClient(vaultUrl, credential, { ...clientOptions })
+  return async (id, options) => {
+    const key = await client.getKey(id.name, { ...options, ...byVersion(id) })
+    return {
+      key,
+      signWith: (pinned) =>
+        new CryptographyClient({ ...key, id: format(pinned) }, credential, { ...clientOptions }),
+    }
+  }
+}

@@ -1,0 +1,126 @@
+import type { KeyClientOptions } from '@azure/keyvault-keys'
+import type { JwsAlgorithm, Signer } from '@countersign/core'
+import { chooseAlgorithm, type LoadedKey, loadSigner } from '@countersign/core/backend'
+import { backend } from './backend.ts'
+import { call } from './call.ts'
+import {
+  type AzureKeyClient,
+  connect,
+  type Fetch,
+  fetchBy,
+  type TokenCredential,
+} from './client.ts'
+import { fitKey } from './fit-key.ts'
+import { type KeyId, parseKeyId, pin, requireSame } from './key-id.ts'
+
+/** Options of {@link azureKeyVaultSigner}. */
+export interface AzureKeyVaultSignerOptions {
+  /**
+   * The key: `https://VAULT/keys/NAME/VERSION`, or `https://VAULT/keys/NAME` for the version that is the newest when it
+   * is loaded, and that one from then on. The host says which cloud, and whether it is a Managed HSM.
+   */
+  readonly keyId: string
+  /** Where access tokens come from, such as a `DefaultAzureCredential`; this or `client`. */
+  readonly credential?: TokenCredential | undefined
+  /** The algorithm; by default the key's only one, and RS256 for RSA. */
+  readonly alg?: JwsAlgorithm | undefined
+  /** Key ID; by default the RFC 7638 thumbprint. */
+  readonly kid?: string | undefined
+  /** What the SDK's clients are made with: retries, proxy, TLS, agent. */
+  readonly clientOptions?: KeyClientOptions | undefined
+  /** A `KeyClient` for the same vault, in place of `credential` and `clientOptions`. */
+  readonly client?: AzureKeyClient | undefined
+  /** Bound on one signature, and on loading, the SDK's retries included; 10 by default. */
+  readonly timeoutSeconds?: number | undefined
+  /** Whether each signature is verified before it is handed out; `true` by default. */
+  readonly verify?: boolean | undefined
+  /** Gives up loading; the promise then rejects with `signal.reason` as it is. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Makes a signer over a key in Azure Key Vault or Managed HSM.
+ *
+ * Loading reads the key (permission `keys/get`) and has it sign once (`keys/sign`). From then on each signature is one
+ * request, for that one version. Digests go there, signatures come back; the private key does not leave.
+ *
+ * @param options - key identifier and credential.
+ * @returns a frozen signer.
+ * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when options and key do not fit, with what would;
+ *   `ERR_SIGNER_KEY_NOT_FOUND`; `ERR_SIGNER_KEY_UNSUPPORTED` when the key is no signature key;
+ *   `ERR_SIGNER_KEY_DISABLED` when the version is disabled, expired or not yet valid; `ERR_SIGNER_ACCESS_DENIED` with
+ *   the permission that is missing; `ERR_SIGNER_THROTTLED`, `ERR_SIGNER_UNAVAILABLE` and `ERR_SIGNER_TIMEOUT` when the
+ *   service does not do its work; `ERR_SIGNER_INTEGRITY` when it answers with what is not the key's.
+ * @throws `TypeError` when an option is not of its type.
+ *
+ * @example
+ * ```ts
+ * import { azureKeyVaultSigner, type TokenCredential } from '@countersign/azure-key-vault'
+ *
+ * // Such as new DefaultAzureCredential() of @azure/identity.
+ * declare const credential: TokenCredential
+ *
+ * const signer = await azureKeyVaultSigner({
+ *   keyId: 'https://agents.vault.azure.net/keys/billing-agent',
+ *   credential,
+ * })
+ * console.log(signer.alg, signer.kid)
+ * ```
+ *
+ * @see [Key Vault REST API, sign](https://learn.microsoft.com/rest/api/keyvault/keys/sign/sign)
+ */
+export async function azureKeyVaultSigner(options: AzureKeyVaultSignerOptions): Promise<Signer> {
+  const id = parseKeyId(options.keyId)
+  const { kid, timeoutSeconds, verify, signal } = options
+  const open = accessTo(id, options)
+  return loadSigner(
+    { name: backend },
+    async (abort) => loadKey(id, await open(), options.alg, abort),
+    { kid, timeoutSeconds, verify, signal },
+  )
+}
+
+async function loadKey(
+  id: KeyId,
+  fetch: Fetch,
+  asked: JwsAlgorithm | undefined,
+  abort: AbortSignal,
+): Promise<LoadedKey> {
+  const { result } = await call('keys/get', abort, (options) => fetch(id, options))
+  const pinned = pin(id, result.key.id)
+  const { publicKey, algorithms } = fitKey(result.key)
+  const alg = chooseAlgorithm(asked, algorithms, backend)
+  const signing = result.signWith(pinned)
+  return {
+    alg,
+    publicKey,
+    async sign({ digest, signal }) {
+      // Every algorithm of these keys has a hash.
+      const octets = digest as Uint8Array
+      const { result, kid } = await call('keys/sign', signal, (options) =>
+        signing.sign(alg, octets, options),
+      )
+      requireSame(pinned, kid)
+      return result.result
+    },
+  }
+}
+
+/** How the key is reached, by the caller's client or by clients of our own. */
+function accessTo(
+  id: KeyId,
+  { client, clientOptions = {}, credential }: AzureKeyVaultSignerOptions,
+): () => Promise<Fetch> {
+  if (credential !== undefined && client === undefined) {
+    if (typeof credential?.getToken !== 'function')
+      throw new TypeError('"credential" must be a TokenCredential')
+    return () => connect(id, credential, clientOptions)
+  }
+  if (client === undefined || credential !== undefined)
+    throw new TypeError('give either "credential" or "client"')
+  if (typeof client?.getKey !== 'function' || typeof client.getCryptographyClient !== 'function')
+    throw new TypeError('"client" must be a KeyClient of @azure/keyvault-keys')
+  if (!URL.canParse(client.vaultUrl) || new URL(client.vaultUrl).origin !== id.vaultUrl)
+    throw new TypeError('"client" must be for the vault of "keyId"')
+  return async () => fetchBy(client)
+}

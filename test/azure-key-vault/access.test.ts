@@ -1,0 +1,162 @@
+import diagnostics from 'node:diagnostics_channel'
+import { inspect } from 'node:util'
+import { azureKeyVaultSigner, type TokenCredential } from '@countersign/azure-key-vault'
+import { clientAssertion } from '@countersign/core'
+import { beforeEach, describe, expect, test } from 'vitest'
+import type { Denial } from '../servers/azure-key-vault/errors.js'
+import { startAzureKeyVault } from '../servers/azure-key-vault.js'
+import { ofService, ofSignature } from './fault-matrix.ts'
+import { input, openVaults, rejection, via } from './fixtures.ts'
+
+const { vault } = await openVaults()
+const { id } = vault.createKey('agent')
+vault.createKey('agent', { nth: 1 })
+
+beforeEach(() => vault.mend())
+
+const open = (credential: TokenCredential = vault.credential) =>
+  azureKeyVaultSigner({ keyId: id, ...via(vault), credential })
+
+const denied = { code: 'ERR_SIGNER_ACCESS_DENIED', retryable: false }
+
+/** What is said to do, by what it is that does not admit it. */
+const remedies: Readonly<Record<Denial, (verb: string) => RegExp>> = {
+  policy: (verb) =>
+    new RegExp(`^The credential lacks keys/${verb} .*ForbiddenByPolicy.*permission "${verb}"`),
+  rbac: (verb) =>
+    new RegExp(`^The credential lacks keys/${verb} .*ForbiddenByRbac.*"Key Vault Crypto User"`),
+  hsm: (verb) =>
+    new RegExp(`^The credential lacks keys/${verb} .*AccessDenied.*"Managed HSM Crypto User"`),
+  firewall: () => /^The network rules of the vault do not admit this machine/,
+  'private-link': () => /^The network rules of the vault do not admit this machine/,
+}
+
+describe.each(Object.keys(remedies) as Denial[])('denied by %s,', (by) => {
+  test.each(['get', 'sign'] as const)('keys/%s is named at load', async (operation) => {
+    vault.deny(operation, by)
+    expect(await rejection(open())).toMatchObject({
+      ...denied,
+      message: expect.stringMatching(remedies[by](operation)),
+    })
+  })
+
+  test('a signature fails as the load would have', async () => {
+    const signer = await open()
+    vault.deny('sign', by)
+    expect(await rejection(signer.sign(input))).toMatchObject({
+      ...denied,
+      message: expect.stringMatching(remedies[by]('sign')),
+    })
+  })
+})
+
+describe('a credential', () => {
+  const failing = (error: unknown): TokenCredential => ({
+    getToken: () => Promise.reject(error),
+  })
+  const named = (name: string, members: object = {}) =>
+    Object.assign(new Error(`canary-of-a-credential`), { name, ...members })
+
+  test('whose token is not accepted is refused', async () => {
+    const credential = {
+      getToken: async () => ({ token: 'wrong', expiresOnTimestamp: Date.now() + 3_600_000 }),
+    }
+    expect(await rejection(open(credential))).toMatchObject({
+      ...denied,
+      message: expect.stringMatching(/does not accept the token .*401 Unauthorized/),
+    })
+  })
+
+  test('that has no token is refused', async () => {
+    expect(await rejection(open({ getToken: async () => null }))).toMatchObject(denied)
+  })
+
+  test.each([
+    [named('CredentialUnavailableError'), 'ERR_SIGNER_ACCESS_DENIED', /not available here/],
+    [named('AuthenticationError', { statusCode: 401 }), 'ERR_SIGNER_ACCESS_DENIED', /got no token/],
+    [named('AuthenticationRequiredError'), 'ERR_SIGNER_ACCESS_DENIED', /got no token/],
+    [named('AggregateAuthenticationError', { errors: [] }), 'ERR_SIGNER_ACCESS_DENIED', /got no/],
+    [
+      named('AuthenticationError', { statusCode: 503 }),
+      'ERR_SIGNER_UNAVAILABLE',
+      /failing \(503\)/,
+    ],
+    [
+      named('AuthenticationError', { cause: Object.assign(new Error(), { code: 'ENOTFOUND' }) }),
+      'ERR_SIGNER_UNAVAILABLE',
+      /^The token service of the credential cannot be reached/,
+    ],
+  ])('that fails with %s is told from the vault', async (error, code, message) => {
+    const refusal = await rejection(open(failing(error)))
+    expect(refusal).toMatchObject({ code, message: expect.stringMatching(message), cause: error })
+    expect(String(refusal)).not.toContain('canary')
+  })
+
+  test('that fails in a way of its own is a failure of the backend, with its error as the cause', async () => {
+    const error = new Error('canary-of-a-credential')
+    const refusal = await rejection(open(failing(error)))
+    expect(refusal).toMatchObject({ code: 'ERR_SIGNER_BACKEND', cause: error })
+    expect(String(refusal)).not.toContain('canary')
+  })
+
+  test('whose token the vault turns away later fails then as it would have at load', async () => {
+    await using own = await startAzureKeyVault()
+    const { id: keyId } = own.createKey('agent')
+    const signer = await azureKeyVaultSigner({ keyId, ...via(own) })
+    own.setToken('another')
+    expect(await rejection(signer.sign(input))).toMatchObject(denied)
+  })
+})
+
+describe('no token and no assertion is', () => {
+  /** All that a person or a log may get to see of a value. */
+  function shown(value: unknown): string {
+    const { stack, message, cause } = (value ?? {}) as Error
+    const parts = [String(value), stack, message, inspect(value, { depth: 20, showHidden: true })]
+    return [...parts, JSON.stringify(value), cause === undefined ? '' : shown(cause)].join('\n')
+  }
+
+  test('in an error or a diagnostics message, whatever the fault', async () => {
+    const messages: unknown[] = []
+    const subscriber = (message: unknown) => void messages.push(message)
+    diagnostics.subscribe('countersign:sign', subscriber)
+    const errors: unknown[] = []
+    const timeoutSeconds = 2
+    const signer = await azureKeyVaultSigner({ keyId: id, ...via(vault), timeoutSeconds })
+    let signed = ''
+    const assertion = async () => {
+      signed = await clientAssertion(signer, {
+        clientId: 'canary-client',
+        audience: 'https://as.example',
+      })
+    }
+    try {
+      for (const { fault, kind } of [...ofService, ...ofSignature]) {
+        if (kind !== undefined) continue
+
+        vault.fail(fault, { retryAfterSeconds: 0 })
+        await assertion().catch((error: unknown) => errors.push(error))
+        vault.mend()
+      }
+      for (const by of Object.keys(remedies) as Denial[]) {
+        for (const operation of ['get', 'sign'] as const) {
+          vault.deny(operation, by)
+          errors.push(await rejection(open()))
+          vault.mend()
+        }
+      }
+      await assertion()
+    } finally {
+      diagnostics.unsubscribe('countersign:sign', subscriber)
+    }
+    expect(signed).toMatch(/^ey/)
+    expect(errors.length).toBeGreaterThan(25)
+    expect(messages.length).toBeGreaterThan(errors.length / 2)
+    const text = [signer, ...errors, ...messages].map(shown).join('\n')
+    expect(text).toContain('ERR_SIGNER')
+    expect(text).not.toContain(vault.token)
+    // The beginning of the payload of every such assertion: {"iss":"canary
+    expect(text).not.toContain(Buffer.from('{"iss":"canary').toString('base64url').slice(0, -1))
+    expect(text).not.toContain('canary-client')
+  }, 60_000)
+})

@@ -1,0 +1,193 @@
+// @ts-check
+import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { ecdsa, rsaPkcs1 } from '../../support/digest-signature.js'
+import { keyPair } from '../../support/key-pairs.js'
+import { refusal } from './errors.js'
+import { algorithms, bundleOf, kidOf, signature } from './store.js'
+
+/**
+ * What a fault sees: the request, and what the service would answer without it.
+ *
+ * @typedef {object} Scene
+ * @property {string} vaultUrl
+ * @property {import('./store.js').Version | undefined} version  that is asked for, where there is one
+ * @property {readonly import('./store.js').Version[]} versions  all of the key
+ * @property {{ alg?: string, value?: string } | undefined} request
+ * @property {import('./errors.js').Answer} answer
+ * @property {number | undefined} retryAfterSeconds
+ */
+
+/**
+ * `hang` never answers, `cut` ends the connection instead, `cut-short` in the middle of the answer.
+ *
+ * @typedef {import('./errors.js').Answer | 'hang' | 'cut' | 'cut-short'} Outcome
+ */
+
+const page = '<!DOCTYPE html><html><head><title>Gateway</title></head><body>Sign in</body></html>'
+
+/**
+ * Wrongs of a service or of what stands before it. Some of them were seen in servers that play this service.
+ *
+ * @satisfies {Record<string, (scene: Scene) => Outcome>}
+ */
+export const faults = {
+  throttle: ({ retryAfterSeconds }) => ({
+    ...refusal(
+      429,
+      'Throttled',
+      'Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached',
+    ),
+    headers: retryAfterSeconds === undefined ? {} : { 'Retry-After': String(retryAfterSeconds) },
+  }),
+  'internal-error': () => refusal(500, 'InternalServerError', 'An error occurred.'),
+  unavailable: () => refusal(503, 'ServiceUnavailable', 'The service is temporarily unavailable.'),
+  'unavailable-without-body': () => ({ status: 503, body: undefined }),
+  'denied-without-body': () => ({ status: 403, body: undefined }),
+  hang: () => 'hang',
+  cut: () => 'cut',
+  'cut-short': () => 'cut-short',
+  page: () => ({ status: 200, body: page }),
+  'page-as-json': () => ({
+    status: 200,
+    body: page,
+    headers: { 'Content-Type': 'application/json; charset=utf-8' },
+  }),
+  'error-page': () => ({ status: 502, body: page }),
+  'error-for-mistakes': ({ answer }) =>
+    answer.status >= 400 ? { ...answer, status: 500 } : answer,
+
+  'no-signature': (scene) => changed(scene, ({ kid }) => ({ kid })),
+  'empty-signature': (scene) => changed(scene, (body) => ({ ...body, value: '' })),
+  'flipped-bit': (scene) =>
+    signedBy(scene, (octets) => {
+      octets[7] = (octets[7] ?? 0) ^ 1
+      return octets
+    }),
+  'short-signature': (scene) => signedBy(scene, (octets) => octets.subarray(1)),
+  'other-key': (scene) => {
+    const { version, vaultUrl, request } = scene
+    if (version === undefined) return scene.answer
+    return signature(vaultUrl, { ...version, privateKey: anotherLike(version) }, request)
+  },
+  'other-version': ({ vaultUrl, versions, version, request, answer }) => {
+    const other = versions.find((each) => each !== version)
+    if (other === undefined) return answer
+    return request === undefined
+      ? { status: 200, body: bundleOf(vaultUrl, other) }
+      : signature(vaultUrl, other, request)
+  },
+  'other-version-unnamed': (scene) => {
+    const { vaultUrl, versions, version, request } = scene
+    const other = versions.find((each) => each !== version)
+    if (other === undefined || version === undefined) return scene.answer
+    const { status, body } = signature(vaultUrl, other, request)
+    return { status, body: { .../** @type {object} */ (body), kid: kidOf(vaultUrl, version) } }
+  },
+  'der-signature': (scene) => signedWith(scene, (key, digest) => ecdsa(key, digest, 'der')),
+  'pss-is-pkcs1': (scene) => signedWith(scene, (key, digest, hash) => rsaPkcs1(key, digest, hash)),
+  'es384-by-p256': (scene) =>
+    signedWith(scene, (_key, digest) => ecdsa(newKey('P-256'), digest, 'raw')),
+
+  'padded-n': (scene) => rekeyed(scene, ({ n = '', ...rest }) => ({ ...rest, n: padded(n) })),
+  'short-coordinate': (scene) =>
+    rekeyed(scene, ({ x = '', y = '', ...rest }) => ({ ...rest, x: stripped(x), y: stripped(y) })),
+  'every-ec-p256': (scene) =>
+    rekeyed(scene, (jwk) => ({ ...jwk, ...publicMembers(newKey('P-256')) })),
+  'curve-misnamed': (scene) => rekeyed(scene, (jwk) => ({ ...jwk, crv: 'P-384' })),
+  'other-public-key': (scene) => {
+    const { version } = scene
+    if (version === undefined) return scene.answer
+    return rekeyed(scene, (jwk) => ({ ...jwk, ...publicMembers(anotherLike(version)) }))
+  },
+  'kid-elsewhere': (scene) =>
+    rekeyed(scene, (jwk) => ({
+      ...jwk,
+      kid: String(jwk['kid']).replace(/^https:\/\/[^/]+/, 'https://elsewhere.vault.azure.net'),
+    })),
+  'no-kid': (scene) => rekeyed(scene, ({ kid: _, ...rest }) => rest),
+  'no-version': (scene) =>
+    rekeyed(scene, (jwk) => ({ ...jwk, kid: String(jwk['kid']).replace(/\/[^/]+$/, '') })),
+  'no-key': () => ({ status: 200, body: { attributes: { enabled: true } } }),
+  'disabled-get-refused': ({ version, answer }) =>
+    version?.enabled === false
+      ? refusal(403, 'Forbidden', 'Operation get is not allowed on a disabled key.', 'KeyDisabled')
+      : answer,
+}
+
+/** @typedef {keyof typeof faults} Fault */
+
+/** @typedef {Record<string, string | undefined>} Members */
+
+/**
+ * @param {Scene} scene
+ * @param {(body: Record<string, unknown>) => object} change
+ * @returns {import('./errors.js').Answer}
+ */
+function changed({ answer }, change) {
+  if (answer.status !== 200) return answer
+  return { ...answer, body: change(/** @type {Record<string, unknown>} */ (answer.body)) }
+}
+
+/**
+ * @param {Scene} scene
+ * @param {(jwk: Members) => Members} change
+ */
+function rekeyed(scene, change) {
+  return changed(scene, (bundle) => ({
+    ...bundle,
+    key: change(/** @type {Members} */ (bundle['key'])),
+  }))
+}
+
+/**
+ * @param {Scene} scene
+ * @param {(octets: Buffer) => Uint8Array} change
+ */
+function signedBy(scene, change) {
+  return changed(scene, ({ kid, value }) => {
+    const octets = Buffer.from(String(value), 'base64url')
+    return { kid, value: Buffer.from(change(octets)).toString('base64url') }
+  })
+}
+
+/**
+ * @param {Scene} scene
+ * @param {(key: import('node:crypto').KeyObject, digest: Buffer, hash: import('./store.js').Hash) => Buffer} sign
+ */
+function signedWith(scene, sign) {
+  const { version, request } = scene
+  const hash = algorithms[request?.alg ?? '']?.hash
+  if (version === undefined || hash === undefined) return scene.answer
+  const digest = Buffer.from(request?.value ?? '', 'base64url')
+  return signedBy(scene, () => sign(version.privateKey, digest, hash))
+}
+
+/** @param {string} curve */
+const newKey = (curve) => generateKeyPairSync('ec', { namedCurve: curve }).privateKey
+
+/** @param {import('./store.js').Version} version */
+function anotherLike({ privateKey }) {
+  const { namedCurve, modulusLength } = privateKey.asymmetricKeyDetails ?? {}
+  if (namedCurve !== undefined) return newKey(namedCurve)
+  const kind = /** @type {'RSA-2048'} */ (`RSA-${modulusLength}`)
+  return keyPair(kind, foreign).privateKey
+}
+
+/** No key of a test is that far down. */
+const foreign = 99
+
+/** @param {import('node:crypto').KeyObject} key */
+function publicMembers(key) {
+  const { kty: _, ...members } = createPublicKey(key).export({ format: 'jwk' })
+  return /** @type {Members} */ (members)
+}
+
+/** @param {string} octets */
+const padded = (octets) =>
+  Buffer.concat([Buffer.alloc(1), Buffer.from(octets, 'base64url')]).toString('base64url')
+
+/** @param {string} octets */
+function stripped(octets) {
+  const decoded = Buffer.from(octets, 'base64url')
+  return decoded.subarray(decoded.findIndex((octet) => octet !== 0)).toString('base64url')
+}
