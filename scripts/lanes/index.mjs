@@ -4,6 +4,7 @@ import { checkLane } from './check.mjs'
 import { demoLane } from './demo.mjs'
 import { examplesLane } from './examples.mjs'
 import { matrixLane } from './matrix.mjs'
+import { ministackLane } from './ministack.mjs'
 import { pkcs11Lane } from './pkcs11.mjs'
 import { wycheproofLane } from './wycheproof.mjs'
 
@@ -16,7 +17,7 @@ import { wycheproofLane } from './wycheproof.mjs'
  */
 
 /** Parts of `test/` that vitest runs in a lane of their own. */
-const ownLane = ['test/wycheproof/**', 'test/pkcs11/**']
+const ownLane = ['test/wycheproof/**', 'test/pkcs11/**', 'test/ministack/**']
 
 /**
  * Every lane of `npm test`, in the order in which they run.
@@ -41,6 +42,7 @@ export const lanes = [
     run: wycheproofLane,
   },
   { name: 'pkcs11', about: 'keys on SoftHSM, directly and through p11-kit', run: pkcs11Lane },
+  { name: 'ministack', about: 'keys in MiniStack, an AWS KMS of others', run: ministackLane },
   {
     name: 'conformance',
     about: 'the MCP conformance suite',

@@ -17,7 +17,7 @@ export async function pkcs11Lane() {
   if (lacking().length > 0) await installPkcs11Tools()
   const absent = lacking()
   if (absent.length > 0) {
-    return missing(`${absent.join(', ')} not found; install with: ${pkcs11Tools().command}`)
+    return missing(`${absent.join(', ')} not found; install with: ${pkcs11Tools()}`)
   }
   const complaint = await buildAddon()
   if (complaint !== undefined) return missing(complaint)

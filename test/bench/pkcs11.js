@@ -6,8 +6,8 @@ import { pkcs11Signer } from '@countersign/pkcs11'
 import pkcs11js from 'pkcs11js'
 import { createSoftHsm, findSoftHsm } from '../support/softhsm.js'
 import { durationRow, ratioRow, takeTurns, valueRow } from './measure.js'
+import { signing } from './signing.js'
 
-/** @import { Pkcs11Signer } from '@countersign/pkcs11' */
 /** @import { Contender, Rates, Row, Target } from './measure.js' */
 /** @import { SoftHsm, Token } from '../support/softhsm.js' */
 
@@ -82,8 +82,8 @@ async function compare(alg, hsm, token) {
     const many = await takeTurns(
       {
         [names.raw]: raw.loop(sessions),
-        [names.inProcess]: signing(inProcess, callers),
-        [names.isolated]: signing(isolated, callers),
+        [names.inProcess]: signing(inProcess, message, callers),
+        [names.isolated]: signing(isolated, message, callers),
         [names.webcrypto]: await webcrypto(alg, hsm, token, raw.slotIndex),
       },
       { rounds, severalProcesses: true },
@@ -91,8 +91,8 @@ async function compare(alg, hsm, token) {
     const one = await takeTurns(
       {
         [names.raw]: raw.loop(1),
-        [names.inProcess]: signing(inProcess, 1),
-        [names.isolated]: signing(isolated, 1),
+        [names.inProcess]: signing(inProcess, message, 1),
+        [names.isolated]: signing(isolated, message, 1),
       },
       { rounds, severalProcesses: true },
     )
@@ -180,21 +180,6 @@ function openRaw(alg, hsm, token) {
       }
     },
     close: () => native.C_Finalize(),
-  }
-}
-
-/**
- * @param {Pkcs11Signer} signer
- * @param {number} atOnce
- * @returns {Contender}
- */
-function signing(signer, atOnce) {
-  return async (times) => {
-    let left = times
-    const sign = async () => {
-      while (left-- > 0) await signer.sign(message)
-    }
-    await Promise.all(Array.from({ length: atOnce }, sign))
   }
 }
 

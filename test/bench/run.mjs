@@ -17,6 +17,7 @@ const benches = {
   memory: () => import('./memory.js'),
   'signature-checks': () => import('./signature-checks.js'),
   pkcs11: () => import('./pkcs11.js'),
+  'pkcs11-sessions': () => import('./pkcs11-sessions.js'),
 }
 
 const usage = `Usage: npm run bench -- [options]

@@ -5,15 +5,15 @@ import { azureKeyVaultSigner } from '@countersign/azure-key-vault'
 import { startAzureKeyVault } from '../servers/azure-key-vault.js'
 
 /**
- * A signer over the key, once that lies in a Key Vault which ends with this process.
+ * A signer over the key, once that lies in a Key Vault.
  *
  * @param {string} pem  PKCS#8
  * @param {import('@countersign/core').JwsAlgorithm} alg
  */
-export async function keyVaultSigner(pem, alg) {
+export async function inKeyVault(pem, alg) {
   const vault = await startAzureKeyVault()
-  process.once('exit', vault.close)
   const { versionlessId } = vault.createKey('client', { privateKey: createPrivateKey(pem) })
   const { credential, clientOptions } = vault
-  return azureKeyVaultSigner({ keyId: versionlessId, credential, clientOptions, alg })
+  const signer = await azureKeyVaultSigner({ keyId: versionlessId, credential, clientOptions, alg })
+  return { signer, close: vault.close }
 }

@@ -2,7 +2,7 @@
 // The client under test on SDK v1: `node client-v1.mjs VARIANT URL`.
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
-import { provider, url, viaProvider } from './client.mjs'
+import { leave, provider, url, viaProvider } from './client.mjs'
 
 const client = new Client({ name: 'countersign-conformance-v1', version: '1.0.0' })
 const fetch = viaProvider ? { fetch: provider.fetch } : {}
@@ -12,3 +12,4 @@ await client.connect(
 )
 await client.listTools()
 await client.close()
+await leave()

@@ -5,8 +5,9 @@ import { generateKeyPairSync } from 'node:crypto'
 import { localSigner } from '@countersign/local'
 import { clientCredentialsProvider } from '@countersign/mcp'
 import { clientSecretBasic, privateKeyJwt } from '@countersign/oauth'
-import { keyVaultSigner } from './azure-key-vault.mjs'
-import { softHsmSigner } from './softhsm.mjs'
+import { inAwsKms, inMiniStack } from './aws-kms.mjs'
+import { inKeyVault } from './azure-key-vault.mjs'
+import { onSoftHsm } from './softhsm.mjs'
 
 const [variant = '', serverUrl = ''] = process.argv.slice(2)
 const {
@@ -19,10 +20,27 @@ const {
 /** A client that the suite must see to be wrong. */
 const faulty = variant === 'faulty'
 
+/** Where a variant puts the key that the suite hands over; else it stays in memory. */
+const places = new Map(
+  Object.entries({
+    softhsm: onSoftHsm,
+    'aws-kms': inAwsKms,
+    'azure-key-vault': inKeyVault,
+    ministack: inMiniStack,
+  }),
+)
+
+/** What the client does in the end. */
+export let leave = async () => {}
+
 async function authentication() {
   if (secret !== undefined) return clientSecretBasic(faulty ? `not ${secret}` : secret)
-  if (variant === 'softhsm') return privateKeyJwt(await softHsmSigner(pem, alg))
-  if (variant === 'azure-key-vault') return privateKeyJwt(await keyVaultSigner(pem, alg))
+  const place = places.get(variant)
+  if (place !== undefined) {
+    const { signer, close } = await place(pem, alg)
+    leave = close
+    return privateKeyJwt(signer)
+  }
   const key = faulty ? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey : pem
   return privateKeyJwt(await localSigner({ key, alg }))
 }

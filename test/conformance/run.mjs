@@ -10,6 +10,7 @@ import { missing } from '../../scripts/lib/counts.mjs'
 import { Failure } from '../../scripts/lib/failure.mjs'
 import { findProgram } from '../../scripts/lib/find-program.mjs'
 import { LaneReport } from '../../scripts/lib/lane-report.mjs'
+import { installMinistack } from '../../scripts/lib/ministack.mjs'
 import { nodeBinary, nodeBinaryMissing } from '../../scripts/lib/node-binary.mjs'
 import { findSoftHsm } from '../support/softhsm.js'
 
@@ -17,8 +18,15 @@ const here = fileURLToPath(new URL('.', import.meta.url))
 const suite = fileURLToPath(import.meta.resolve('@modelcontextprotocol/conformance/dist/index.js'))
 const timeoutSeconds = 60
 
-/** Without it, the lane of the tokens says how to get it. */
 const hasSoftHsm = findSoftHsm() !== undefined && findProgram('softhsm2-util') !== undefined
+
+/** Where else than in memory the client's key can be, and what keeps it from being there. */
+const places = {
+  softhsm: hasSoftHsm ? undefined : 'SoftHSM is not installed',
+  'aws-kms': undefined,
+  'azure-key-vault': undefined,
+  ministack: await installMinistack(),
+}
 
 /** The scenarios, each with the check that it is about. */
 const scenarios = {
@@ -74,11 +82,14 @@ async function playAll(node) {
   const report = new LaneReport()
   for (const [scenario, subject] of Object.entries(scenarios)) {
     for (const major of ['v1', 'v2']) {
-      const services = ['azure-key-vault', ...(hasSoftHsm ? ['softhsm'] : [])]
-      const variants = [
-        ...['provider-fetch', 'sdk-fetch'],
-        ...(scenario.endsWith('-jwt') ? services : []),
-      ]
+      const variants = ['provider-fetch', 'sdk-fetch']
+      if (scenario.endsWith('-jwt')) {
+        variants.push(
+          ...Object.entries(places)
+            .filter(([, obstacle]) => obstacle === undefined)
+            .map(([at]) => at),
+        )
+      }
       const client = `client-${major}.mjs`
       const plays = await Promise.all(
         variants.map((variant) => play(node, scenario, client, variant)),
@@ -102,7 +113,9 @@ async function playAll(node) {
       if (code === 0 || !seen) throw new Failure('The suite was content with it.')
     })
   }
-  if (!hasSoftHsm) report.skip('the key on a token', 'SoftHSM is not installed')
+  for (const [place, obstacle] of Object.entries(places)) {
+    if (obstacle !== undefined) report.skip(`the key in ${place}`, obstacle)
+  }
   report.finish()
 }
 

@@ -100,7 +100,7 @@ test('without a wish, an RSA key takes the first algorithm that its token has', 
 test('an algorithm that does not fit the key is refused with those that do', async () => {
   await expect(signs('prime256v1', 'RS256')).rejects.toMatchObject({
     code: 'ERR_SIGNER_CONFIG',
-    message: 'The algorithm RS256 does not fit this key; use one of ES256',
+    message: 'The algorithm RS256 does not fit this key; use ES256',
   })
   await expect(signs('rsa', 'ES256')).rejects.toMatchObject({ code: 'ERR_SIGNER_CONFIG' })
 })

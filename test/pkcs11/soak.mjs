@@ -9,6 +9,9 @@ import { LaneReport } from '../../scripts/lib/lane-report.mjs'
 import { createShim } from '../support/shim.js'
 import { createSoftHsm } from '../support/softhsm.js'
 
+if (globalThis.gc === undefined)
+  throw new Error('node needs --expose-gc: without it, garbage looks like a leak')
+
 const underCi = !['', '0', 'false'].includes(process.env['CI'] ?? '')
 const signatures = Number(process.argv[2] ?? (underCi ? 200_000 : 40_000))
 const callers = 32

@@ -1,1 +1,1 @@
-export {}
+export { type AwsKmsSignerOptions, awsKmsSigner, type KmsClient } from './signer.ts'

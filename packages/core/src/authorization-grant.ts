@@ -1,6 +1,6 @@
-import { requireSigner } from './jws.ts'
 import { type JwtOptions, requireString, signJwt } from './jwt.ts'
 import type { SignerSource } from './signer.ts'
+import { withSigner } from './signer-source.ts'
 
 /** Options of {@link authorizationGrant}. */
 export interface AuthorizationGrantOptions extends JwtOptions {
@@ -48,5 +48,9 @@ export async function authorizationGrant(
   const { issuer, subject, typ = 'JWT' } = options
   requireString(issuer, 'issuer')
   requireString(subject, 'subject')
-  return signJwt(requireSigner(source), issuer, subject, typ, options)
+  return withSigner(
+    source,
+    (signer) => signJwt(signer, issuer, subject, typ, options),
+    options.signal,
+  )
 }

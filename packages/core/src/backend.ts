@@ -1,3 +1,4 @@
+export { onAbort } from './abort-listener.ts'
 export { chooseAlgorithm } from './choose-algorithm.ts'
 export { importPeer } from './import-peer.ts'
 export {

@@ -1,6 +1,6 @@
-import { requireSigner } from './jws.ts'
 import { type JwtOptions, requireString, signJwt } from './jwt.ts'
 import type { SignerSource } from './signer.ts'
+import { withSigner } from './signer-source.ts'
 
 /** Options of {@link clientAssertion}. */
 export interface ClientAssertionOptions extends JwtOptions {
@@ -48,7 +48,11 @@ export async function clientAssertion(
 ): Promise<string> {
   const { clientId, typ = 'client-authentication+jwt' } = options
   requireString(clientId, 'clientId')
-  return signJwt(requireSigner(source), clientId, clientId, typ, options)
+  return withSigner(
+    source,
+    (signer) => signJwt(signer, clientId, clientId, typ, options),
+    options.signal,
+  )
 }
 
 /**

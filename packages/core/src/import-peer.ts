@@ -1,11 +1,12 @@
 import { SignerError } from './error.ts'
 
 /**
- * Imports the vendor's SDK that a backend needs and does not bring along.
+ * Imports a package that is needed and does not come along: a vendor's SDK, or a backend that a URI names.
  *
  * @param name - the package to install.
  * @param load - imports it; a literal `import()`, so that bundlers see it.
  * @param backend - name of the backend, for errors.
+ * @param companions - what the package in turn does not bring along, and is to be installed with it.
  * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when it is not installed, or cannot be loaded.
  *
  * @example
@@ -21,18 +22,22 @@ export async function importPeer<T>(
   name: string,
   load: () => Promise<T>,
   backend: string,
+  companions: readonly string[] = [],
 ): Promise<T> {
   try {
     return await load()
   } catch (cause) {
-    const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown }
+    const { code, message } = (cause ?? {}) as {
+      readonly code?: unknown
+      readonly message?: unknown
+    }
     const absent =
       (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') &&
       String(message).includes(`'${name}'`)
     throw new SignerError(
       'ERR_SIGNER_CONFIG',
       absent
-        ? `The package ${name} is not installed; run "npm install ${name}"`
+        ? `The package ${name} is not installed; run "npm install ${[name, ...companions].join(' ')}"`
         : `The package ${name} cannot be loaded on Node.js ${process.versions.node}; the cause says why`,
       { backend, cause },
     )

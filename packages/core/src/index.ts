@@ -12,6 +12,11 @@ export {
   clientAssertion,
 } from './client-assertion.ts'
 export {
+  type ClientMetadata,
+  type ClientMetadataOptions,
+  clientMetadata,
+} from './client-metadata.ts'
+export {
   type CreateSignerOptions,
   createSigner,
   type SignerBackend,
@@ -20,9 +25,13 @@ export { SignerError, type SignerErrorCode, type SignerErrorOptions } from './er
 export { type Jwks, jwks } from './jwks.ts'
 export { type SignJwsOptions, signJws } from './jws.ts'
 export type { JwtOptions } from './jwt.ts'
+export type { LoadSigner } from './load-in-time.ts'
 export type { PublicJwk, PublicKeyInput } from './public-key.ts'
+export { rotating } from './rotating.ts'
+export type { RotatingOptions } from './rotating-options.ts'
+export type { RotatingSigner } from './rotating-signer.ts'
 export type { SignRequest } from './sign-request.ts'
 export type { Signer, SignerSource, SignOptions } from './signer.ts'
 export type { SignerFailure } from './signer-failure.ts'
 export { thumbprint } from './thumbprint.ts'
-export type { SignMessage } from './tracing.ts'
+export type { RotationMessage, SignMessage } from './tracing.ts'

@@ -1,6 +1,6 @@
-import { requireSigner } from './jws.ts'
 import { hasPrivateMember, type PublicJwk } from './public-key.ts'
 import type { SignerSource } from './signer.ts'
+import { currentSigner } from './signer-source.ts'
 
 /** A JWK Set of public keys, RFC 7517 §5. */
 export interface Jwks {
@@ -10,10 +10,11 @@ export interface Jwks {
 /**
  * Collects the public keys of signers into the JWK Set to register or to publish.
  *
- * @param sources - the signers; one that is given twice appears once.
+ * @param sources - the signers; one that is given twice appears once. A rotating one stands for the key that it uses
+ *   now.
  * @returns `{ keys }`, in the order given.
  * @throws `TypeError` when two keys, or two algorithms of one key, have one `kid`, which verifiers could not
- *   tell apart; and when a key has a private member.
+ *   tell apart; when a key has a private member; and when a rotating signer has no key yet.
  *
  * @example
  * ```ts
@@ -30,7 +31,7 @@ export interface Jwks {
 export function jwks(...sources: SignerSource[]): Jwks {
   const keys = new Map<string, PublicJwk>()
   for (const source of sources) {
-    const { kid, publicJwk } = requireSigner(source)
+    const { kid, publicJwk } = currentSigner(source)
     if (hasPrivateMember({ ...publicJwk })) {
       throw new TypeError(`the key with the kid ${JSON.stringify(kid)} has a private member`)
     }

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
-import { isJwsAlgorithm } from './algorithm.ts'
 import { jsonMembers } from './json-members.ts'
 import type { Signer, SignerSource } from './signer.ts'
+import { withSigner } from './signer-source.ts'
 
 /** Options of {@link signJws}. */
 export interface SignJwsOptions {
@@ -42,22 +42,17 @@ export async function signJws(
   payload: Uint8Array | string,
   options: SignJwsOptions = {},
 ): Promise<string> {
-  const signer = requireSigner(source)
   if (typeof payload !== 'string' && !(payload instanceof Uint8Array)) {
     throw new TypeError('"payload" must be a Uint8Array or a string')
   }
   const { header = {}, signal } = options
   const octets = typeof payload === 'string' ? Buffer.from(payload) : Buffer.from(payload)
-  const signingInput = `${encodeHeader(signer, header, reservedHeader)}.${octets.toString('base64url')}`
-  return compact(signingInput, await signer.sign(Buffer.from(signingInput, 'latin1'), { signal }))
-}
-
-/** Makes sure that a value has the shape of a signer. */
-export function requireSigner(source: SignerSource): Signer {
-  if (typeof source?.sign !== 'function' || !isJwsAlgorithm(source.alg)) {
-    throw new TypeError('the first argument must be a signer')
+  const encoded = octets.toString('base64url')
+  const sign = async (signer: Signer) => {
+    const signingInput = `${encodeHeader(signer, header, reservedHeader)}.${encoded}`
+    return compact(signingInput, await signer.sign(Buffer.from(signingInput, 'latin1'), { signal }))
   }
-  return source
+  return withSigner(source, sign, signal)
 }
 
 /** The protected header of a signer with the caller's members behind its own, as base64url. */

@@ -1,3 +1,4 @@
+import { type JwsAlgorithm, requireJwsAlgorithm } from './algorithm.ts'
 import {
   type CreateSignerOptions,
   createSigner,
@@ -17,6 +18,8 @@ export type LoadedKey = Omit<SignerBackend, 'name' | 'describeError'>
 
 /** Options of {@link loadSigner}. */
 export interface LoadSignerOptions extends CreateSignerOptions {
+  /** The algorithm that the caller asks for, looked at before anything is read; `read` decides. */
+  readonly alg?: JwsAlgorithm | undefined
   /** Gives up loading; the promise then rejects with `signal.reason` as it is. It does not bind later signatures. */
   readonly signal?: AbortSignal | undefined
 }
@@ -29,7 +32,7 @@ export interface LoadSignerOptions extends CreateSignerOptions {
  *
  * @param service - name and error table of the service.
  * @param read - reads the key; gives up when its signal aborts.
- * @param options - key ID, deadline in seconds, verification, and a signal for the load.
+ * @param options - the caller's: algorithm, key ID, deadline in seconds, verification, and a signal for the load.
  * @throws {@link SignerError} as `createSigner` and its signers do; `signal.reason` when aborted.
  * @throws `TypeError` when an argument is not of its type.
  *
@@ -58,12 +61,13 @@ export async function loadSigner(
   read: (signal: AbortSignal) => Promise<LoadedKey>,
   options: LoadSignerOptions = {},
 ): Promise<Signer> {
-  const { signal, ...settings } = options
+  const { signal, alg, ...settings } = options
   const { name } = service
   if (signal && typeof signal.addEventListener !== 'function')
     throw new TypeError('"signal" must be an AbortSignal')
   signal?.throwIfAborted()
   const seconds = secondsOf(settings)
+  if (alg !== undefined) requireJwsAlgorithm(alg, name)
   const deadline = new Deadline(seconds, signal, () => tooLate(name, 'load the key', seconds))
 
   async function load(): Promise<Signer> {

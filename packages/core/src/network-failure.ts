@@ -47,7 +47,7 @@ const depth = 6
  */
 export function describeNetworkFailure(error: unknown, service: string): SignerFailure | undefined {
   for (const code of systemCodes(error, depth)) {
-    const why = unreachable.get(code)
+    const why = code.startsWith('HPE_') ? 'it does not speak HTTP there' : unreachable.get(code)
     if (why !== undefined) {
       return {
         code: 'ERR_SIGNER_UNAVAILABLE',

@@ -1,5 +1,6 @@
 import type { JwsAlgorithm } from './algorithm.ts'
 import type { PublicJwk } from './public-key.ts'
+import type { RotatingSigner } from './rotating-signer.ts'
 
 /** Options of {@link Signer.sign}. */
 export interface SignOptions {
@@ -31,5 +32,5 @@ export interface Signer {
   sign(signingInput: Uint8Array, options?: SignOptions): Promise<Uint8Array>
 }
 
-/** What every function that needs a signature takes. */
-export type SignerSource = Signer
+/** What every function that needs a signature takes: a key, or one that is replaced while it is used. */
+export type SignerSource = Signer | RotatingSigner

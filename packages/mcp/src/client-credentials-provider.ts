@@ -2,6 +2,7 @@ import type { Fetch } from '@countersign/oauth'
 import { uniteScopes } from '@countersign/oauth/provider'
 import { discoverChallengedResource } from './challenged-resource.ts'
 import { type ClientCredentialsProviderOptions, readOptions } from './client-credentials-options.ts'
+import { type CredentialScope, keyReplacement } from './key-replacement.ts'
 import { resourceFetch } from './resource-fetch.ts'
 import { resourceIndicator } from './resource-indicator.ts'
 import type {
@@ -30,7 +31,7 @@ export interface ClientCredentialsProvider {
   validateResourceURL(serverUrl: string | URL, resource?: string): Promise<URL | undefined>
   discoveryState(): SdkDiscoveryState | undefined
   saveDiscoveryState(state: SdkDiscoveryState): void
-  invalidateCredentials(scope: 'all' | 'client' | 'tokens' | 'verifier' | 'discovery'): void
+  invalidateCredentials(scope: CredentialScope): Promise<void>
   redirectToAuthorization(): never
   saveCodeVerifier(): never
   codeVerifier(): never
@@ -83,6 +84,7 @@ export function clientCredentialsProvider(
     now: settings.now,
   })
   const holder = tokenHolder(settings)
+  const keys = keyReplacement()
   const tokenRequests = new WeakSet<URLSearchParams>()
   // What the SDK does not hand from one of its calls to the next. Flows that run at once may overwrite each other's,
   // so nothing here decides to whom an assertion goes or what it asks for.
@@ -154,7 +156,8 @@ export function clientCredentialsProvider(
       const as = discovery.require(metadata, url)
       holder.requireAccepted(as)
       tokenRequests.add(params)
-      await authentication(as, { client_id: clientId }, params, headers)
+      const { onReplaceable } = keys
+      await authentication(as, { client_id: clientId }, params, headers, { onReplaceable })
       const resource = params.get('resource')
       asked =
         resource === null ? undefined : { as, resource, scope: params.get('scope') ?? undefined }
@@ -165,11 +168,12 @@ export function clientCredentialsProvider(
     },
     discoveryState: discovery.state,
     saveDiscoveryState: discovery.verify,
-    invalidateCredentials(what: 'all' | 'client' | 'tokens' | 'verifier' | 'discovery') {
+    async invalidateCredentials(what: CredentialScope) {
       const bound = holder.current()
       if (what === 'all' || what === 'discovery') discovery.forget()
       if (what === 'all') holder.unbind()
       else if (what === 'tokens' && bound !== undefined) holder.bind(bound)
+      await keys.afterInvalidation(what)
     },
     redirectToAuthorization: interactive,
     saveCodeVerifier: interactive,

@@ -1,4 +1,5 @@
 import type { ClientAuthentication } from '@countersign/oauth'
+import { type CredentialScope, keyReplacement } from './key-replacement.ts'
 import { requireAuthentication } from './require-authentication.ts'
 import type { AddClientAuthentication, SdkDiscoveryState } from './sdk-shapes.ts'
 import { verifiedDiscovery } from './verified-discovery.ts'
@@ -58,6 +59,7 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
     now: Date.now,
   })
 
+  const keys = keyReplacement()
   const addClientAuthentication: AddClientAuthentication = async (
     headers,
     params,
@@ -71,7 +73,8 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
     if (typeof clientId !== 'string' || clientId === '') {
       throw new TypeError('the provider has no "client_id" to authenticate')
     }
-    await authentication(as, { client_id: clientId }, params, headers)
+    const { onReplaceable } = keys
+    await authentication(as, { client_id: clientId }, params, headers, { onReplaceable })
   }
 
   const added: { readonly [member: PropertyKey]: unknown } = {
@@ -86,12 +89,13 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
       discovery.verify(state)
       await provider.saveDiscoveryState?.(state)
     },
-    invalidateCredentials(scope: string) {
+    async invalidateCredentials(scope: CredentialScope) {
       if (scope === 'all' || scope === 'discovery') discovery.forget()
       const { invalidateCredentials } = provider as {
-        invalidateCredentials?(scope: string): unknown
+        invalidateCredentials?(scope: CredentialScope): unknown
       }
-      return invalidateCredentials?.call(provider, scope)
+      await invalidateCredentials?.call(provider, scope)
+      await keys.afterInvalidation(scope)
     },
   }
 

@@ -6,6 +6,22 @@ export type ClientAuthenticationMethod =
   | 'client_secret_basic'
   | 'client_secret_post'
 
+/** What a {@link ClientAuthentication} is called with beside the request. */
+export interface ClientAuthenticationOptions {
+  /** Gives up waiting for the proof; the promise then rejects with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined
+  /** Told, once a proof is made by a key that may be replaced, how to go on should the server refuse it. */
+  readonly onReplaceable?: ((replace: ReplaceKey) => void) | undefined
+}
+
+/**
+ * Looks for the successor of the key that a refused proof was made with; `true` when the next proof will be made with
+ * another one.
+ */
+export type ReplaceKey = (options?: {
+  readonly signal?: AbortSignal | undefined
+}) => Promise<boolean>
+
 /**
  * Adds a client's proof of who it is to a request: a `ClientAuth` of `oauth4webapi` and `openid-client`,
  * that also says which method it is.
@@ -20,11 +36,11 @@ export interface ClientAuthentication {
     client: Client,
     body: URLSearchParams,
     headers: Headers,
-    options?: { readonly signal?: AbortSignal | undefined },
+    options?: ClientAuthenticationOptions,
   ): Promise<void>
   /** The `token_endpoint_auth_method` of the registry. */
   readonly method: ClientAuthenticationMethod
-  /** The JWS algorithm of the proof, when it has one that is known beforehand. */
+  /** The JWS algorithm of the proof, when it has one that is known by now. */
   readonly alg?: string | undefined
 }
 
@@ -32,7 +48,7 @@ export interface ClientAuthentication {
 export function namedMethod(
   method: ClientAuthenticationMethod,
   authenticate: (...args: Parameters<ClientAuthentication>) => Promise<void>,
-  alg?: () => string,
+  alg?: () => string | undefined,
 ): ClientAuthentication {
   if (alg !== undefined) Object.defineProperty(authenticate, 'alg', { get: alg })
   return Object.freeze(Object.assign(authenticate, { method }))

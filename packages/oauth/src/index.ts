@@ -1,5 +1,10 @@
 export type { AuthorizationServer, ResourceServer } from 'oauth4webapi'
-export type { ClientAuthentication, ClientAuthenticationMethod } from './client-authentication.ts'
+export type {
+  ClientAuthentication,
+  ClientAuthenticationMethod,
+  ClientAuthenticationOptions,
+  ReplaceKey,
+} from './client-authentication.ts'
 export { type ClientSecret, clientSecretBasic, clientSecretPost } from './client-secret.ts'
 export { type DiscoveryOptions, discoverAuthorizationServer } from './discovery.ts'
 export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions } from './error.ts'

@@ -1,4 +1,9 @@
-import { type ClientAssertionOptions, clientAssertion, type SignerSource } from '@countersign/core'
+import {
+  type ClientAssertionOptions,
+  clientAssertion,
+  type Signer,
+  type SignerSource,
+} from '@countersign/core'
 import { requireAdvertised, requireIssuer, requireSecureUrl } from './authorization-server.ts'
 import { type ClientAuthentication, namedMethod } from './client-authentication.ts'
 
@@ -19,7 +24,7 @@ export interface PrivateKeyJwtOptions
  *
  * Before anything is signed it checks that the token endpoint is https or on loopback, and that the
  * server's metadata admits `private_key_jwt` and the signer's algorithm. `client_id` stays out of the body:
- * the identity is the assertion's `sub`.
+ * the identity is the assertion's `sub`. With a rotating signer the algorithm is that of the key that signs.
  *
  * @param source - who signs.
  * @param options - a pin on the issuer, and what `clientAssertion` takes beside client and audience.
@@ -45,26 +50,49 @@ export function privateKeyJwt(
   source: SignerSource,
   options: PrivateKeyJwtOptions = {},
 ): ClientAuthentication {
-  if (typeof source?.sign !== 'function') throw new TypeError('the first argument must be a signer')
+  requireSource(source)
   const { issuer, audience, ...assertion } = options
   return namedMethod(
     'private_key_jwt',
-    async (as, client, body, _headers, { signal } = {}) => {
+    async (as, client, body, _headers, { signal, onReplaceable } = {}) => {
       if (issuer !== undefined) requireIssuer(as, issuer)
       requireSecureUrl(as.token_endpoint, 'token endpoint')
-      requireAdvertised(as, 'private_key_jwt', source.alg)
-      setAssertion(
-        body,
-        await clientAssertion(source, {
+      // Before a rotating source is asked, too, which may have to load its key first.
+      requireAdvertised(as, 'private_key_jwt')
+      const sign = (signer: Signer) => {
+        requireAdvertised(as, 'private_key_jwt', signer.alg)
+        return clientAssertion(signer, {
           ...assertion,
           clientId: client.client_id,
           audience: audience ?? as.issuer,
           signal,
-        }),
+        })
+      }
+      if (!('use' in source)) {
+        setAssertion(body, await sign(source))
+        return
+      }
+      let signedBy: Signer | undefined
+      const made = await source.use(
+        (signer) => {
+          signedBy = signer
+          return sign(signer)
+        },
+        { signal },
       )
+      setAssertion(body, made)
+      const refused = signedBy
+      if (refused !== undefined) onReplaceable?.((options) => source.replace(refused, options))
     },
-    () => source.alg,
+    () => ('use' in source ? source.current?.alg : source.alg),
   )
+}
+
+function requireSource(source: SignerSource): void {
+  const { sign, use } = (source ?? {}) as { readonly sign?: unknown; readonly use?: unknown }
+  if (typeof sign !== 'function' && typeof use !== 'function') {
+    throw new TypeError('the first argument must be a signer')
+  }
 }
 
 /** Puts an assertion into the body of a request, and takes the client's name out. */

@@ -6,7 +6,7 @@ import {
   processGenericTokenEndpointResponse,
 } from 'oauth4webapi'
 import { requireSecureUrl } from './authorization-server.ts'
-import type { ClientAuthentication } from './client-authentication.ts'
+import type { ClientAuthentication, ReplaceKey } from './client-authentication.ts'
 import { OAuthError } from './error.ts'
 import { boundedFetch, describeFetchError, type Fetch, retryAfterSeconds } from './http.ts'
 import { serverWords } from './server-words.ts'
@@ -37,11 +37,13 @@ export interface TokenRequest {
   readonly fetch: Fetch
   readonly signal: AbortSignal
   readonly now: () => number
+  /** Told how to go on should the server not accept the client's proof. */
+  readonly onReplaceable: (replace: ReplaceKey) => void
 }
 
 /** Sends one token request and reads its answer; the client authenticates itself anew each time. */
 export async function requestToken(request: TokenRequest): Promise<TokenResponse> {
-  const { as, clientId, authentication, parameters, signal } = request
+  const { as, clientId, authentication, parameters, signal, onReplaceable } = request
   const client = { client_id: clientId }
   const endpoint = requireSecureUrl(as.token_endpoint, 'token endpoint')
   let sent: readonly string[] | undefined
@@ -49,7 +51,7 @@ export async function requestToken(request: TokenRequest): Promise<TokenResponse
     as,
     client,
     async (server, self, body, headers) => {
-      await authentication(server, self, body, headers, { signal })
+      await authentication(server, self, body, headers, { signal, onReplaceable })
       sent = secretsOf(body, headers)
     },
     parameters.get('grant_type') ?? '',

@@ -1,7 +1,7 @@
 import type { AuthorizationServer } from 'oauth4webapi'
 import { requireAdvertised, requireSecureUrl } from './authorization-server.ts'
 import { bearerFetch } from './bearer-fetch.ts'
-import type { ClientAuthentication } from './client-authentication.ts'
+import type { ClientAuthentication, ReplaceKey } from './client-authentication.ts'
 import { OAuthError } from './error.ts'
 import type { Fetch } from './http.ts'
 import { tokenRenewal } from './renewal.ts'
@@ -10,6 +10,7 @@ import { serverMetadata } from './server-metadata.ts'
 import { tokenReach } from './token-reach.ts'
 import { requestToken, type TokenResponse } from './token-request.ts'
 import { tokenChannel } from './tracing.ts'
+import { withReplacedKey } from './with-replaced-key.ts'
 
 /**
  * The parameters of an access token request, `grant_type` among them, or a function that makes them anew
@@ -137,11 +138,16 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
       // Here already, because a grant may be signed, too.
       const { method, alg } = authentication
       if (method !== undefined) requireAdvertised(as, method, alg)
-      const parameters = new URLSearchParams(typeof grant === 'function' ? await grant(as) : grant)
-      if (scope !== undefined) parameters.set('scope', scope)
-      if (resource !== undefined) parameters.set('resource', resource)
+      const request = async (onReplaceable: (replace: ReplaceKey) => void) => {
+        const granted = typeof grant === 'function' ? await grant(as) : grant
+        const parameters = new URLSearchParams(granted)
+        if (scope !== undefined) parameters.set('scope', scope)
+        if (resource !== undefined) parameters.set('resource', resource)
+        const by = { as, clientId, authentication, fetch, now }
+        return requestToken({ ...by, parameters, signal, onReplaceable })
+      }
       try {
-        return await requestToken({ as, clientId, authentication, parameters, fetch, signal, now })
+        return await withReplacedKey(request, signal)
       } catch (error) {
         // A token endpoint that is none may have moved.
         if (OAuthError.is(error) && error.code === 'ERR_OAUTH_INVALID_RESPONSE') server.forget()

@@ -46,16 +46,18 @@ export function checkOptions(options: Pkcs11SignerOptions): CheckedOptions {
 }
 
 function checkToken(token: TokenSelector): TokenSelector {
-  const { label, serial, slot } = token ?? {}
+  const { label, serial, slot, manufacturer, model } = token ?? {}
   if (label === undefined && serial === undefined && slot === undefined) {
     throw new TypeError('"token" must have a "label", a "serial" or a "slot"')
   }
   requireText(label, 'token.label')
   requireText(serial, 'token.serial')
+  requireText(manufacturer, 'token.manufacturer')
+  requireText(model, 'token.model')
   if (slot !== undefined && !(Number.isSafeInteger(slot) && slot >= 0)) {
     throw new TypeError('"token.slot" must be a whole number')
   }
-  return { label, serial, slot }
+  return { label, serial, slot, manufacturer, model }
 }
 
 function checkKey(key: Pkcs11SignerOptions['key']): KeySelector {

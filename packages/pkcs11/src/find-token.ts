@@ -13,9 +13,15 @@ export interface FoundToken {
   readonly name: string
 }
 
+interface Candidate extends FoundToken {
+  readonly number: number
+  readonly manufacturer: string
+  readonly model: string
+}
+
 /** Finds the one token that a selector means, or says which there are. */
 export function findToken(native: PKCS11, selector: TokenSelector): FoundToken {
-  const found: (FoundToken & { readonly number: number })[] = []
+  const found: Candidate[] = []
   const silent: string[] = []
   let slots: Buffer[]
   try {
@@ -34,6 +40,8 @@ export function findToken(native: PKCS11, selector: TokenSelector): FoundToken {
         number: readUlong(slot),
         label: trim(label),
         serial: trim(serialNumber),
+        manufacturer: trim(manufacturerID),
+        model: trim(model),
         flags,
         name: JSON.stringify([manufacturerID, model, serialNumber, label].map(trim)),
       })
@@ -45,17 +53,19 @@ export function findToken(native: PKCS11, selector: TokenSelector): FoundToken {
     }
   }
   const matching = found.filter(
-    ({ label, serial, number }) =>
+    ({ label, serial, number, manufacturer, model }) =>
       (selector.label === undefined || selector.label === label) &&
       (selector.serial === undefined || selector.serial === serial) &&
-      (selector.slot === undefined || selector.slot === number),
+      (selector.slot === undefined || selector.slot === number) &&
+      (selector.manufacturer === undefined || selector.manufacturer === manufacturer) &&
+      (selector.model === undefined || selector.model === model),
   )
   const [token] = matching
   if (token !== undefined && matching.length === 1) return token
   const listed = [
     ...found.map(
-      ({ label, serial, number }) =>
-        `label ${JSON.stringify(label)}, serial ${JSON.stringify(serial)}, slot ${number}`,
+      ({ label, serial, number, manufacturer, model }) =>
+        `label ${JSON.stringify(label)}, serial ${JSON.stringify(serial)}, slot ${number}${made(selector, manufacturer, model)}`,
     ),
     ...silent,
   ]
@@ -69,6 +79,13 @@ export function findToken(native: PKCS11, selector: TokenSelector): FoundToken {
         'ERR_SIGNER_CONFIG',
         `${matching.length} tokens have ${describeSelector(selector)}; choose by serial or slot: ${there}`,
       )
+}
+
+/** Who made a token, for whoever asked for it. */
+function made(selector: TokenSelector, manufacturer: string, model: string): string {
+  return selector.manufacturer === undefined && selector.model === undefined
+    ? ''
+    : `, manufacturer ${JSON.stringify(manufacturer)}, model ${JSON.stringify(model)}`
 }
 
 /** Text fields of PKCS#11 are filled up with blanks, and by some modules with zeros. */

@@ -1,8 +1,13 @@
-/** Which token: by its label, its serial number, or the number of the slot it is in. */
+/**
+ * Which token: by its label, its serial number, or the number of the slot it is in. Manufacturer and model name none,
+ * but must be the token's when they are given.
+ */
 export interface TokenSelector {
   readonly label?: string | undefined
   readonly serial?: string | undefined
   readonly slot?: number | undefined
+  readonly manufacturer?: string | undefined
+  readonly model?: string | undefined
 }
 
 /** Which key: by its label, or by its ID in hexadecimal. */

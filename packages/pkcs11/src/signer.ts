@@ -6,10 +6,11 @@ import {
   SignerError,
   thumbprint,
 } from '@countersign/core'
+import { chooseAlgorithm } from '@countersign/core/backend'
 import { checkOptions } from './check-options.ts'
 import { closed } from './connection.ts'
 import { backend, failure } from './failure.ts'
-import type { KeyOnToken } from './find-key.ts'
+import type { KeyDescription, KeyOnToken } from './find-key.ts'
 import { possibleAlgorithms, signingMethod } from './mechanism.ts'
 import type { Pin } from './pin-holder.ts'
 import { algorithmsOf, publicKeyOnToken } from './public-key.ts'
@@ -20,7 +21,7 @@ import { shareConnection } from './shared-connections.ts'
 export interface Pkcs11SignerOptions {
   /** Path of the vendor's PKCS#11 module, such as `/usr/lib/softhsm/libsofthsm2.so`. */
   readonly module: string
-  /** Which token: by label, serial number or slot number. */
+  /** Which token: by label, serial number or slot number; of this manufacturer and model, if they are given. */
   readonly token: TokenSelector
   /** Which private key on it: by label, or by ID, as octets or in hexadecimal. */
   readonly key: {
@@ -105,7 +106,7 @@ export async function pkcs11Signer(options: Pkcs11SignerOptions): Promise<Pkcs11
   }
   try {
     const key = await connection.describeKey(selector)
-    const alg = chooseAlgorithm(options.alg, algorithmsOf(key), key.mechanisms)
+    const alg = chooseAlgorithm(options.alg, byMechanism(key), backend)
     const method = signingMethod(alg, key.mechanisms)
     if (method === undefined) throw impossible(alg, key.mechanisms)
     const bound = { selector, identity: key.identity }
@@ -138,22 +139,10 @@ export async function pkcs11Signer(options: Pkcs11SignerOptions): Promise<Pkcs11
   }
 }
 
-function chooseAlgorithm(
-  asked: JwsAlgorithm | undefined,
-  ofKey: readonly JwsAlgorithm[],
-  mechanisms: readonly number[],
-): JwsAlgorithm {
-  if (asked !== undefined && !ofKey.includes(asked)) {
-    throw failure(
-      'ERR_SIGNER_CONFIG',
-      `The algorithm ${String(asked).slice(0, 24)} does not fit this key; use one of ${ofKey.join(', ')}`,
-    )
-  }
-  const [first] = ofKey
-  const alg = asked ?? ofKey.find((one) => signingMethod(one, mechanisms) !== undefined) ?? first
-  if (alg === undefined)
-    throw failure('ERR_SIGNER_KEY_UNSUPPORTED', 'This key makes no JWS signature')
-  return alg
+/** What a key can be used with; first what its token has a mechanism for. */
+function byMechanism(key: KeyDescription): JwsAlgorithm[] {
+  const has = (alg: JwsAlgorithm) => Number(signingMethod(alg, key.mechanisms) !== undefined)
+  return [...algorithmsOf(key)].sort((one, other) => has(other) - has(one))
 }
 
 function impossible(alg: JwsAlgorithm, mechanisms: readonly number[]): SignerError {

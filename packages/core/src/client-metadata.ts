@@ -1,0 +1,161 @@
+import { requireClientUrl, requireRedirectUri, requireWebUrl } from './client-url.ts'
+import { type Jwks, jwks } from './jwks.ts'
+import { requireString } from './jwt.ts'
+import type { SignerSource } from './signer.ts'
+import { currentSigner } from './signer-source.ts'
+
+/** Options of {@link clientMetadata}. */
+export interface ClientMetadataOptions {
+  /** The https URL that the document is served from, which is the client identifier. */
+  readonly clientId: string
+  /** A name for people. */
+  readonly clientName: string
+  /** Where a user is sent back to, for a client that signs users in; none by default. */
+  readonly redirectUris?: readonly string[] | undefined
+  /** `client_credentials` by default; `authorization_code` and `refresh_token` with `redirectUris`. */
+  readonly grantTypes?: readonly string[] | undefined
+  /** Space-separated scope values that the client may ask for. */
+  readonly scope?: string | undefined
+  /** The https URL of the JWK Set; without it, the keys are in the document. */
+  readonly jwksUri?: string | undefined
+  /** Further registered members, such as `logo_uri` or `contacts`; none of those above can be replaced. */
+  readonly members?: Readonly<Record<string, unknown>> | undefined
+}
+
+/**
+ * What a client says of itself where its identifier points to, in the members of RFC 7591 §2.
+ *
+ * @see [RFC 7591 §2](https://www.rfc-editor.org/rfc/rfc7591#section-2)
+ */
+export interface ClientMetadata {
+  readonly client_id: string
+  readonly client_name: string
+  readonly redirect_uris: readonly string[]
+  readonly grant_types: readonly string[]
+  readonly response_types: readonly string[]
+  readonly token_endpoint_auth_method: 'private_key_jwt'
+  /** Absent when the keys have several algorithms, of which this would admit one. */
+  readonly token_endpoint_auth_signing_alg?: string
+  readonly scope?: string
+  readonly jwks?: Jwks
+  readonly jwks_uri?: string
+  readonly [member: string]: unknown
+}
+
+const reserved: ReadonlySet<string> = new Set([
+  'client_id',
+  'client_name',
+  'redirect_uris',
+  'grant_types',
+  'response_types',
+  'token_endpoint_auth_method',
+  'token_endpoint_auth_signing_alg',
+  'scope',
+  'jwks',
+  'jwks_uri',
+])
+const secret = /^(?:client_secret(?:_expires_at)?|registration_access_token)$/
+const webUrl = /^(?:client|logo|tos|policy)_uri(?:#|$)/
+
+/** What authorization servers are advised to read at most. */
+const mostOctets = 5000
+
+/**
+ * Makes a Client ID Metadata Document: what a client publishes, under the URL that is its identifier, for
+ * authorization servers that it was never registered with. It authenticates by `private_key_jwt`.
+ *
+ * @param source - who signs; several while one key takes over from another.
+ * @param options - identifier, name, and what the client is for.
+ * @returns the document, frozen, to be served as JSON, with status 200 and without a redirect.
+ * @throws `TypeError` when an option is not what the draft, or MCP, wants there; when a further member would replace
+ *   one of these or hold a secret; and when the document is larger than 5000 octets, beyond which servers need not read.
+ *
+ * @example
+ * ```ts
+ * import { clientMetadata, type Signer } from '@countersign/core'
+ *
+ * declare const current: Signer
+ * declare const next: Signer
+ *
+ * const body = JSON.stringify(
+ *   clientMetadata([current, next], {
+ *     clientId: 'https://agent.example.com/client.json',
+ *     clientName: 'Billing agent',
+ *   }),
+ * )
+ * ```
+ *
+ * @see [draft-ietf-oauth-client-id-metadata-document §4](https://datatracker.ietf.org/doc/html/draft-ietf-oauth-client-id-metadata-document#section-4)
+ */
+export function clientMetadata(
+  source: SignerSource | readonly SignerSource[],
+  options: ClientMetadataOptions,
+): ClientMetadata {
+  const { clientId, clientName, redirectUris = [], scope, jwksUri, members = {} } = options
+  requireClientUrl(clientId)
+  requireString(clientName, 'clientName')
+  requireStrings(redirectUris, 'redirectUris')
+  for (const uri of redirectUris) requireRedirectUri(uri)
+  if (scope !== undefined) requireScope(scope)
+  if (jwksUri !== undefined) requireWebUrl(jwksUri, 'jwksUri')
+  const sources = [source].flat()
+  const keys = jwks(...sources)
+  const [alg, ...others] = new Set(sources.map((one) => currentSigner(one).alg))
+  if (alg === undefined) throw new TypeError('the first argument must be a signer')
+  const grantTypes = readGrantTypes(options.grantTypes, redirectUris)
+
+  const document: ClientMetadata = Object.freeze({
+    ...furtherMembers(members),
+    client_id: clientId,
+    client_name: clientName,
+    redirect_uris: [...redirectUris],
+    grant_types: [...grantTypes],
+    response_types: grantTypes.includes('authorization_code') ? ['code'] : [],
+    token_endpoint_auth_method: 'private_key_jwt',
+    ...(others.length === 0 && { token_endpoint_auth_signing_alg: alg }),
+    ...(scope !== undefined && { scope }),
+    ...(jwksUri === undefined ? { jwks: keys } : { jwks_uri: jwksUri }),
+  })
+  const octets = Buffer.byteLength(JSON.stringify(document))
+  if (octets <= mostOctets) return document
+  throw new TypeError(
+    `the document has ${octets} octets, and servers need not read more than ${mostOctets}; publish the keys under a "jwksUri", or leave out members`,
+  )
+}
+
+function readGrantTypes(given: unknown, redirectUris: readonly string[]): readonly string[] {
+  const usual =
+    redirectUris.length > 0 ? ['authorization_code', 'refresh_token'] : ['client_credentials']
+  const grantTypes: unknown = given ?? usual
+  requireStrings(grantTypes, 'grantTypes')
+  if (grantTypes.length === 0) throw new TypeError('"grantTypes" must name a grant type')
+  if (grantTypes.includes('authorization_code') !== redirectUris.length > 0) {
+    throw new TypeError('"redirectUris" and the grant type authorization_code go together')
+  }
+  return grantTypes
+}
+
+function furtherMembers(members: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  if (typeof members !== 'object' || members === null || Array.isArray(members)) {
+    throw new TypeError('"members" must be an object')
+  }
+  const given = Object.entries(members).filter(([, value]) => value !== undefined)
+  for (const [name, value] of given) {
+    if (reserved.has(name)) throw new TypeError(`"members.${name}" cannot be set or replaced`)
+    if (secret.test(name)) {
+      throw new TypeError(`"members.${name}" must not be there: everyone can read the document`)
+    }
+    if (webUrl.test(name)) requireWebUrl(value, `members.${name}`)
+  }
+  return Object.fromEntries(given)
+}
+
+function requireScope(scope: unknown): void {
+  if (typeof scope === 'string' && /^[!#-[\]-~]+(?: [!#-[\]-~]+)*$/.test(scope)) return
+  throw new TypeError('"scope" must be a string of values separated by single spaces')
+}
+
+function requireStrings(values: unknown, option: string): asserts values is readonly string[] {
+  const all = Array.isArray(values) && values.every((value) => typeof value === 'string' && value)
+  if (!all) throw new TypeError(`"${option}" must be a list of non-empty strings`)
+}

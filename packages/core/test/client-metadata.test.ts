@@ -1,0 +1,199 @@
+import {
+  type ClientMetadataOptions,
+  clientMetadata,
+  createSigner,
+  rotating,
+  type SignerSource,
+} from '@countersign/core'
+import { describe, expect, it } from 'vitest'
+import { backend } from './backend.ts'
+import { keyPair, mlDsa } from './keys.ts'
+
+const current = createSigner(backend('ES256'))
+const next = createSigner(backend('ES256', { publicKey: keyPair('ES256', 'other').publicKey }))
+const rsa = createSigner(backend('RS256'))
+
+const clientId = 'https://agent.example.com/client.json'
+const self = { clientId, clientName: 'Billing agent' }
+const document = (options: Partial<ClientMetadataOptions> = {}, source: SignerSource = current) =>
+  clientMetadata(source, { ...self, ...options })
+
+describe('a client metadata document', () => {
+  it('says who the client is, and that it authenticates by its key', () => {
+    expect(document()).toEqual({
+      client_id: clientId,
+      client_name: 'Billing agent',
+      redirect_uris: [],
+      grant_types: ['client_credentials'],
+      response_types: [],
+      token_endpoint_auth_method: 'private_key_jwt',
+      token_endpoint_auth_signing_alg: 'ES256',
+      jwks: { keys: [current.publicJwk] },
+    })
+    expect(Object.isFrozen(document())).toBe(true)
+  })
+
+  it('has a client that signs users in say where they come back to', () => {
+    const redirectUris = ['https://app.example.com/callback', 'http://127.0.0.1:8000/callback']
+    expect(document({ redirectUris, scope: 'read write' })).toMatchObject({
+      redirect_uris: redirectUris,
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      scope: 'read write',
+    })
+  })
+
+  it('names the keys, or where they are', () => {
+    const both = clientMetadata([current, next], self)
+    expect(both.jwks?.keys.map(({ kid }) => kid)).toEqual([current.kid, next.kid])
+    const jwksUri = 'https://agent.example.com/jwks.json'
+    const elsewhere = clientMetadata([current, next], { ...self, jwksUri })
+    expect(elsewhere.jwks_uri).toBe(jwksUri)
+    expect(elsewhere).not.toHaveProperty('jwks')
+    expect(elsewhere.token_endpoint_auth_signing_alg).toBe('ES256')
+  })
+
+  it('admits the algorithms of both keys while one takes over from the other', () => {
+    const both = clientMetadata([current, rsa], self)
+    expect(both).not.toHaveProperty('token_endpoint_auth_signing_alg')
+    expect(both.jwks?.keys).toHaveLength(2)
+  })
+
+  it('is that of the key which a rotating signer uses now', async () => {
+    let named = current
+    const source = rotating(async () => named)
+    expect(() => document({}, source)).toThrow(/await its ready\(\)/)
+    await source.ready()
+    expect(document({}, source).jwks?.keys).toEqual([current.publicJwk])
+    named = rsa
+    await source.reload()
+    expect(document({}, source)).toMatchObject({
+      token_endpoint_auth_signing_alg: 'RS256',
+      jwks: { keys: [rsa.publicJwk] },
+    })
+  })
+
+  it('has the further members that it is given, and none that are undefined', () => {
+    const members = {
+      logo_uri: 'https://agent.example.com/logo.png',
+      'client_name#de': 'Rechnungsagent',
+      contacts: ['ops@example.com'],
+      software_id: undefined,
+    }
+    const made = document({ members })
+    expect(made).toMatchObject({ logo_uri: members.logo_uri, contacts: members.contacts })
+    expect(made).not.toHaveProperty('software_id')
+  })
+})
+
+describe('a client identifier', () => {
+  it.each(['https://a.example/c', 'https://a.example:8443/c.json', 'https://a.example/x/%7Ey/'])(
+    'may be %s',
+    (clientId) => {
+      expect(document({ clientId }).client_id).toBe(clientId)
+    },
+  )
+
+  it.each<[string | undefined, RegExp]>([
+    [undefined, /must be a URL/],
+    ['', /must be a URL/],
+    ['billing-agent', /must be a URL/],
+    ['http://agent.example.com/client.json', /must be an https URL/],
+    ['http://127.0.0.1/client.json', /must be an https URL/],
+    ['file:///client.json', /must be an https URL/],
+    ['https://agent.example.com', /must have a path/],
+    ['https://agent.example.com/', /must have a path/],
+    ['https://me@agent.example.com/c', /no user name and no password/],
+    ['https://:pw@agent.example.com/c', /no user name and no password/],
+    ['https://@agent.example.com/c', /must be written as https:\/\/agent\.example\.com\/c$/],
+    ['https://agent.example.com/c#', /no fragment/],
+    ['https://agent.example.com/c#x', /no fragment/],
+    ['https://agent.example.com/c?', /no query/],
+    ['https://agent.example.com/c?v=1', /no query/],
+    ['https://agent.example.com/a/../c', /no "\."/],
+    ['https://agent.example.com/./c', /no "\."/],
+    ['https://agent.example.com/a/..', /no "\."/],
+    ['https://agent.example.com/a/%2E%2e/c', /no "\."/],
+    ['https://agent.example.com/a/.%2e/c', /no "\."/],
+    ['https://Agent.example.com/c', /must be written as https:\/\/agent\.example\.com\/c$/],
+    ['HTTPS://agent.example.com/c', /must be written as/],
+    ['https://agent.example.com:443/c', /must be written as https:\/\/agent\.example\.com\/c$/],
+    ['https://agent.example.com\\c', /must be written as/],
+    ['https://agent.example.com/a b', /must be written as https:\/\/agent\.example\.com\/a%20b$/],
+    [' https://agent.example.com/c', /must be written as/],
+    ['https://agent.example.com/c\n', /must be written as/],
+    ['https://ägent.example.com/c', /must be written as https:\/\/xn--/],
+  ])('may not be %j', (clientId, why) => {
+    const call = () => document({ clientId: clientId as string })
+    expect(call).toThrow(TypeError)
+    expect(call).toThrow(why)
+  })
+
+  it('is shown without its password when it is refused', () => {
+    const call = () => document({ clientId: 'https://me:MARKER@agent.example.com/c' })
+    expect(call).toThrow(TypeError)
+    expect(call).not.toThrow(/MARKER/)
+  })
+})
+
+describe('no document is made', () => {
+  it.each<[string, object, RegExp]>([
+    ['without a name', { clientName: undefined }, /"clientName"/],
+    ['with a redirect to http', { redirectUris: ['http://app.example.com/cb'] }, /https URL/],
+    ['with a redirect to an app', { redirectUris: ['com.example.app:/cb'] }, /https URL/],
+    ['with a redirect to a script', { redirectUris: ['javascript:alert(1)'] }, /https URL/],
+    ['with a fragment in a redirect', { redirectUris: ['https://a.example/#x'] }, /no fragment/],
+    ['with a password in a redirect', { redirectUris: ['https://a:b@a.example/'] }, /no user name/],
+    ['with one redirect that is no list', { redirectUris: 'https://a.example/' }, /must be a list/],
+    ['for a code that goes nowhere', { grantTypes: ['authorization_code'] }, /go together/],
+    [
+      'with a redirect that no grant uses',
+      { grantTypes: ['client_credentials'], redirectUris: ['https://a.example/'] },
+      /go together/,
+    ],
+    ['for no grant', { grantTypes: [] }, /must name a grant type/],
+    ['for a grant without a name', { grantTypes: [''] }, /must be a list/],
+    ['with keys on http', { jwksUri: 'http://agent.example.com/jwks' }, /"jwksUri".*https/],
+    ['with a password for the keys', { jwksUri: 'https://a:b@a.example/jwks' }, /no user name/],
+    ['with an empty scope', { scope: '' }, /"scope"/],
+    ['with a scope of two lines', { scope: 'a\nb' }, /"scope"/],
+    ['with a secret', { members: { client_secret: 'MARKER' } }, /everyone can read/],
+    ['with the end of a secret', { members: { client_secret_expires_at: 0 } }, /everyone can read/],
+    ['with a token', { members: { registration_access_token: 'MARKER' } }, /everyone can read/],
+    [
+      'with a shared secret as its method',
+      { members: { token_endpoint_auth_method: 'client_secret_post' } },
+      /cannot be set or replaced/,
+    ],
+    ['with other keys', { members: { jwks: { keys: [] } } }, /cannot be set or replaced/],
+    ['with another identifier', { members: { client_id: 'x' } }, /cannot be set or replaced/],
+    ['with a logo on http', { members: { logo_uri: 'http://a.example/l' } }, /https/],
+    ['with a localised script', { members: { 'tos_uri#de': 'javascript:1' } }, /https/],
+    ['with members in a list', { members: [] }, /"members" must be an object/],
+    ['that servers need not read', { members: { contacts: ['x'.repeat(5000)] } }, /octets/],
+  ])('%s', (_what, options, why) => {
+    const call = () => document(options as Partial<ClientMetadataOptions>)
+    expect(call).toThrow(TypeError)
+    expect(call).toThrow(why)
+    expect(call).not.toThrow(/MARKER/)
+  })
+
+  it.each([[[]], [undefined], [{}], [[{}]], [current.publicJwk]])('for %j', (source) => {
+    expect(() => clientMetadata(source as never, self)).toThrow(TypeError)
+  })
+
+  it('that shows a private key', () => {
+    const publicJwk = { ...current.publicJwk, d: 'MARKER' }
+    expect(() => document({}, { ...current, publicJwk })).toThrow(/private member/)
+  })
+
+  it.runIf(mlDsa)('with keys too large to be in it, which a jwksUri mends', () => {
+    const [one, other] = (['ML-DSA-87', 'ML-DSA-65'] as const).map((alg) =>
+      createSigner(backend(alg)),
+    )
+    const sources = [one, other].filter((signer) => signer !== undefined)
+    expect(() => clientMetadata(sources, self)).toThrow(/publish the keys under a "jwksUri"/)
+    const jwksUri = 'https://agent.example.com/jwks.json'
+    expect(clientMetadata(sources, { ...self, jwksUri }).jwks_uri).toBe(jwksUri)
+  })
+})

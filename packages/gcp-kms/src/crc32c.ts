@@ -1,0 +1,21 @@
+/** The Castagnoli polynomial, bits reversed. */
+const polynomial = 0x82f63b78
+
+const table = Uint32Array.from({ length: 256 }, (_, octet) => {
+  let entry = octet
+  for (let bit = 0; bit < 8; bit++) entry = entry & 1 ? (entry >>> 1) ^ polynomial : entry >>> 1
+  return entry
+})
+
+/**
+ * CRC-32C of some octets, a number from 0 to 2^32 − 1. It is another one than that of `node:zlib`.
+ *
+ * @see [RFC 3720 §12.1](https://www.rfc-editor.org/rfc/rfc3720#section-12.1)
+ */
+export function crc32c(octets: Uint8Array): number {
+  let register = 0xffffffff
+  for (const octet of octets) {
+    register = (register >>> 8) ^ (table[(register ^ octet) & 0xff] ?? 0)
+  }
+  return ~register >>> 0
+}

@@ -1,0 +1,95 @@
+import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { type JwsAlgorithm, type PublicKeyInput, SignerError } from '@countersign/core'
+import { chooseAlgorithm } from '@countersign/core/backend'
+import { algorithms, type KeyAlgorithm } from './algorithms.ts'
+import { backend, failure, notIntact } from './backend.ts'
+import { isChecksumOf } from './checksum.ts'
+import type { GcpKmsPublicKey } from './client.ts'
+import type { Service } from './service.ts'
+
+/** Reads the public key of a version, and decides on the algorithm it is used with. */
+export async function readPublicKey(
+  service: Service,
+  name: string,
+  asked: JwsAlgorithm | undefined,
+  signal: AbortSignal,
+): Promise<{ alg: JwsAlgorithm; publicKey: PublicKeyInput }> {
+  const answer = await getPublicKey(service, name, signal)
+  if (answer.name !== name) {
+    throw notIntact(`was asked for the public key of ${name} and answered for another version`)
+  }
+  const known = algorithms.get(String(answer.algorithm))
+  if (known === undefined) {
+    throw failure(
+      'ERR_SIGNER_KEY_UNSUPPORTED',
+      `${name} is a key for ${answer.algorithm}, which makes no JWS signature; use one for ${[...algorithms.keys()].join(', ')}`,
+    )
+  }
+  const alg = chooseAlgorithm(asked, known.algs, backend)
+  return { alg, publicKey: intactKey(answer, known, alg) }
+}
+
+/** Post-quantum keys are given out in their own format only, and only other keys without one. */
+async function getPublicKey(
+  service: Service,
+  name: string,
+  signal: AbortSignal,
+): Promise<GcpKmsPublicKey> {
+  const get = async (format: { publicKeyFormat?: 'NIST_PQC' }) => {
+    const [answer] = await service.call(
+      { permission: 'cloudkms.cryptoKeyVersions.viewPublicKey', resource: name },
+      signal,
+      (client, options) => client.getPublicKey({ name, ...format }, options),
+    )
+    return answer
+  }
+  try {
+    return await get({})
+  } catch (error) {
+    if (!SignerError.is(error) || !mayBeTheFormat.has(error.code)) throw error
+    return get({ publicKeyFormat: 'NIST_PQC' }).catch(() => {
+      throw error
+    })
+  }
+}
+
+const mayBeTheFormat: ReadonlySet<string> = new Set([
+  'ERR_SIGNER_CONFIG',
+  'ERR_SIGNER_KEY_UNSUPPORTED',
+])
+
+function intactKey(
+  { pem, pemCrc32c, publicKey }: GcpKmsPublicKey,
+  { key }: KeyAlgorithm,
+  alg: JwsAlgorithm,
+): PublicKeyInput {
+  const octets = pem ? Buffer.from(pem) : publicKey?.data
+  if (!(octets instanceof Uint8Array) || octets.byteLength === 0) {
+    throw notIntact('returned no public key')
+  }
+  if (!isChecksumOf(pem ? pemCrc32c : publicKey?.crc32cChecksum, octets)) {
+    throw notIntact('returned a public key without its checksum, or with that of another one')
+  }
+  if (pem && !pem.startsWith('-----BEGIN PUBLIC KEY-----')) {
+    throw notIntact('returned something else than a public key')
+  }
+  const input = pem || { kty: 'AKP', alg, pub: Buffer.from(octets).toString('base64url') }
+  const found = kindOf(input)
+  if (found === undefined || found === key) return input
+  throw notIntact(`returned a public key of ${found} for an algorithm that has ${key}`)
+}
+
+/** Type, and curve or size, of a key; `undefined` when Node.js cannot read it, which is for core to say. */
+function kindOf(input: string | JsonWebKey): string | undefined {
+  let key: KeyObject
+  try {
+    key =
+      typeof input === 'string'
+        ? createPublicKey(input)
+        : createPublicKey({ key: input, format: 'jwk' })
+  } catch {
+    return undefined
+  }
+  const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {}
+  return [key.asymmetricKeyType, namedCurve ?? modulusLength].filter(Boolean).join(' ')
+}

@@ -1,0 +1,149 @@
+import { inspect } from 'node:util'
+import { SignerError } from '@countersign/core'
+import { formatKeyUri, type KeyUri, parseKeyUri } from '@countersign/uri'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { forms } from './forms.ts'
+import { refused } from './refused.ts'
+
+/** What becomes of a string: a key URI, or a refusal. Anything else is thrown on. */
+function outcome(uri: string): KeyUri | SignerError {
+  try {
+    return parseKeyUri(uri)
+  } catch (error) {
+    if (error instanceof SignerError && error.code === 'ERR_SIGNER_CONFIG') return error
+    throw error
+  }
+}
+
+const right = forms.map(({ uri }) => uri)
+const wrong = refused.map(([uri]) => uri)
+const piece = fc.oneof(
+  fc.constantFrom(..."%:/?#[]@!$&'()*+,;=|\\.-_~ \n\0é"),
+  fc.constantFrom(
+    ...['alg=', 'RS256', 'kid=', 'id=', 'token=', 'object=', 'module-path=/', 'pin-value='],
+    ...['pin-source=', 'file:', 'env:', '%2F', '%2e', '%00', '%ff', '%25', '..', '///', 'arn:aws:'],
+  ),
+  fc.string({ unit: 'binary', maxLength: 6 }),
+)
+
+/** A URI that was nearly right, or nearly wrong: with a part cut out and another put in, once or a few times. */
+const mutated = fc
+  .tuple(
+    fc.oneof(fc.constantFrom(...right), fc.constantFrom(...wrong)),
+    fc.array(fc.tuple(fc.nat(200), fc.nat(12), fc.array(piece, { maxLength: 3 })), {
+      maxLength: 4,
+    }),
+  )
+  .map(([uri, edits]) =>
+    edits.reduce((text, [at, length, put]) => {
+      const start = at % (text.length + 1)
+      return `${text.slice(0, start)}${put.join('')}${text.slice(start + length)}`
+    }, uri),
+  )
+
+const anything = fc.oneof(
+  mutated,
+  fc.string({ unit: 'binary', maxLength: 80 }),
+  fc
+    .tuple(
+      fc.constantFrom('file:', 'awskms:', 'gcpkms:', 'azurekms:', 'pkcs11:'),
+      fc.array(piece, { maxLength: 30 }),
+    )
+    .map(([scheme, pieces]) => scheme + pieces.join('')),
+)
+
+const withoutPin = (uri: KeyUri): object => {
+  if (uri.scheme !== 'pkcs11' || uri.pin?.from !== 'value') return uri
+  const { pin: _, ...rest } = uri
+  return rest
+}
+
+describe('whatever is given for a key URI', () => {
+  it('is read or refused with a SignerError, and reads the same once written', () => {
+    let read = 0
+    fc.assert(
+      fc.property(anything, (uri) => {
+        const found = outcome(uri)
+        if (found instanceof SignerError) return
+        read++
+        const written = formatKeyUri(found)
+        expect(parseKeyUri(written)).toEqual(withoutPin(found))
+        expect(formatKeyUri(parseKeyUri(written))).toBe(written)
+      }),
+      { numRuns: 20_000 },
+    )
+    // Else none of the mutations came to anything, and nothing was shown.
+    expect(read).toBeGreaterThan(500)
+  })
+
+  it('echoes no part of a PIN, however it stands in there', () => {
+    // Of characters that no message has four of in a row.
+    const pin = fc
+      .array(fc.constantFrom(...'QXZqxz0123456789&;=%#?/:@|. \n'), { minLength: 4, maxLength: 24 })
+      .map((characters) => characters.join(''))
+    const place = fc.constantFrom(
+      (pin: string) => `pkcs11:token=t;object=k?module-path=/m&pin-value=${pin}`,
+      (pin: string) => `pkcs11:token=t;object=k?pin-value=${pin}&module-path=/m`,
+      (pin: string) => `pkcs11:token=t;object=k?module-path=/m&pin-source=${pin}`,
+      (pin: string) => `pkcs11:token=t;object=k;pin-value=${pin}?module-path=/m`,
+      (pin: string) => `pkcs11:pin-value=${pin}`,
+      (pin: string) => `awskms://${pin}@host/alias/agent`,
+      (pin: string) => `file:///k?kid=${pin}&alg=${pin}`,
+      (pin: string) => pin,
+    )
+    let read = 0
+    fc.assert(
+      fc.property(pin, place, (pin, put) => {
+        const found = outcome(put(pin))
+        const isRead = !(found instanceof SignerError)
+        if (isRead && (found.scheme !== 'pkcs11' || found.pin?.from !== 'value')) return
+        if (isRead) read++
+        const shown = isRead
+          ? [inspect(found, { depth: Infinity, showHidden: true }), formatKeyUri(found)]
+          : [String(found), found.stack?.replace(/\n +at .*/g, '')]
+        const all = [...shown, JSON.stringify(found)].join(' ')
+        for (let start = 0; start + 4 <= pin.length; start++) {
+          expect(all).not.toContain(pin.slice(start, start + 4))
+        }
+      }),
+      { numRuns: 10_000 },
+    )
+    expect(read).toBeGreaterThan(100)
+  })
+
+  it.each([
+    ['slashes', 'file:', '/'],
+    ['segments', 'file://', '/a'],
+    ['escapes', 'file:///', '%41'],
+    ['bad escapes', 'file:///', '%'],
+    ['attributes', 'file:///k?alg=RS256', '&x=1'],
+    ['ampersands', 'file:///k?kid=1', '&'],
+    ['letters of an alias', 'awskms:///alias/', 'a/'],
+    ['parts of an ARN', 'awskms:///arn:aws:kms:a:', '1:'],
+    ['parts of a name', 'gcpkms://projects/p', '/locations/l'],
+    [
+      'labels of an endpoint',
+      'gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1?endpoint=https://a',
+      '.a',
+    ],
+    [
+      'letters of an endpoint',
+      'gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1?endpoint=https://',
+      'a',
+    ],
+    ['labels of a host', 'azurekms://a', '.vault'],
+    ['octets of an ID', 'pkcs11:token=t;id=', '%01'],
+    ['semicolons', 'pkcs11:', ';'],
+    ['empty attributes', 'pkcs11:token=t', ';='],
+    ['digits', 'pkcs11:object=k;slot-id=', '9'],
+    ['question marks', 'pkcs11:', '?'],
+    ['colons', '', ':'],
+    ['characters that are none of a URI', 'file:///', 'é'],
+  ])('takes its time by its length alone: a million of %s', (_what, start, repeated) => {
+    const uri = start + repeated.repeat(1_000_000)
+    const before = performance.now()
+    outcome(uri)
+    expect(performance.now() - before).toBeLessThan(5_000)
+  })
+})

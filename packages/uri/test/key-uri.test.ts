@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs'
+import { inspect } from 'node:util'
+import { formatKeyUri, parseKeyUri } from '@countersign/uri'
+import { describe, expect, it } from 'vitest'
+import { readFilePath, writeFilePath } from '../src/file-form.ts'
+import { forms } from './forms.ts'
+
+const pinned = (pin: string) =>
+  `pkcs11:token=t;object=k?module-path=/m.so&pin-value=${encodeURIComponent(pin)}&kid=x`
+
+describe('a key URI', () => {
+  it.each(forms)('is read as it stands: $uri', ({ uri, parsed }) => {
+    expect(parseKeyUri(uri)).toEqual(parsed)
+  })
+
+  it.each(forms)(
+    'is written in one way, which reads the same: $uri',
+    ({ uri, canonical, parsed }) => {
+      const written = formatKeyUri(parseKeyUri(uri))
+      expect(written).toBe(canonical ?? uri)
+      expect(parseKeyUri(written)).toEqual(parsed)
+      expect(formatKeyUri(parseKeyUri(written))).toBe(written)
+    },
+  )
+
+  it.each(forms)('is frozen to its depth once read: $uri', ({ uri }) => {
+    const frozen = (value: unknown): boolean =>
+      typeof value !== 'object' ||
+      value === null ||
+      (Object.isFrozen(value) && Object.values(value).every(frozen))
+    expect(frozen(parseKeyUri(uri))).toBe(true)
+  })
+
+  it('stands in the README in every form, and each of them is read', () => {
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+    const shown = [...readme.matchAll(/^\| `([a-z\d]+:[^`]+)`/gm)].map(([, uri = '']) => uri)
+    const schemes = shown.map((uri) => parseKeyUri(uri).scheme)
+    expect(new Set(schemes)).toEqual(new Set(forms.map(({ parsed }) => parsed.scheme)))
+    for (const uri of shown) expect(formatKeyUri(parseKeyUri(uri))).toBe(uri)
+  })
+})
+
+describe('a PIN in a key URI', () => {
+  const uri = parseKeyUri(pinned('a PIN+%&;é'))
+
+  it('is there for who asks for it', () => {
+    expect(uri.scheme === 'pkcs11' && uri.pin?.from === 'value' && uri.pin.reveal()).toBe(
+      'a PIN+%&;é',
+    )
+  })
+
+  it('is not shown by the parsed form, nor by what is written of it', () => {
+    const shown = [
+      inspect(uri, { depth: Infinity, showHidden: true }),
+      JSON.stringify(uri),
+      formatKeyUri(uri),
+    ]
+    expect(shown[2]).toBe('pkcs11:token=t;object=k?module-path=/m.so&kid=x')
+    expect(shown.join()).not.toMatch(/PIN\+|PIN%2B/)
+  })
+})
+
+describe('on Windows, the path of a file', () => {
+  const path = (hierarchy: string) => readFilePath(hierarchy, 'The key URI', true)
+
+  it('has its drive and backslashes, and goes back to slashes', () => {
+    expect(path('///C:/agent%20keys/Key.pem')).toBe('C:\\agent keys\\Key.pem')
+    expect(writeFilePath('C:\\agent keys\\Key.pem', true)).toBe('file:///C:/agent%20keys/Key.pem')
+  })
+
+  it.each(['///agent/key.pem', '///C:/a%5Cb', '///1:/a'])('is refused as none: %s', (hierarchy) => {
+    expect(() => path(hierarchy)).toThrow(/none on Windows; write file:\/\/\/C:\//)
+  })
+
+  it('of another machine is refused', () => {
+    expect(() => path('//server/share/key.pem')).toThrow(/names a host/)
+  })
+})

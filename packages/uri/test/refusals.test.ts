@@ -1,0 +1,88 @@
+import { parseKeyUri, type SignerFromUriOptions, signerFromUri } from '@countersign/uri'
+import { describe, expect, it } from 'vitest'
+import { everythingShown, refusal, thrown } from '../../core/test/outcome.ts'
+import { refused } from './refused.ts'
+
+const token = 'pkcs11:token=t;object=k'
+
+describe('a key URI is refused with what is wrong and what to write', () => {
+  it.each(refused)('%j', async (uri, says) => {
+    const error = await refusal(() => parseKeyUri(uri))
+    expect(error).toMatchObject({ code: 'ERR_SIGNER_CONFIG', backend: 'uri', retryable: false })
+    expect(error.message).toMatch(says)
+    expect(error.cause).toBeUndefined()
+  })
+
+  it.each(refused)('by signerFromUri just the same: %j', async (uri, says) => {
+    expect((await refusal(() => signerFromUri(uri))).message).toMatch(says)
+  })
+})
+
+describe('a PIN is not in the refusal', () => {
+  const pin = 'pin5ecret'
+  it.each([
+    `${token}?pin-value=${pin}`,
+    `${token};pin-value=${pin}?module-path=/m`,
+    `${token};pin=${pin}?module-path=/m`,
+    `${token}?module-path=/m&pin-value=${pin}&pin-value=${pin}`,
+    `${token}?module-path=/m&pin-value=${pin}%`,
+    `${token}?module-path=/m&pin-value=${pin}%zz`,
+    `${token}?module-path=/m&pin-value=${pin}%00`,
+    `${token}?module-path=/m&pin-value=${pin}#${pin}`,
+    `${token}?module-path=/m&pin-value=${pin} ${pin}`,
+    `${token}?module-path=/m&pin-value=x&${pin}`,
+    `${token}?module-path=/m&pin-value=x&${pin}=x`,
+    `${token}?module-path=/m&pin-value=x;${pin}`,
+    `${token}?module-path=/m&pin-value=x&alg=${pin}`,
+    `${token}?module-path=/m&pin-value=${pin}&pin-source=env:PIN`,
+    `${token}?module-path=/m&pin-source=${pin}`,
+    `${token}?module-path=/m&pin-source=${pin}:${pin}`,
+    `${token}?module-path=/m&pin-source=env:-${pin}`,
+    `${token}?module-path=/m&pin-value:${pin}`,
+    `${token}?module-path=${pin}`,
+    `${token}?${pin}`,
+    `pkcs11:${pin}`,
+    `pkcs11://x:${pin}@token=t`,
+    `awskms://AKIA:${pin}@host/alias/agent`,
+    `awskms:///${pin}/x`,
+    `azurekms://x:${pin}@v.vault.azure.net/keys/k`,
+    `azurekms://${pin}.example/keys/k`,
+    `gcpkms://x:${pin}@projects/p`,
+    `gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1?endpoint=https://x:${pin}@x`,
+    `file://x:${pin}@host/key.pem`,
+    `${pin}:x`,
+    pin,
+  ])('%s', async (uri) => {
+    expect(everythingShown(await refusal(() => parseKeyUri(uri)))).not.toContain(pin)
+    expect(everythingShown(await refusal(() => signerFromUri(uri)))).not.toContain(pin)
+  })
+})
+
+describe('misuse is a TypeError', () => {
+  it.each([undefined, null, 7, {}, ['file:///k'], new URL('file:///k')])(
+    '%o for a URI',
+    async (uri) => {
+      for (const action of [parseKeyUri, signerFromUri]) {
+        const error = await thrown(() => action(uri as string))
+        expect(error).toBeInstanceOf(TypeError)
+        expect(String(error)).toContain('"uri" must be a string')
+      }
+    },
+  )
+
+  it.each([
+    ['signal', {}],
+    ['passphrase', 7],
+    ['passphrase', Buffer.from('x')],
+    ['pin', 1234],
+    ['pin', null],
+    ['azureCredential', 'token'],
+    ['azureCredential', null],
+    ['allowSharedFiles', 'yes'],
+  ])('%s: %o', async (option, value) => {
+    const options = { [option]: value } as SignerFromUriOptions
+    const error = await thrown(() => signerFromUri('file:///nowhere', options))
+    expect(error).toBeInstanceOf(TypeError)
+    expect(String(error)).toContain(`"${option}" must`)
+  })
+})

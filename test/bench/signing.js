@@ -1,0 +1,22 @@
+// @ts-check
+
+/** @import { Signer } from '@countersign/core' */
+/** @import { Contender } from './measure.js' */
+
+/**
+ * Callers who each sign as soon as they have their last signature.
+ *
+ * @param {Signer} signer
+ * @param {Uint8Array} message
+ * @param {number} atOnce
+ * @returns {Contender}
+ */
+export function signing(signer, message, atOnce) {
+  return async (times) => {
+    let left = times
+    const sign = async () => {
+      while (left-- > 0) await signer.sign(message)
+    }
+    await Promise.all(Array.from({ length: atOnce }, sign))
+  }
+}

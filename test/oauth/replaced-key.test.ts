@@ -1,0 +1,301 @@
+import { generateKeyPairSync } from 'node:crypto'
+import {
+  authorizationGrant,
+  type RotatingOptions,
+  type RotationMessage,
+  rotating,
+  type Signer,
+  SignerError,
+} from '@countersign/core'
+import { localSigner } from '@countersign/local'
+import { OAuthError, privateKeyJwt, type TokenSourceOptions, tokenSource } from '@countersign/oauth'
+import { decodeProtectedHeader } from 'jose'
+import * as oauth from 'oauth4webapi'
+import { describe, expect, it } from 'vitest'
+import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
+import type { ScriptedRequest } from '../servers/scripted-server.js'
+import { errorResponse, tokenResponse } from '../servers/token-responses.js'
+import {
+  claimsOf,
+  closing,
+  es256Signer,
+  messagesOn,
+  refusal,
+  renewalsOf,
+  signaturesOf,
+  startScene,
+} from './fixtures.ts'
+
+/** A name under which one key stands, and then another. */
+function vault(first: Signer, options: RotatingOptions = {}) {
+  let loads = 0
+  let load = async () => first
+  const source = closing(
+    rotating(async () => {
+      loads++
+      return load()
+    }, options),
+  )
+  return {
+    source,
+    name(next: Signer | (() => Promise<Signer>)) {
+      load = typeof next === 'function' ? next : async () => next
+    },
+    get loads() {
+      return loads
+    },
+  }
+}
+
+const kidOf = (form: URLSearchParams) =>
+  decodeProtectedHeader(form.get('client_assertion') ?? '').kid
+
+/** Grants a token to this key, and knows no other. */
+const knowing =
+  ({ kid }: Signer) =>
+  ({ form }: ScriptedRequest) =>
+    kidOf(form) === kid ? tokenResponse() : errorResponse('invalid_client', { status: 401 })
+
+describe('invalid_client for a rotating key', () => {
+  it('is answered with one load and one new assertion, when there is another key', async () => {
+    const [old, next] = [await es256Signer(), await es256Signer()]
+    const key = vault(old)
+    await key.source.ready()
+    key.name(next)
+    const scene = await startScene(knowing(next), { authentication: privateKeyJwt(key.source) })
+    const loads: RotationMessage[] = []
+    const renewals = await messagesOn('countersign:rotation', loads, () =>
+      renewalsOf(() => scene.source.token()),
+    )
+    expect(renewals).toMatchObject([{ outcome: 'granted' }])
+    expect(loads).toMatchObject([
+      { cause: 'refusal', outcome: 'replaced', kid: next.kid, previousKid: old.kid },
+    ])
+    const [refused, granted, ...others] = scene.tokenRequests()
+    expect(others).toEqual([])
+    expect(refused && granted && [kidOf(refused), kidOf(granted)]).toEqual([old.kid, next.kid])
+    expect(claimsOf(refused)['jti']).not.toBe(claimsOf(granted)['jti'])
+  })
+
+  it('reaches the caller as it is when the key is the same, and does not wear the key down', async () => {
+    const only = await es256Signer()
+    const key = vault(only)
+    const description = 'the key is not registered'
+    const scene = await startScene(() => errorResponse('invalid_client', { description }), {
+      authentication: privateKeyJwt(key.source),
+    })
+    for (let call = 0; call < 20; call++) {
+      expect(await refusal(() => scene.source.token())).toMatchObject({
+        code: 'ERR_OAUTH_RESPONSE',
+        error: 'invalid_client',
+        error_description: description,
+      })
+    }
+    expect(key.loads).toBe(2)
+    expect(scene.tokenRequests().length).toBeLessThan(6)
+  })
+
+  it('reaches the caller as it is when the load fails', async () => {
+    const key = vault(await es256Signer())
+    await key.source.ready()
+    key.name(() => Promise.reject(new SignerError('ERR_SIGNER_UNAVAILABLE', 'the vault is down')))
+    const authentication = privateKeyJwt(key.source)
+    const scene = await startScene(() => errorResponse('invalid_client'), { authentication })
+    expect(await refusal(() => scene.source.token())).toMatchObject({ error: 'invalid_client' })
+    expect([key.loads, scene.tokenRequests().length]).toEqual([2, 1])
+  })
+
+  it('for the successor, too, is not answered a second time', async () => {
+    const key = vault(await es256Signer())
+    await key.source.ready()
+    key.name(es256Signer)
+    const authentication = privateKeyJwt(key.source)
+    const scene = await startScene(() => errorResponse('invalid_client'), { authentication })
+    expect(await refusal(() => scene.source.token())).toMatchObject({ error: 'invalid_client' })
+    expect([key.loads, scene.tokenRequests().length]).toEqual([2, 2])
+  })
+
+  it('costs many token sources one load', async () => {
+    const [old, next] = [await es256Signer(), await es256Signer()]
+    const key = vault(old)
+    await key.source.ready()
+    key.name(next)
+    const as = closing(await startScriptedAuthorizationServer({ token: knowing(next) }))
+    const authentication = privateKeyJwt(key.source)
+    const sources = Array.from({ length: 20 }, (_, n) =>
+      tokenSource({ issuer: as.url, clientId: `agent-${n}`, authentication }),
+    )
+    await Promise.all(sources.map((source) => source.token()))
+    expect(key.loads).toBe(2)
+  })
+
+  it('ends at the deadline of the token source when the load does not end', async () => {
+    const key = vault(await es256Signer())
+    await key.source.ready()
+    key.name(() => new Promise(() => {}))
+    const scene = await startScene(() => errorResponse('invalid_client'), {
+      authentication: privateKeyJwt(key.source),
+      timeoutSeconds: 0.3,
+    })
+    const error = await refusal(() => scene.source.token())
+    expect(error.code).toBe('ERR_OAUTH_TIMEOUT')
+  })
+
+  it('has a signed grant made anew, too', async () => {
+    const [old, next] = [await es256Signer(), await es256Signer()]
+    const key = vault(old)
+    await key.source.ready()
+    key.name(next)
+    const scene = await startScene(knowing(next), {
+      authentication: privateKeyJwt(key.source),
+      grant: async (as) => ({
+        grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+        assertion: await authorizationGrant(key.source, {
+          issuer: 'https://idp.test',
+          subject: 'alice',
+          audience: as.issuer,
+        }),
+      }),
+    })
+    await scene.source.token()
+    const grants = scene.tokenRequests().map((form) => form.get('assertion') ?? '')
+    expect(grants.map((grant) => decodeProtectedHeader(grant).kid)).toEqual([old.kid, next.kid])
+  })
+
+  it.each<[string, () => Response]>([
+    ['another error', () => errorResponse('unauthorized_client')],
+    ['no token', () => new Response('<html>', { status: 401 })],
+    ['a server that is down', () => errorResponse('invalid_client', { status: 503 })],
+  ])('is not taken for %s', async (_what, answer) => {
+    const key = vault(await es256Signer())
+    await key.source.ready()
+    key.name(es256Signer)
+    const authentication = privateKeyJwt(key.source)
+    const scene = await startScene(answer, { authentication, retries: 0 })
+    expect(OAuthError.is(await refusal(() => scene.source.token()))).toBe(true)
+    expect([key.loads, scene.tokenRequests().length]).toEqual([1, 1])
+  })
+})
+
+describe('a key that is disabled', () => {
+  it('costs no token request: the successor signs', async () => {
+    const [old, next] = [await es256Signer(), await es256Signer()]
+    let disabled = false
+    const refusing: Signer = {
+      ...old,
+      sign: async (octets, options) => {
+        if (disabled) throw new SignerError('ERR_SIGNER_KEY_DISABLED', 'the key is disabled')
+        return old.sign(octets, options)
+      },
+    }
+    const key = vault(refusing)
+    const authentication = privateKeyJwt(key.source)
+    const scene = await startScene(undefined, { authentication })
+    scene.source.invalidate(await scene.source.token())
+    key.name(next)
+    disabled = true
+    await scene.source.token()
+    expect(scene.tokenRequests().map(kidOf)).toEqual([old.kid, next.kid])
+  })
+})
+
+describe('a successor with another algorithm', () => {
+  const ed25519 = () => localSigner({ key: generateKeyPairSync('ed25519').privateKey })
+  const metadata = { token_endpoint_auth_signing_alg_values_supported: ['ES256'] }
+
+  async function scene(first: Signer, options: Partial<TokenSourceOptions> = {}) {
+    const as = closing(await startScriptedAuthorizationServer({ metadata }))
+    const key = vault(first)
+    await key.source.ready()
+    const authentication = privateKeyJwt(key.source)
+    const source = tokenSource({ issuer: as.url, clientId: 'agent', authentication, ...options })
+    return { as, key, authentication, source }
+  }
+
+  it('is held against what the server advertises, by the key that would sign', async () => {
+    const { as, key, authentication, source } = await scene(await es256Signer())
+    expect(authentication.alg).toBe('ES256')
+    source.invalidate(await source.token())
+    key.name(ed25519)
+    await key.source.reload()
+    expect(authentication.alg).toBe('EdDSA')
+    const signatures = await signaturesOf(async () => {
+      const error = await refusal(() => source.token())
+      expect(error.code).toBe('ERR_OAUTH_ALG_NOT_ADVERTISED')
+    })
+    expect([signatures, as.credentials.length]).toEqual([[], 1])
+  })
+
+  it('that comes in the middle of a request is, too', async () => {
+    const old = await es256Signer()
+    const gone = new SignerError('ERR_SIGNER_KEY_NOT_FOUND', 'no such key')
+    const { as, key, source } = await scene({ ...old, sign: () => Promise.reject(gone) })
+    key.name(ed25519)
+    const error = await refusal(() => source.token())
+    expect([error.code, as.credentials.length]).toEqual(['ERR_OAUTH_ALG_NOT_ADVERTISED', 0])
+  })
+
+  it('is welcome where its predecessor was not', async () => {
+    const { as, key, source } = await scene(await ed25519())
+    key.name(es256Signer)
+    await key.source.reload()
+    await source.token()
+    expect(as.credentials).toHaveLength(1)
+  })
+})
+
+describe('an authentication by a rotating key', () => {
+  it('knows no algorithm before there is a key, and holds the key to the metadata then', async () => {
+    const signer = await es256Signer()
+    let finish = (_signer: Signer) => {}
+    const source = closing(rotating(() => new Promise((resolve) => (finish = resolve))))
+    const authentication = privateKeyJwt(source)
+    expect(authentication.alg).toBeUndefined()
+    const metadata = { token_endpoint_auth_signing_alg_values_supported: ['RS256'] }
+    const as = closing(await startScriptedAuthorizationServer({ metadata }))
+    const asking = refusal(() =>
+      tokenSource({ issuer: as.url, clientId: 'agent', authentication }).token(),
+    )
+    finish(signer)
+    expect((await asking).code).toBe('ERR_OAUTH_ALG_NOT_ADVERTISED')
+    expect([as.credentials.length, authentication.alg]).toEqual([0, 'ES256'])
+  })
+
+  it('loads nothing for a server that does not take assertions', async () => {
+    const down = new SignerError('ERR_SIGNER_UNAVAILABLE', 'the vault is down')
+    const key = vault(await es256Signer())
+    key.name(() => Promise.reject(down))
+    const metadata = { token_endpoint_auth_methods_supported: ['client_secret_basic'] }
+    const as = closing(await startScriptedAuthorizationServer({ metadata }))
+    const authentication = privateKeyJwt(key.source)
+    const source = tokenSource({ issuer: as.url, clientId: 'agent', authentication })
+    expect((await refusal(() => source.token())).code).toBe('ERR_OAUTH_METHOD_NOT_ADVERTISED')
+  })
+
+  it('is a ClientAuth of oauth4webapi, and follows the key there', async () => {
+    const [old, next] = [await es256Signer(), await es256Signer()]
+    const key = vault(old)
+    const as = closing(await startScriptedAuthorizationServer())
+    const metadata = {
+      issuer: as.url,
+      token_endpoint: `${as.url}/token`,
+      token_endpoint_auth_methods_supported: ['private_key_jwt'],
+    }
+    const authentication = privateKeyJwt(key.source)
+    const request = () =>
+      oauth.clientCredentialsGrantRequest(
+        metadata,
+        { client_id: 'agent' },
+        authentication,
+        {},
+        {
+          [oauth.allowInsecureRequests]: true,
+        },
+      )
+    await request()
+    key.name(next)
+    await key.source.reload()
+    await request()
+    expect(as.requests.map(({ form }) => kidOf(form))).toEqual([old.kid, next.kid])
+  })
+})
