@@ -1,8 +1,5 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { add, missing, nothing, withFailure } from '../lib/counts.mjs'
 import { majors, nodeBinary, nodeBinaryMissing } from '../lib/node-binary.mjs'
-import { root } from '../lib/root.mjs'
 import { say } from '../lib/terminal.mjs'
 import { vitest } from '../lib/vitest.mjs'
 import { runDemo } from './demo.mjs'
@@ -25,7 +22,6 @@ export async function matrixLane() {
  * @returns {Promise<import('../lib/counts.mjs').Counts>}
  */
 async function demoOn(node) {
-  if (!existsSync(join(root, 'examples/demo/index.js'))) return nothing()
   const { code, output } = await runDemo(node, 'capture')
   if (code === 0) return { ...nothing(), passed: 1 }
   console.log(output)

@@ -1,7 +1,10 @@
 import { onAbort } from '@countersign/core/backend'
 import { type ClosableSigner, closable } from './closable-signer.ts'
 import type { KeyUri } from './key-uri.ts'
+import { openAwsKms } from './open-aws-kms.ts'
+import { openAzureKeyVault } from './open-azure-key-vault.ts'
 import { openFile } from './open-file.ts'
+import { openGcpKms } from './open-gcp-kms.ts'
 import { openPkcs11 } from './open-pkcs11.ts'
 import { checkOptions, type SignerFromUriOptions } from './options.ts'
 import { parseKeyUri } from './parse-key-uri.ts'
@@ -54,9 +57,13 @@ async function open(uri: KeyUri, options: SignerFromUriOptions): Promise<Closabl
   switch (uri.scheme) {
     case 'file':
       return closable(await openFile(uri, options))
+    case 'awskms':
+      return closable(await openAwsKms(uri, options))
+    case 'gcpkms':
+      return closable(await openGcpKms(uri, options))
+    case 'azurekms':
+      return closable(await openAzureKeyVault(uri, options))
     case 'pkcs11':
       return openPkcs11(uri, options)
-    default:
-      throw new TypeError('not there yet')
   }
 }

@@ -1,0 +1,56 @@
+import type { Signer } from '@countersign/core'
+import { importPeer } from '@countersign/core/backend'
+import { isOnThisMachine } from './azure-key-vault-form.ts'
+import type { AzureKeyVaultKeyUri } from './key-uri.ts'
+import type { AzureCredential, SignerFromUriOptions } from './options.ts'
+import { backend } from './refusal.ts'
+
+/** Opens a key of Azure Key Vault or a Managed HSM. */
+export async function openAzureKeyVault(
+  uri: AzureKeyVaultKeyUri,
+  { azureCredential, timeoutSeconds, signal }: SignerFromUriOptions,
+): Promise<Signer> {
+  const { keyId, alg, kid } = uri
+  const { azureKeyVaultSigner } = await importPeer(
+    '@countersign/azure-key-vault',
+    () => import('@countersign/azure-key-vault'),
+    backend,
+    ['@azure/keyvault-keys'],
+  )
+  const credential = azureCredential ?? tokenOfEnvironment() ?? (await defaultCredential())
+  // The SDK takes a challenge only for the domain that it comes from, and a server on this machine has none of Azure's.
+  const clientOptions = isOnThisMachine(uri)
+    ? { disableChallengeResourceVerification: true }
+    : undefined
+  return azureKeyVaultSigner({
+    keyId,
+    credential,
+    clientOptions,
+    alg,
+    kid,
+    timeoutSeconds,
+    signal,
+  })
+}
+
+/** A token that somebody else fetches and renews, read anew whenever one is needed. */
+function tokenOfEnvironment(): AzureCredential | undefined {
+  const read = () => process.env['COUNTERSIGN_AZURE_TOKEN']
+  if (!read()) return undefined
+  return {
+    async getToken() {
+      const token = read()
+      // When it ends is not known here; so long the SDK keeps it at most.
+      return token ? { token, expiresOnTimestamp: Date.now() + 300_000 } : null
+    },
+  }
+}
+
+async function defaultCredential(): Promise<AzureCredential> {
+  const { DefaultAzureCredential } = await importPeer(
+    '@azure/identity',
+    () => import('@azure/identity'),
+    backend,
+  )
+  return new DefaultAzureCredential()
+}
