@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { StepName, StepResult } from '../../packages/cli/src/doctor/step.ts'
 import { secretsIn } from '../../scripts/lib/secrets.mjs'
 import { answerAsMcp, bearer } from '../mcp/scripted-mcp.ts'
+import { type AwsKms, startAwsKms } from '../servers/aws-kms.js'
 import {
   startAcceptingOnly,
   startIssuerMixUp,
@@ -14,6 +15,7 @@ import {
   startScriptedResource,
   unauthorized,
 } from '../servers/hostile-resource.js'
+import type { Answer, ScriptedRequest } from '../servers/scripted-server.js'
 import { errorResponse } from '../servers/token-responses.js'
 import { keyPair } from '../support/key-pairs.js'
 import { countersign, type Ended } from './command.ts'
@@ -23,8 +25,12 @@ import { brokenStep, clientId, closing, type Line, startLine, writeKey } from '.
 type Options = Readonly<Record<string, string>>
 
 function doctor(options: Options, ...flags: string[]): Promise<Ended> {
+  return doctorIn({}, options, ...flags)
+}
+
+function doctorIn(env: Readonly<Record<string, string>>, options: Options, ...flags: string[]) {
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])
-  return countersign(['doctor', ...args, ...flags])
+  return countersign(['doctor', ...args, ...flags], { env })
 }
 
 const whole = (line: Line): Options => ({
@@ -218,6 +224,13 @@ const misconfigurations: readonly Misconfiguration[] = [
   },
 ]
 
+type KmsCase = readonly [
+  what: string,
+  at: StepName,
+  remedy: RegExp,
+  plant: (kms: AwsKms, key: ReturnType<AwsKms['createKey']>) => void | Promise<void>,
+]
+
 describe('countersign doctor', { timeout: 60_000 }, () => {
   test('has a tick for every step of a line that is whole', async () => {
     const line = await startLine()
@@ -261,6 +274,37 @@ describe('countersign doctor', { timeout: 60_000 }, () => {
     },
   )
 
+  test.each([
+    ['disabled', 'key', /^enable the key/, (kms, key) => kms.disableKey(key)],
+    ['one that it may not sign with', 'key permission', /policy/, (kms) => kms.deny('Sign')],
+    ['one that it may not read', 'key permission', /policy/, (kms) => kms.deny('GetPublicKey')],
+    ['deleted', 'key', /^correct the name/, (kms, key) => kms.deleteKey(key)],
+    ['in a service that is down', 'key store', /service runs/, (kms) => kms.close()],
+  ] satisfies readonly KmsCase[])(
+    'finds that a key in AWS KMS is %s',
+    async (_what, at, remedy, plant) => {
+      const line = await startLine()
+      const kms = closing(await startAwsKms())
+      const key = kms.importKey(keyPair('P-256').privateKey)
+      kms.setAlias('alias/agent', key)
+      const options = { ...whole(line), key: 'awskms:///alias/agent', timeout: '10' }
+      const healthy = await doctorIn(kms.env, options, '--json')
+      expect(healthy.code).toBe(0)
+      expect(stepsOf(healthy)[0]?.found).toBe('AWS KMS answers')
+
+      await plant(kms, key)
+      const json = await doctorIn(kms.env, options, '--json')
+      const plain = await doctorIn(kms.env, options)
+      expect([json.code, plain.code]).toEqual([3, 3])
+      const broken = brokenStep(stepsOf(json))
+      expect(broken).toMatchObject({ name: at, side: 'key' })
+      expect(broken.remedy).toMatch(remedy)
+      expect(printed(plain)).toEqual(stepsOf(json).map(({ name, state }) => [marks[state], name]))
+      const { AWS_SECRET_ACCESS_KEY = '' } = kms.env
+      for (const { stdout } of [json, plain]) expect(stdout).not.toContain(AWS_SECRET_ACCESS_KEY)
+    },
+  )
+
   test('goes to the token where there is an issuer alone', async () => {
     const line = await startLine()
     const { mcp: _, ...options } = whole(line)
@@ -298,28 +342,49 @@ describe('countersign doctor', { timeout: 60_000 }, () => {
           }),
       }),
     )
-    const { url } = closing(
-      await startScriptedResource({
+    const tokens: string[] = []
+    const repeating = async (answer: (token: string, request: ScriptedRequest) => Answer) => {
+      const resource = await startScriptedResource({
         authorizationServers: [line.as.url],
-        answer: (request, self) =>
-          bearer(request) === undefined
-            ? unauthorized(self)
-            : new Response(`not ${bearer(request)} ${evil}`, { status: 400 }),
-      }),
-    )
-    for (const changed of [
+        answer(request, self) {
+          const token = bearer(request)
+          if (token === undefined) return unauthorized(self)
+          tokens.push(token)
+          return answer(token, request)
+        },
+      })
+      return { mcp: closing(resource).url }
+    }
+    const servers = [
       { issuer: as.url, mcp: (await naming(as.url))['mcp'] ?? '' },
-      { mcp: url },
-    ]) {
+      await repeating((token) => new Response(`not ${token} ${evil}`, { status: 400 })),
+      await repeating((token) => {
+        const challenge = `Bearer error="insufficient_scope", scope="${token}"`
+        return new Response(null, { status: 403, headers: { 'www-authenticate': challenge } })
+      }),
+      await repeating((token, request) => {
+        if (!request.body.includes('"initialize"')) return answerAsMcp(request)
+        const { id, params } = JSON.parse(request.body)
+        const { protocolVersion } = params
+        const serverInfo = { name: `${token} ${evil}`, version: token }
+        const result = { protocolVersion, capabilities: { tools: {} }, serverInfo }
+        return Response.json({ jsonrpc: '2.0', id, result })
+      }),
+      await naming(`http://127.0.0.1:9/${evil}`),
+    ]
+    for (const changed of servers) {
       for (const flags of [[], ['--json']]) {
         const { stdout, stderr } = await doctor({ ...whole(line), ...changed }, ...flags)
-        expect(stdout).toMatch('not reached')
-        expectNoSecret(stdout + stderr, line)
-        for (const credential of as.credentials) expect(stdout + stderr).not.toContain(credential)
+        const text = stdout + stderr
+        expect(stdout).toMatch('key store')
+        expectNoSecret(text, line)
+        for (const secret of [...as.credentials, ...tokens]) expect(text).not.toContain(secret)
         // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-        expect(stdout + stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
+        expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
       }
     }
+    expect(tokens).not.toEqual([])
+    expect(as.credentials).not.toEqual([])
   })
 })
 

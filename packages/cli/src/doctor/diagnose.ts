@@ -1,3 +1,4 @@
+import { redact, withoutControls } from '../redact.ts'
 import { examineKey } from './key-steps.ts'
 import { examineAudience, examineMcp } from './mcp-steps.ts'
 import { observeFetch } from './observed-fetch.ts'
@@ -31,19 +32,27 @@ export async function* diagnose(options: DiagnoseOptions): AsyncGenerator<StepRe
   try {
     for await (const result of line(context)) {
       left.delete(result.name)
-      yield result
+      yield clean(result)
     }
   } catch (error) {
     signal?.throwIfAborted()
     if (!(error instanceof BrokenStep)) throw error
     left.delete(error.result.name)
-    yield error.result
+    yield clean(error.result)
   }
   for (const name of left) yield notReached(name)
 }
 
+/** A step on one line each, without what servers repeat of what they were sent, and without what steers a terminal. */
+function clean(result: StepResult): StepResult {
+  const { found = '', remedy } = result
+  const line = (text: string) => withoutControls(redact(text).replaceAll(/\s+/g, ' '))
+  const cleaned = { ...result, found: line(found) }
+  return remedy === undefined ? cleaned : { ...cleaned, remedy: line(remedy) }
+}
+
 /** The steps there are between a key and what was given, in order. */
-export function stepsOf({
+function stepsOf({
   mcp,
   resource,
 }: Pick<DiagnoseOptions, 'mcp' | 'resource'>): readonly StepName[] {

@@ -81,7 +81,7 @@ async function knock(
   if (status === 401 && challenge !== undefined) return passed(name, `${found}, with a challenge`)
   if (status === 401) {
     const remedy = 'have the MCP server send "WWW-Authenticate: Bearer" with its 401'
-    return warned(name, `${found}, and no Bearer challenge`, remedy)
+    return warned(name, `${found}, and no challenge that asks for one`, remedy)
   }
   if (status >= 500 || status === 429) {
     const code = 'ERR_OAUTH_UNAVAILABLE'
