@@ -282,7 +282,7 @@ describe('AWS credentials', () => {
     for (const name of Object.keys(absent)) delete process.env[name]
     expect(await refusal(load({}))).toMatchObject({
       code: 'ERR_SIGNER_ACCESS_DENIED',
-      message: expect.stringContaining('No AWS credentials were found'),
+      message: expect.stringContaining('No usable AWS credentials were found'),
     })
     expect(kms.requests).toEqual([])
   })

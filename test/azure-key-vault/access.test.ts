@@ -121,7 +121,7 @@ describe('no token and no assertion is', () => {
     const subscriber = (message: unknown) => void messages.push(message)
     diagnostics.subscribe('countersign:sign', subscriber)
     const errors: unknown[] = []
-    const timeoutSeconds = 0.3
+    const timeoutSeconds = 2
     const signer = await azureKeyVaultSigner({ keyId: id, ...via(vault), timeoutSeconds })
     let signed = ''
     const assertion = async () => {

@@ -24,6 +24,7 @@ const hasSoftHsm = findSoftHsm() !== undefined && findProgram('softhsm2-util') !
 const places = {
   softhsm: hasSoftHsm ? undefined : 'SoftHSM is not installed',
   'aws-kms': undefined,
+  'azure-key-vault': undefined,
   ministack: await installMinistack(),
 }
 

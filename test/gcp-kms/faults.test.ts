@@ -115,7 +115,7 @@ async function expectRefusal(attempt: Promise<unknown>, { code, retryable, calls
   const seconds = (performance.now() - start) / 1000
   expect(error).toMatchObject({ code, retryable, backend: 'gcp-kms' })
   expect(error.message).toMatch(says)
-  expect(seconds).toBeLessThan(timeoutSeconds + 0.3)
+  expect(seconds).toBeLessThan(timeoutSeconds + 1)
   const made = kms.requests.length
   if (calls === 'many') expect(made).toBeGreaterThan(1)
   else expect(made).toBe(calls === 'one' ? 1 : 0)
@@ -230,7 +230,7 @@ describe('over REST', () => {
       kms.fail(fault)
       const start = performance.now()
       await expect(signerFor('REST').sign(input)).rejects.toMatchObject({ retryable: true })
-      expect(performance.now() - start).toBeLessThan(1300)
+      expect(performance.now() - start).toBeLessThan(2000)
     },
   )
 })

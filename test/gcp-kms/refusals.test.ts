@@ -3,7 +3,7 @@ import { type GcpKmsSignerOptions, gcpKmsSigner } from '@countersign/gcp-kms'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { mlDsa } from '../../packages/core/test/keys.ts'
 import type { GcpKms } from '../servers/gcp-kms.js'
-import { clientOf, signerOver, startKms, versionOf } from './fixtures.ts'
+import { clientOf, clientWith, signerOver, startKms, versionOf } from './fixtures.ts'
 
 let kms: GcpKms
 beforeEach(async () => {
@@ -129,12 +129,7 @@ describe('an algorithm', () => {
     'that is called %s is none',
     async (algorithm) => {
       const name = versionOf(kms.createKey({ kind: 'P-256' }))
-      const client = clientOf(kms)
-      const { getPublicKey } = client
-      client.getPublicKey = (async (...args: Parameters<typeof getPublicKey>) => {
-        const [answer] = await Reflect.apply(getPublicKey, client, args)
-        return [{ ...answer, algorithm }]
-      }) as unknown as typeof getPublicKey
+      const client = clientWith(kms, (answer) => ({ ...answer, algorithm }))
       await expect(signerOver(kms, { name, client })).rejects.toMatchObject({
         code: 'ERR_SIGNER_KEY_UNSUPPORTED',
       })

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -88,15 +88,36 @@ const reached = {
   backend: expect.not.stringMatching(/^(?:uri|core)$/),
 }
 
-describe('where nothing but @countersign/uri is installed', () => {
+describe('what is not installed is named', () => {
+  let installed: string
+
   beforeAll(() => {
+    installed = join(folder, 'node_modules/@countersign')
     for (const name of ['core', 'uri']) {
-      const target = join(folder, 'node_modules/@countersign', name)
+      const target = join(installed, name)
       mkdirSync(target, { recursive: true })
       for (const part of ['package.json', 'dist']) {
         cpSync(join(root, 'packages', name, part), join(target, part), { recursive: true })
       }
     }
+    writeFileSync(
+      join(folder, 'open.mjs'),
+      `import { signerFromUri } from '@countersign/uri'
+      await signerFromUri(process.argv[2]).catch(({ code, backend, message }) =>
+        console.log(JSON.stringify({ code, backend, message })))`,
+    )
+  })
+
+  async function refused(uri: string): Promise<unknown> {
+    const args = [join(folder, 'open.mjs'), uri]
+    const { stdout } = await promisify(execFile)(process.execPath, args, { env: {} })
+    return JSON.parse(stdout)
+  }
+
+  const missing = (...[first, ...others]: string[]) => ({
+    code: 'ERR_SIGNER_CONFIG',
+    backend: 'uri',
+    message: `The package ${first} is not installed; run "npm install ${[first, ...others].join(' ')}"`,
   })
 
   it.each([
@@ -105,21 +126,14 @@ describe('where nothing but @countersign/uri is installed', () => {
     ['gcpkms', '@countersign/gcp-kms', '@google-cloud/kms'],
     ['azurekms', '@countersign/azure-key-vault', '@azure/keyvault-keys'],
     ['pkcs11', '@countersign/pkcs11'],
-  ] as const)('%s: says what to install', async (scheme, ours, ...vendors) => {
-    const program = join(folder, 'open.mjs')
-    writeFileSync(
-      program,
-      `import { signerFromUri } from '@countersign/uri'
-      await signerFromUri(process.argv[2]).catch(({ code, backend, message }) =>
-        console.log(JSON.stringify({ code, backend, message })))`,
-    )
-    const { stdout } = await promisify(execFile)(process.execPath, [program, uris[scheme]()], {
-      env: {},
-    })
-    expect(JSON.parse(stdout)).toEqual({
-      code: 'ERR_SIGNER_CONFIG',
-      backend: 'uri',
-      message: `The package ${ours} is not installed; run "npm install ${[ours, ...vendors].join(' ')}"`,
-    })
+  ] as const)('%s: the backend, with its SDK', async (scheme, ...packages) => {
+    expect(await refused(uris[scheme]())).toEqual(missing(...packages))
+  })
+
+  it('azurekms: the default credential, where there is no other', async () => {
+    const backend = join(installed, 'azure-key-vault')
+    symlinkSync(join(root, 'packages/azure-key-vault'), backend)
+    expect(await refused(uris.azurekms())).toEqual(missing('@azure/identity'))
+    rmSync(backend)
   })
 })

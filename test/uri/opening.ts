@@ -42,7 +42,7 @@ export async function loaded(
   return { packages: [...new Set(packages)], outcome: outcome ?? {} }
 }
 
-export function dataUrl(source: string): string {
+function dataUrl(source: string): string {
   return `data:text/javascript;base64,${Buffer.from(source).toString('base64')}`
 }
 

@@ -1,7 +1,10 @@
 import { createPublicKey } from 'node:crypto'
 import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { signerFromUri } from '@countersign/uri'
 import { KeyManagementServiceClient } from '@google-cloud/kms'
 import { jwtVerify } from 'jose'
@@ -11,7 +14,7 @@ import { type AwsKms, startAwsKms } from '../servers/aws-kms.js'
 import { type AzureKeyVault, startAzureKeyVault } from '../servers/azure-key-vault.js'
 import { type GcpKms, startGcpKms } from '../servers/gcp-kms.js'
 import { keyPair } from '../support/key-pairs.js'
-import { dataUrl, type Outcome, open } from './opening.ts'
+import { type Outcome, open } from './opening.ts'
 
 let aws: AwsKms
 let gcp: GcpKms
@@ -168,36 +171,21 @@ describe('azurekms:', () => {
     expect(JSON.stringify(outcomes)).not.toContain('CANARY')
   })
 
-  it('without either wants the default credential, and says how to install it', async () => {
+  it('without either takes the default credential, here that of the command az', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'countersign-az-'))
+    const { COUNTERSIGN_AZURE_TOKEN: accessToken, ...env } = azure.env
+    const answer = { accessToken, expiresOn: '2100-01-01 00:00:00.000000', expires_on: 4102444800 }
+    writeFileSync(
+      join(folder, 'az'),
+      `#!/bin/sh\necho "$@" >> ${folder}/asked\necho '${JSON.stringify(answer)}'\n`,
+      { mode: 0o755 },
+    )
+    // Else it looks for credentials all over the machine, and at its metadata address.
+    const one = { AZURE_TOKEN_CREDENTIALS: 'AzureCliCredential', PATH: `${folder}:/usr/bin:/bin` }
     const uri = azureUri(azure.createKey('agent').id)
-    const { COUNTERSIGN_AZURE_TOKEN: _, ...env } = azure.env
-    for (const token of [undefined, '']) {
-      const all = token === undefined ? env : { ...env, COUNTERSIGN_AZURE_TOKEN: token }
-      expect(await open(all, uri)).toEqual([
-        {
-          code: 'ERR_SIGNER_CONFIG',
-          backend: 'uri',
-          message:
-            'The package @azure/identity is not installed; run "npm install @azure/identity"',
-        },
-      ])
-    }
-  })
-
-  it('takes the default credential where it is installed', async () => {
-    const uri = azureUri(azure.createKey('agent').id)
-    const { COUNTERSIGN_AZURE_TOKEN: token, ...env } = azure.env
-    // The package itself is for Node.js 22 and later, and would look for credentials all over the machine.
-    const identity = `export class DefaultAzureCredential {
-      getToken = async () => ({ token: ${JSON.stringify(token)}, expiresOnTimestamp: Date.now() + 3_600_000 })
-    }`
-    const hooks = `export const resolve = (specifier, context, next) =>
-      specifier === '@azure/identity'
-        ? { url: ${JSON.stringify(dataUrl(identity))}, shortCircuit: true }
-        : next(specifier, context)`
-    const register = `import { register } from 'node:module'
-      register(${JSON.stringify(dataUrl(hooks))})`
-    const options = { ...env, NODE_OPTIONS: `--import ${dataUrl(register)}` }
-    await expectSigned(await open(options, uri))
+    await expectSigned(await open({ ...env, ...one }, uri))
+    await expectSigned(await open({ ...env, ...one, COUNTERSIGN_AZURE_TOKEN: '' }, uri))
+    expect(readFileSync(join(folder, 'asked'), 'utf8')).toContain('https://vault.azure.net')
+    rmSync(folder, { recursive: true })
   })
 })

@@ -1,4 +1,3 @@
-/// <reference path="./azure-identity.d.ts" />
 import type { Signer } from '@countersign/core'
 import { importPeer } from '@countersign/core/backend'
 import { isOnThisMachine } from './azure-key-vault-form.ts'

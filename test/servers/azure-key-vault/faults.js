@@ -1,6 +1,7 @@
 // @ts-check
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { ecdsa, rsaPkcs1 } from '../../support/digest-signature.js'
+import { keyPair } from '../../support/key-pairs.js'
 import { refusal } from './errors.js'
 import { algorithms, bundleOf, kidOf, signature } from './store.js'
 
@@ -167,10 +168,13 @@ const newKey = (curve) => generateKeyPairSync('ec', { namedCurve: curve }).priva
 /** @param {import('./store.js').Version} version */
 function anotherLike({ privateKey }) {
   const { namedCurve, modulusLength } = privateKey.asymmetricKeyDetails ?? {}
-  return namedCurve === undefined
-    ? generateKeyPairSync('rsa', { modulusLength: modulusLength ?? 2048 }).privateKey
-    : newKey(namedCurve)
+  if (namedCurve !== undefined) return newKey(namedCurve)
+  const kind = /** @type {'RSA-2048'} */ (`RSA-${modulusLength}`)
+  return keyPair(kind, foreign).privateKey
 }
+
+/** No key of a test is that far down. */
+const foreign = 99
 
 /** @param {import('node:crypto').KeyObject} key */
 function publicMembers(key) {
