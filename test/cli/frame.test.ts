@@ -143,8 +143,8 @@ describe('a wait', () => {
       countersign(args, { env: scene.env }),
       countersign([...args, '--json'], { env: scene.env }),
     ])
-    expect(plain.stderr).toMatch(/^Getting an access token …\ncountersign: .+\n$/)
-    expect(Object.keys(JSON.parse(json.stderr))).toEqual(['error'])
+    expect(plain.said).toMatch(/^Getting an access token …\ncountersign: .+\n$/)
+    expect(Object.keys(JSON.parse(json.said))).toEqual(['error'])
   })
 
   it('ends with SIGINT: exit code 130, one line, and soon', async () => {
@@ -170,6 +170,30 @@ describe('a wait', () => {
     await silent.asked
     child.kill('SIGINT')
     expect(await once(child, 'close')).toEqual([130, null])
+  })
+})
+
+describe('a warning', () => {
+  /** Has something warned of once the command listens. */
+  function warn(message: string, type = 'Warning'): readonly string[] {
+    const source = `process.on('newListener', (event) => {
+      if (event === 'warning') setImmediate(() => process.emitWarning('${message}', '${type}'))
+    })`
+    return ['--import', `data:text/javascript,${encodeURIComponent(source)}`]
+  }
+
+  it('is one line, as an error is; about versions there is none', async () => {
+    const args = ['jwks', scene.key]
+    const [text, json, version, verbose] = await Promise.all([
+      countersign(args, { node: warn('TLS is off') }),
+      countersign([...args, '--json'], { node: warn('TLS is off') }),
+      countersign(args, { node: warn('too old', 'DeprecationWarning') }),
+      countersign([...args, '--verbose'], { node: warn('too old', 'DeprecationWarning') }),
+    ])
+    expect(text.stderr).toBe('countersign: TLS is off\n')
+    expect(JSON.parse(json.stderr)).toEqual({ warning: { message: 'TLS is off' } })
+    expect(version.stderr).toBe('')
+    expect(verbose.stderr).toBe('countersign: too old\n')
   })
 })
 
