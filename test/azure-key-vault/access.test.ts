@@ -50,6 +50,24 @@ describe.each(Object.keys(remedies) as Denial[])('denied by %s,', (by) => {
   })
 })
 
+test.each([
+  ['policy', /keys\/sign .*add the key permission "sign" to the vault's access policy$/],
+  ['rbac', /keys\/sign .*give it the key permission "sign"/],
+  ['hsm', /keys\/sign .*"Managed HSM Crypto User"/],
+  ['firewall', /^The network rules of the vault/],
+  ['private-link', /keys\/sign/],
+] as const)(
+  'denied by %s of a server that says little, it is still said what to do',
+  async (by, what) => {
+    vault.deny('sign', by)
+    vault.fail('without-inner-error')
+    expect(await rejection(open())).toMatchObject({
+      ...denied,
+      message: expect.stringMatching(what),
+    })
+  },
+)
+
 describe('a credential', () => {
   const failing = (error: unknown): TokenCredential => ({
     getToken: () => Promise.reject(error),

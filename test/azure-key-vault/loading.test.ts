@@ -52,21 +52,28 @@ describe('the version', () => {
     expect(vault.calls()).toEqual(['get', 'sign', 'sign'])
   })
 
-  test('that is disabled after the load signs nothing more', async () => {
-    const { id } = vault.createKey('disabled-later')
-    const signer = await open(id)
-    vault.updateKey(id, { enabled: false })
-    expect(await rejection(signer.sign(input))).toMatchObject({
-      code: 'ERR_SIGNER_KEY_DISABLED',
-      retryable: false,
-    })
-  })
+  test.each([
+    ['is disabled', { enabled: false }, 'ERR_SIGNER_KEY_DISABLED'],
+    ['expires', { expires: anHourAgo() }, 'ERR_SIGNER_KEY_DISABLED'],
+    ['is postponed', { notBefore: inAnHour() }, 'ERR_SIGNER_KEY_DISABLED'],
+    ['may sign no longer', { keyOps: ['verify'] }, 'ERR_SIGNER_KEY_UNSUPPORTED'],
+  ])(
+    'that %s after the load signs nothing more, however little is said',
+    async (_, change, code) => {
+      const { id } = vault.createKey('changed-later')
+      const signer = await open(id)
+      vault.updateKey(id, change)
+      const refusal = { code, retryable: false }
+      expect(await rejection(signer.sign(input))).toMatchObject(refusal)
+      for (const fault of ['without-inner-error', 'without-message'] as const) {
+        vault.fail(fault)
+        expect(await rejection(signer.sign(input))).toMatchObject(refusal)
+        vault.mend()
+      }
+    },
+  )
 
-  test('that expires after the load signs nothing more, whoever notices first', async () => {
-    const { id } = vault.createKey('expired-later')
-    const signer = await open(id)
-    vault.updateKey(id, { expires: anHourAgo() })
-    expect(await rejection(signer.sign(input))).toMatchObject({ code: 'ERR_SIGNER_KEY_DISABLED' })
+  test('that expires after the load is not even asked to sign', async () => {
     const soon = vault.createKey('expires-soon', { expires: inAnHour() })
     const short = await open(soon.id)
     vault.requests.length = 0
@@ -128,6 +135,7 @@ describe('a key is refused when it is loaded,', () => {
       code: 'ERR_SIGNER_KEY_UNSUPPORTED',
       message: 'The operations of this key do not include "sign"; add it, or use another key',
     })
+    expect(vault.calls()).toEqual(['get'])
   })
 
   test.each([
@@ -273,7 +281,7 @@ describe('options:', () => {
     async (keyId) => {
       expect(await rejection(open(keyId))).toMatchObject({
         code: 'ERR_SIGNER_CONFIG',
-        message: expect.stringContaining('use https'),
+        message: expect.stringContaining('would show the access token'),
       })
     },
   )

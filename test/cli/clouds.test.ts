@@ -15,6 +15,8 @@ const clientId = 'cloud-agent'
 interface Cloud {
   readonly backend: string
   readonly sdk: string
+  /** As it is shown, and in JSON. */
+  readonly protection: readonly [string | undefined, string | undefined]
   readonly uri: string
   readonly disabled: string
   readonly absent: string
@@ -33,6 +35,7 @@ const clouds: Readonly<Record<string, () => Promise<Cloud>>> = {
     return {
       backend: 'aws-kms',
       sdk: '@aws-sdk/client-kms',
+      protection: [undefined, undefined],
       uri: 'awskms:///alias/agent',
       disabled: `awskms:///${disabled.arn}`,
       absent: 'awskms:///alias/nobody',
@@ -49,7 +52,8 @@ const clouds: Readonly<Record<string, () => Promise<Cloud>>> = {
     return {
       backend: 'gcp-kms',
       sdk: '@google-cloud/kms',
-      uri: uriOf(gcp.createKey({ kind: 'P-256', nth: 0 })),
+      protection: ['in an HSM of the service', 'hsm'],
+      uri: uriOf(gcp.createKey({ kind: 'P-256', nth: 0, protectionLevel: 'HSM' })),
       disabled: uriOf(disabled),
       absent: uriOf(disabled.replace(/1$/, '9')),
       env: gcp.env,
@@ -65,6 +69,7 @@ const clouds: Readonly<Record<string, () => Promise<Cloud>>> = {
     return {
       backend: 'azure-key-vault',
       sdk: '@azure/keyvault-keys',
+      protection: ['in software of the service', 'software'],
       uri: uriOf(azure.createKey('agent', { kind: 'P-256', nth: 0 }).id),
       disabled: uriOf(disabled.id),
       absent: uriOf(disabled.versionlessId.replace('disabled', 'nobody')),
@@ -120,6 +125,8 @@ describe.each(Object.keys(clouds))('a key in %s', (name) => {
       alg: 'ES256',
       signature: { octets: 64, verified: true },
     })
+    const shownLine = /^protection +(.+)$/m.exec(plain.stdout)?.[1]
+    expect([shownLine, shown.protection]).toEqual(cloud.protection)
     const expected = createPublicKey(privateKey).export({ format: 'jwk' })
     expect(shown.publicJwk).toMatchObject(expected)
     expect(secretsIn(plain.stdout + json.stdout)).toEqual([])

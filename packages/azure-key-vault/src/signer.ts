@@ -88,12 +88,13 @@ async function loadKey(
 ): Promise<LoadedKey> {
   const { result } = await call('keys/get', abort, (options) => fetch(id, options))
   const pinned = pin(id, result.key.id)
-  const { publicKey, algorithms } = fitKey(result.key)
+  const { publicKey, algorithms, protection } = fitKey(result.key)
   const alg = chooseAlgorithm(asked, algorithms, backend)
   const signing = result.signWith(pinned)
   return {
     alg,
     publicKey,
+    protection,
     async sign({ digest, signal }) {
       // Every algorithm of these keys has a hash.
       const octets = digest as Uint8Array
