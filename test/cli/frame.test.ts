@@ -126,6 +126,17 @@ describe('the environment', () => {
     expect(empty.stderr).toMatch(/No key was given/)
   })
 
+  it('allows shared files by 1, and by nothing else', async () => {
+    const shared = join(scene.folder, 'shared.pem')
+    const pem = keyPair('P-256').privateKey.export({ type: 'pkcs8', format: 'pem' })
+    writeFileSync(shared, pem, { mode: 0o644 })
+    const codes = ['1', '0', '', 'false'].map(async (value) => {
+      const env = { COUNTERSIGN_ALLOW_SHARED_FILES: value, COUNTERSIGN_TIMEOUT: '' }
+      return (await countersign(['inspect', shared], { env })).code
+    })
+    expect(await Promise.all(codes)).toEqual([0, 3, 3, 3])
+  })
+
   it('bounds the wait by COUNTERSIGN_TIMEOUT', async () => {
     await using silent = await silentServer()
     const env = { ...scene.env, COUNTERSIGN_ISSUER: silent.origin, COUNTERSIGN_TIMEOUT: '1' }
