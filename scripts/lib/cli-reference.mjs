@@ -12,7 +12,7 @@ const dist = join(root, 'packages/cli/dist')
  *
  * @typedef {object} Command
  * @property {() => string} name
- * @property {{ envVar?: string, long?: string }[]} options
+ * @property {{ envVar?: string, description: string, long?: string }[]} options
  * @property {{ description: string }[]} registeredArguments
  */
 
@@ -52,14 +52,20 @@ async function help(command) {
   return `\`\`\`text\n${output.trim()}\n\`\`\``
 }
 
+/** @param {string} description */
+const variableIn = (description) => /\(env: (\w+(?:=\w+)?)\)/.exec(description)?.[1]
+
 /** @param {readonly Command[]} commands */
 function environment(commands) {
   /** @type {Map<string, { option: string, of: Set<string> }>} */
   const variables = new Map()
   for (const command of commands) {
-    const ofOptions = command.options.map(({ envVar, long }) => [envVar, long])
+    const ofOptions = command.options.map(({ envVar, description, long }) => [
+      envVar ?? variableIn(description),
+      long,
+    ])
     const ofArguments = command.registeredArguments.map(({ description }) => [
-      /\(env: (\w+)\)/.exec(description)?.[1],
+      variableIn(description),
       'the argument',
     ])
     for (const [name, option = ''] of [...ofOptions, ...ofArguments]) {

@@ -190,6 +190,12 @@ describe('a key is refused', () => {
     ['that encrypts', 'RSA-2048', { keyUsage: 'ENCRYPT_DECRYPT' }, 'RSA_2048 for ENCRYPT_DECRYPT'],
     ['that agrees on keys', 'P-256', { keyUsage: 'KEY_AGREEMENT' }, 'ECC_NIST_P256 for KEY_AGR'],
     [
+      'that agrees on keys, and is said to sign',
+      'P-256',
+      { keyUsage: 'KEY_AGREEMENT', signingAlgorithms: ['ECDSA_SHA_256'] },
+      'ECC_NIST_P256 for KEY_AGREEMENT',
+    ],
+    [
       'of SM2',
       'P-256',
       { keySpec: 'SM2', signingAlgorithms: ['SM2DSA'] },

@@ -145,6 +145,15 @@ test('a signature that the service itself calls one of another version is refuse
   })
 })
 
+test('a connection that is cut in the middle of an answer is said to be', async () => {
+  const { id } = keyOf()
+  vault.fail('cut-short', { on: 'get' })
+  expect(await rejection(azureKeyVaultSigner({ keyId: id, ...via(vault) }))).toMatchObject({
+    message:
+      'The connection to Azure Key Vault was cut in the middle of its answer; try again later',
+  })
+})
+
 test('a server that nothing listens on is unavailable', async () => {
   const gone = await startAzureKeyVault()
   await gone.close()

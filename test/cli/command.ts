@@ -9,7 +9,10 @@ export interface Ended {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
   readonly stdout: string
+  /** Without what it says when something takes more than a second, which is no failure on a busy machine. */
   readonly stderr: string
+  /** Standard error as it is. */
+  readonly said: string
 }
 
 /** What a command is run with. */
@@ -32,15 +35,19 @@ export function countersign(args: readonly string[], setting: Setting = {}): Pro
   child.stdin.on('error', () => {})
   child.stdin.end(setting.input ?? '')
   let stdout = ''
-  let stderr = ''
+  let said = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text
   })
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text
+    said += text
   })
   return new Promise((resolve, reject) => {
     child.once('error', reject)
-    child.once('close', (code, signal) => resolve({ code, signal, stdout, stderr }))
+    child.once('close', (code, signal) =>
+      resolve({ code, signal, stdout, stderr: withoutProgress(said), said }),
+    )
   })
 }
+
+const withoutProgress = (said: string): string => said.replaceAll(/^[A-Z][\w ]+ …\n/gm, '')

@@ -5,6 +5,7 @@ import { createSigner, type JwsAlgorithm, type Signer } from '@countersign/core'
 import { localSigner } from '@countersign/local'
 import { signerFromUri } from '@countersign/uri'
 import { describe, expect, test } from 'vitest'
+import { diagnose } from '../../packages/cli/src/doctor/diagnose.ts'
 import type { StepResult } from '../../packages/cli/src/doctor/step.ts'
 import { type AwsKms, startAwsKms } from '../servers/aws-kms.js'
 import { keyPair } from '../support/key-pairs.js'
@@ -203,8 +204,11 @@ describe('a signer that was loaded', () => {
         closed++
       },
     })
-    await examine(signer, { issuer: 'http://as.invalid', openKey })
+    const options = { issuer: 'http://as.invalid', openKey }
+    await examine(signer, options)
     expect(closed).toBe(1)
+    for await (const _ of diagnose({ ...options, keyStore: 'a test', clientId: 'agent' })) break
+    expect(closed).toBe(2)
   })
 })
 

@@ -45,6 +45,16 @@ describe('a token that is made out to another resource', () => {
     expect(broken.remedy).toMatch(/^have the authorization server put http:.* into "aud"/)
   })
 
+  test('is a warning beside a lack of scope, which is what it was refused for', async () => {
+    const line = await startLine({ as: { claims: elsewhere } })
+    const { url } = await startMcp(line.as.url, (_request, self) =>
+      insufficientScope(self, 'admin'),
+    )
+    const steps = await line.diagnose({ mcp: url })
+    expect(step(steps, 'token audience').state).toBe('warning')
+    expect(brokenStep(steps).name).toBe('mcp initialize')
+  })
+
   test('is a warning when the MCP server does not mind', async () => {
     const line = await startLine({ as: { claims: elsewhere } })
     const { url } = await startMcp(line.as.url)
@@ -132,7 +142,7 @@ describe('insufficient_scope', () => {
       insufficientScope(self, 'admin'),
     )
     const broken = brokenStep(await line.diagnose({ mcp: url }))
-    expect(broken).toMatchObject({ name: 'mcp initialize', code: 'ERR_OAUTH_TOKEN_REFUSED' })
+    expect(broken).toMatchObject({ name: 'mcp initialize', side: 'refused' })
     expect(broken.found).toMatch('the MCP server wants the scope "admin"')
   })
 

@@ -126,6 +126,17 @@ describe('the environment', () => {
     expect(empty.stderr).toMatch(/No key was given/)
   })
 
+  it('allows shared files by 1, and by nothing else', async () => {
+    const shared = join(scene.folder, 'shared.pem')
+    const pem = keyPair('P-256').privateKey.export({ type: 'pkcs8', format: 'pem' })
+    writeFileSync(shared, pem, { mode: 0o644 })
+    const codes = ['1', '0', '', 'false'].map(async (value) => {
+      const env = { COUNTERSIGN_ALLOW_SHARED_FILES: value, COUNTERSIGN_TIMEOUT: '' }
+      return (await countersign(['inspect', shared], { env })).code
+    })
+    expect(await Promise.all(codes)).toEqual([0, 3, 3, 3])
+  })
+
   it('bounds the wait by COUNTERSIGN_TIMEOUT', async () => {
     await using silent = await silentServer()
     const env = { ...scene.env, COUNTERSIGN_ISSUER: silent.origin, COUNTERSIGN_TIMEOUT: '1' }
@@ -143,8 +154,8 @@ describe('a wait', () => {
       countersign(args, { env: scene.env }),
       countersign([...args, '--json'], { env: scene.env }),
     ])
-    expect(plain.stderr).toMatch(/^Getting an access token …\ncountersign: .+\n$/)
-    expect(Object.keys(JSON.parse(json.stderr))).toEqual(['error'])
+    expect(plain.said).toMatch(/^Getting an access token …\ncountersign: .+\n$/)
+    expect(Object.keys(JSON.parse(json.said))).toEqual(['error'])
   })
 
   it('ends with SIGINT: exit code 130, one line, and soon', async () => {
@@ -170,6 +181,30 @@ describe('a wait', () => {
     await silent.asked
     child.kill('SIGINT')
     expect(await once(child, 'close')).toEqual([130, null])
+  })
+})
+
+describe('a warning', () => {
+  /** Has something warned of once the command listens. */
+  function warn(message: string, type = 'Warning'): readonly string[] {
+    const source = `process.on('newListener', (event) => {
+      if (event === 'warning') setImmediate(() => process.emitWarning('${message}', '${type}'))
+    })`
+    return ['--import', `data:text/javascript,${encodeURIComponent(source)}`]
+  }
+
+  it('is one line, as an error is; about versions there is none', async () => {
+    const args = ['jwks', scene.key]
+    const [text, json, version, verbose] = await Promise.all([
+      countersign(args, { node: warn('TLS is off') }),
+      countersign([...args, '--json'], { node: warn('TLS is off') }),
+      countersign(args, { node: warn('too old', 'DeprecationWarning') }),
+      countersign([...args, '--verbose'], { node: warn('too old', 'DeprecationWarning') }),
+    ])
+    expect(text.stderr).toBe('countersign: TLS is off\n')
+    expect(JSON.parse(json.stderr)).toEqual({ warning: { message: 'TLS is off' } })
+    expect(version.stderr).toBe('')
+    expect(verbose.stderr).toBe('countersign: too old\n')
   })
 })
 

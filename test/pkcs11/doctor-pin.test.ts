@@ -50,8 +50,7 @@ describe('countersign doctor, for a key on a token', { timeout: 60_000 }, () => 
   test('breaks at "key permission" with a wrong PIN, and spends one try of it each time', async () => {
     shim.forget()
     const { plain, json, steps } = await diagnose(wrong)
-    for (const { code, stderr } of [plain, json])
-      expect({ code, stderr }).toEqual({ code: 3, stderr: '' })
+    expect([plain.code, json.code, json.stderr]).toEqual([3, 3, ''])
     const broken = brokenStep(steps)
     expect(broken).toMatchObject({
       name: 'key permission',

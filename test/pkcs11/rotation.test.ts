@@ -1,4 +1,4 @@
-import { jwks, type RotationMessage, rotating } from '@countersign/core'
+import { type RotationMessage, rotating } from '@countersign/core'
 import { localSigner } from '@countersign/local'
 import { privateKeyJwt } from '@countersign/oauth'
 import { pkcs11Signer } from '@countersign/pkcs11'
@@ -6,8 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { messagesOn } from '../oauth/fixtures.ts'
 import { closing } from '../rotation/closing.ts'
 import { startLoad } from '../rotation/load.ts'
-import { startPublisher } from '../rotation/publisher.ts'
-import { startAuthorizationServer } from '../servers/authorization-server.js'
+import { startPublishedClient } from '../rotation/published-client.ts'
 import { keyPair } from '../support/key-pairs.js'
 import { createSoftHsm, type SoftHsm, type Token } from '../support/softhsm.js'
 import { until } from '../support/until.js'
@@ -37,13 +36,7 @@ describe.each(modes)('a token object that is replaced, its module $where', ({ is
     await source.ready()
     const current = source.current?.kid
     const successor = await localSigner({ key: next })
-    const publisher = await startPublisher()
-    const as = closing(await startAuthorizationServer())
-    await as.registerClient({
-      client_id: 'agent',
-      token_endpoint_auth_method: 'private_key_jwt',
-      jwks_uri: publisher.publish('/jwks.json', jwks(source, successor)),
-    })
+    const { as } = await startPublishedClient(source, successor)
     const loads: RotationMessage[] = []
     await messagesOn('countersign:rotation', loads, async () => {
       const clients = startLoad(as, 'agent', privateKeyJwt(source), 4)

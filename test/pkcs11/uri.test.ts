@@ -173,6 +173,14 @@ describe('the process of a token', () => {
     await expect(signer.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_CONFIG' })
   })
 
+  test('that hangs costs the timeout of the options', async () => {
+    shim.set('C_Sign.hang')
+    const error = await refusal(uri(), { pin: token.pin, timeoutSeconds: 0.5 })
+    expect(error).toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
+    expect(error.message).toContain('0.5')
+    shim.clear('C_Sign.hang')
+  })
+
   test('ends when the opening was given up, and the reason comes through', async () => {
     const controller = new AbortController()
     const reason = new Error('changed my mind')

@@ -44,10 +44,10 @@ describe('a client that was never registered', () => {
     publisher.publish('/client.json', clientMetadata([source, next], { ...self, ...where }))
     publisher.publish('/jwks.json', jwks(source, next))
     const load = startLoad(as, clientId, privateKeyJwt(source))
-    await load.more(50)
+    await load.more(30)
     named = next
     await source.reload()
-    await load.more(50)
+    await load.more(30)
     await load.end()
     expect(as.tokenRequests.at(-1)?.assertion?.header.kid).toBe(next.kid)
     expect(publisher.fetches('/jwks.json') > 0).toBe('jwksUri' in where)

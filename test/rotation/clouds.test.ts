@@ -1,6 +1,6 @@
 import { awsKmsSigner } from '@countersign/aws-kms'
 import { azureKeyVaultSigner } from '@countersign/azure-key-vault'
-import { jwks, type RotationMessage, rotating, type Signer } from '@countersign/core'
+import { type RotationMessage, rotating, type Signer } from '@countersign/core'
 import { gcpKmsSigner } from '@countersign/gcp-kms'
 import { localSigner } from '@countersign/local'
 import { privateKeyJwt } from '@countersign/oauth'
@@ -9,7 +9,6 @@ import { clientOf as awsClient } from '../aws-kms/fixtures.ts'
 import { via } from '../azure-key-vault/fixtures.ts'
 import { clientOf as gcpClient, startKms as startGcpKms } from '../gcp-kms/fixtures.ts'
 import { messagesOn } from '../oauth/fixtures.ts'
-import { startAuthorizationServer } from '../servers/authorization-server.js'
 import { startAwsKms } from '../servers/aws-kms.js'
 import { startAzureKeyVault } from '../servers/azure-key-vault.js'
 import { type Connections, watchConnections } from '../support/connections.js'
@@ -17,7 +16,7 @@ import { keyPair } from '../support/key-pairs.js'
 import { until } from '../support/until.js'
 import { closing } from './closing.ts'
 import { startLoad } from './load.ts'
-import { startPublisher } from './publisher.ts'
+import { startPublishedClient } from './published-client.ts'
 
 /** A key in a cloud, under a name that comes to mean another one. */
 interface NamedKey {
@@ -85,18 +84,12 @@ describe.each(Object.entries(clouds))('%s', (_name, start) => {
     )
     await source.ready()
     const successor = await localSigner({ key: second })
-    const publisher = await startPublisher()
-    const as = closing(await startAuthorizationServer())
-    await as.registerClient({
-      client_id: 'agent',
-      token_endpoint_auth_method: 'private_key_jwt',
-      jwks_uri: publisher.publish('/jwks.json', jwks(source, successor)),
-    })
+    const { as } = await startPublishedClient(source, successor)
     const load = startLoad(as, 'agent', privateKeyJwt(source), 4)
-    await load.more(40)
+    await load.more(20)
     const expectSwitched = async (messages: RotationMessage[], cause: RotationMessage['cause']) => {
-      await until(() => source.current?.kid === successor.kid)
-      await load.more(40)
+      await until(() => source.current?.kid === successor.kid, 20)
+      await load.more(20)
       await load.end()
       expect(messages).toMatchObject([{ cause, outcome: 'replaced', kid: successor.kid }])
       expect(as.tokenRequests.filter(({ status }) => status !== 200)).toEqual([])
@@ -117,9 +110,9 @@ describe.each(Object.entries(clouds))('%s', (_name, start) => {
     const messages: RotationMessage[] = []
     await messagesOn('countersign:rotation', messages, async () => {
       key.replace()
-      await load.more(40)
+      await load.more(20)
       pass(3600)
-      await until(() => messages.length > 0)
+      await until(() => messages.length > 0, 20)
       key.disable()
       await expectSwitched(messages, 'age')
     })
@@ -130,7 +123,7 @@ describe.each(Object.entries(clouds))('%s', (_name, start) => {
     const messages: RotationMessage[] = []
     await messagesOn('countersign:rotation', messages, async () => {
       key.replace()
-      await load.more(40)
+      await load.more(20)
       key.disable()
       await expectSwitched(messages, 'failure')
     })

@@ -4,7 +4,6 @@ import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
-  jwks,
   type RotatingOptions,
   type RotatingSigner,
   type RotationMessage,
@@ -15,14 +14,11 @@ import { localSigner } from '@countersign/local'
 import { type ClientAuthentication, privateKeyJwt, tokenSource } from '@countersign/oauth'
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { messagesOn } from '../oauth/fixtures.ts'
-import {
-  type AuthorizationServer,
-  startAuthorizationServer,
-} from '../servers/authorization-server.js'
+import type { AuthorizationServer } from '../servers/authorization-server.js'
 import { until } from '../support/until.js'
 import { closing } from './closing.ts'
 import { startLoad } from './load.ts'
-import { type Publisher, startPublisher } from './publisher.ts'
+import { type PublishedClient, startPublishedClient } from './published-client.ts'
 
 afterEach(() => void vi.useRealTimers())
 
@@ -48,29 +44,18 @@ const serversCopySeconds = 61
 const tokenOf = ({ issuer }: AuthorizationServer, authentication: ClientAuthentication) =>
   tokenSource({ issuer, clientId: 'agent', authentication, retries: 0 }).token()
 
-interface Story {
-  readonly as: AuthorizationServer
-  readonly publisher: Publisher
+interface Story extends PublishedClient {
   readonly file: ReturnType<typeof keyFile>
   readonly current: Signer
   readonly next: Signer
   readonly nextKey: KeyObject
-  publish(...signers: Signer[]): void
 }
 
-/** An authorization server that fetches the keys of the client "agent" from where the client publishes them. */
 async function startStory(): Promise<Story> {
   const [key, nextKey] = [newKey(), newKey()]
   const [current, next] = [await localSigner({ key }), await localSigner({ key: nextKey })]
-  const publisher = await startPublisher()
-  const publish = (...signers: Signer[]) => publisher.publish('/jwks.json', jwks(...signers))
-  const as = closing(await startAuthorizationServer())
-  await as.registerClient({
-    client_id: 'agent',
-    token_endpoint_auth_method: 'private_key_jwt',
-    jwks_uri: publish(current),
-  })
-  return { as, publisher, file: keyFile(key), current, next, nextKey, publish }
+  const published = await startPublishedClient(current)
+  return { ...published, file: keyFile(key), current, next, nextKey }
 }
 
 const rotatingFile = ({ file }: Story, options?: RotatingOptions) =>
@@ -94,11 +79,11 @@ describe('a key that is replaced after both were published', () => {
     publish(current, next)
     const source = rotatingFile(story, options)
     const load = startLoad(as, 'agent', privateKeyJwt(source))
-    await load.more(100)
+    await load.more(50)
     file.put(nextKey)
     await switchNow(source)
-    await until(() => granted(story).has(next.kid))
-    await load.more(100)
+    await until(() => granted(story).has(next.kid), 20)
+    await load.more(50)
     await load.end()
     expect([...granted(story)]).toEqual([current.kid, next.kid])
     expect(as.tokenRequests.at(-1)?.assertion?.header.kid).toBe(next.kid)
@@ -123,7 +108,7 @@ describe('a key that is no longer published', () => {
     const loads: RotationMessage[] = []
     await messagesOn('countersign:rotation', loads, async () => {
       const load = startLoad(as, 'agent', privateKeyJwt(late))
-      await load.more(100)
+      await load.more(50)
       await load.end()
     })
     expect(loads).toMatchObject([

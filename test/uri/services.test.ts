@@ -5,15 +5,17 @@ import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { signerFromUri } from '@countersign/uri'
+import { parseKeyUri, signerFromUri } from '@countersign/uri'
 import { KeyManagementServiceClient } from '@google-cloud/kms'
 import { jwtVerify } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { clientOptionsOf } from '../../packages/uri/src/open-azure-key-vault.ts'
 import { reach } from '../../packages/uri/src/open-gcp-kms.ts'
 import { type AwsKms, startAwsKms } from '../servers/aws-kms.js'
 import { type AzureKeyVault, startAzureKeyVault } from '../servers/azure-key-vault.js'
 import { type GcpKms, startGcpKms } from '../servers/gcp-kms.js'
 import { keyPair } from '../support/key-pairs.js'
+import { until } from '../support/until.js'
 import { type Outcome, open } from './opening.ts'
 
 let aws: AwsKms
@@ -78,8 +80,10 @@ describe('awskms:', () => {
     const reason = new Error('changed my mind')
     const controller = new AbortController()
     const opening = signerFromUri(uri, { signal: controller.signal })
-    setTimeout(() => controller.abort(reason), 50)
+    await until(() => aws.requests.length > 1)
+    controller.abort(reason)
     await expect(opening).rejects.toBe(reason)
+    await until(() => aws.requests.every(({ cut }) => cut))
   })
 })
 
@@ -144,7 +148,9 @@ describe('gcpkms:', () => {
     const reason = new Error('changed my mind')
     const controller = new AbortController()
     const opening = signerFromUri(uri, { signal: controller.signal })
-    setTimeout(() => controller.abort(reason), 50)
+    const asked = gcp.requests.length
+    await until(() => gcp.requests.length > asked)
+    controller.abort(reason)
     await expect(opening).rejects.toBe(reason)
   })
 })
@@ -162,6 +168,25 @@ describe('azurekms:', () => {
     const uri = azureUri(azure.createKey('agent').id)
     const env = { ...azure.env, COUNTERSIGN_AZURE_TOKEN: 'CANARY', AZURE_CREDENTIAL: azure.token }
     await expectSigned(await open(env, uri))
+  })
+
+  it('comes with the timeout of the options', async () => {
+    const uri = azureUri(azure.createKey('agent').id)
+    azure.fail('hang')
+    expect(await open({ ...azure.env, TIMEOUT_SECONDS: '0.7' }, uri)).toMatchObject([
+      { code: 'ERR_SIGNER_TIMEOUT', message: expect.stringContaining('0.7') },
+    ])
+  })
+
+  it('has the SDK insist on the domain of a challenge, but for a server on this machine', () => {
+    const insists = (host: string) => {
+      const uri = parseKeyUri(`azurekms://${host}/keys/k`)
+      return uri.scheme === 'azurekms' && clientOptionsOf(uri) === undefined
+    }
+    for (const host of ['v.vault.azure.net', 'h.managedhsm.azure.net', 'v.vault.azure.cn']) {
+      expect(insists(host)).toBe(true)
+    }
+    for (const host of ['127.0.0.1:8443', 'localhost', '[::1]:1']) expect(insists(host)).toBe(false)
   })
 
   it('is denied with a wrong token, which is not shown', async () => {

@@ -18,7 +18,6 @@ interface VendorError {
   readonly message?: unknown
   readonly code?: unknown
   readonly statusCode?: unknown
-  readonly request?: { readonly method?: unknown }
   readonly details?: { readonly error?: { readonly innerError?: { readonly code?: unknown } } }
 }
 
@@ -30,12 +29,11 @@ export function describeFailure(
 ): SignerFailure | undefined {
   const error = (typeof thrown === 'object' && thrown !== null ? thrown : {}) as VendorError
   if (credentialError.test(String(error.name))) return describeCredentialFailure(error)
-  const needed = error.request?.method === 'GET' ? 'keys/get' : permission
   // An error without a body comes to a TypeError in the SDK, and only the response tells its status.
   const unread = thrown instanceof TypeError ? answer?.status : undefined
   const status = error.statusCode ?? unread
   return (
-    describeStatus(Number(status), error, needed) ??
+    describeStatus(Number(status), error, permission) ??
     describeNetworkFailure(thrown, service) ??
     fromTable(plainErrors, String(error.message)) ??
     (error.code === 'PARSE_ERROR' || unread === 200 ? notKeyVault : undefined)

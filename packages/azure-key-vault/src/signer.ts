@@ -71,13 +71,15 @@ export interface AzureKeyVaultSignerOptions {
  */
 export async function azureKeyVaultSigner(options: AzureKeyVaultSignerOptions): Promise<Signer> {
   const id = parseKeyId(options.keyId)
-  const { kid, timeoutSeconds, verify, signal } = options
+  const { alg, kid, timeoutSeconds, verify, signal } = options
   const open = accessTo(id, options)
-  return loadSigner(
-    { name: backend },
-    async (abort) => loadKey(id, await open(), options.alg, abort),
-    { kid, timeoutSeconds, verify, signal },
-  )
+  return loadSigner({ name: backend }, async (abort) => loadKey(id, await open(), alg, abort), {
+    alg,
+    kid,
+    timeoutSeconds,
+    verify,
+    signal,
+  })
 }
 
 async function loadKey(
@@ -88,12 +90,13 @@ async function loadKey(
 ): Promise<LoadedKey> {
   const { result } = await call('keys/get', abort, (options) => fetch(id, options))
   const pinned = pin(id, result.key.id)
-  const { publicKey, algorithms } = fitKey(result.key)
+  const { publicKey, algorithms, protection } = fitKey(result.key)
   const alg = chooseAlgorithm(asked, algorithms, backend)
   const signing = result.signWith(pinned)
   return {
     alg,
     publicKey,
+    protection,
     async sign({ digest, signal }) {
       // Every algorithm of these keys has a hash.
       const octets = digest as Uint8Array

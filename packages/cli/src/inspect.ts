@@ -1,6 +1,6 @@
 import { createPublicKey, type JsonWebKey, randomBytes } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { createSigner, type Signer, type SignMessage } from '@countersign/core'
+import { createSigner, type KeyProtection, type Signer, type SignMessage } from '@countersign/core'
 import type { Frame } from './frame.ts'
 import { type KeyOptions, openKey } from './key-option.ts'
 
@@ -14,7 +14,7 @@ export async function inspect(
   const { signer } = opened
   const { output } = frame
   const { backend, signature } = await frame.progress('Signing', () => tryOut(signer, frame.signal))
-  const { alg, kid, publicJwk } = signer
+  const { alg, kid, publicJwk, protection } = signer
   const publicPem = String(
     createPublicKey({ key: { ...publicJwk }, format: 'jwk' }).export({
       type: 'spki',
@@ -23,16 +23,18 @@ export async function inspect(
   )
   const keyType = describeKey({ ...publicJwk })
   const { octets, milliseconds } = signature
-  output.print({ backend, keyType, alg, kid, publicJwk, publicPem, signature }, () => {
+  const shown = { backend, keyType, alg, kid, protection, publicJwk, publicPem, signature }
+  output.print(shown, () => {
     const rows = [
       ['backend', backend],
       ['key', keyType],
       ['algorithm', alg],
       ['kid', output.clean(kid)],
+      ...(protection === undefined ? [] : [['protection', protections[protection]]]),
       ['signature', `${octets} octets, verified, in ${milliseconds} ms`],
     ]
     const table = rows.map(
-      ([label = '', value]) => `${output.paint('dim', label.padEnd(11))}${value}`,
+      ([label = '', value]) => `${output.paint('dim', label.padEnd(12))}${value}`,
     )
     return [...table, '', JSON.stringify(publicJwk), '', publicPem.trimEnd()].join('\n')
   })
@@ -70,6 +72,13 @@ async function tryOut(signer: Signer, signal: AbortSignal) {
   } finally {
     unsubscribe('countersign:sign', listen)
   }
+}
+
+/** How a key is kept, for people. */
+const protections: Readonly<Record<KeyProtection, string>> = {
+  software: 'in software of the service',
+  hsm: 'in an HSM of the service',
+  external: 'outside, in a key manager that the service calls',
 }
 
 const trial = 'countersign-inspect'

@@ -37,18 +37,22 @@ export function addKeyOptions(command: Command): Command {
     .addOption(
       new Option(
         '--allow-shared-files',
-        'take key, PIN and passphrase files that others than their owner can read',
-      ).env('COUNTERSIGN_ALLOW_SHARED_FILES'),
+        'take key, PIN and passphrase files that others than their owner can read (env: COUNTERSIGN_ALLOW_SHARED_FILES=1)',
+        // Not by commander, to which a variable that is empty or 0 says yes, too.
+      ).default(process.env['COUNTERSIGN_ALLOW_SHARED_FILES'] === '1' || undefined),
     )
     .addOption(timeoutOption())
 }
 
+const defaultTimeoutSeconds = 30
+
 function timeoutOption(): Option {
   return new Option('--timeout <seconds>', 'how long to wait for a key or a server')
     .env('COUNTERSIGN_TIMEOUT')
-    .default(30)
+    .default(defaultTimeoutSeconds)
     .argParser((value) => {
-      const seconds = Number(value)
+      // As an environment variable that is empty, and so not set.
+      const seconds = Number(value || defaultTimeoutSeconds)
       if (seconds > 0 && seconds <= 600) return seconds
       throw new InvalidArgumentError('It must be a number of seconds, above 0 and up to 600.')
     })

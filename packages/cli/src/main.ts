@@ -1,12 +1,16 @@
 import { CommanderError } from 'commander'
 import { exitCodes } from './exit-code.ts'
 import { createProgram } from './program.ts'
+import type { ReportOptions } from './report-failure.ts'
+import { sayWarnings } from './warnings.ts'
 
 /** Runs the command line, and sets the exit code of the process. Nothing is thrown. */
 export async function main(argv: readonly string[] = process.argv): Promise<void> {
+  const options = reportOptions(argv)
+  sayWarnings(options)
   for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe)
   process.on('uncaughtException', (error) => {
-    void report(error, argv).finally(() => process.exit())
+    void report(error, options).finally(() => process.exit())
   })
   try {
     await createProgram().parseAsync(argv)
@@ -14,8 +18,17 @@ export async function main(argv: readonly string[] = process.argv): Promise<void
     if (error instanceof CommanderError && isShown(error)) {
       process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
     } else {
-      await report(error, argv)
+      await report(error, options)
     }
+  }
+}
+
+/** Read from the words as they are: an error may come before they are understood. */
+function reportOptions(argv: readonly string[]): ReportOptions {
+  const debug = process.env['DEBUG']?.split(/[\s,]+/) ?? []
+  return {
+    json: argv.includes('--json'),
+    verbose: argv.includes('--verbose') || debug.includes('countersign') || debug.includes('*'),
   }
 }
 
@@ -28,11 +41,7 @@ function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') throw error
 }
 
-async function report(error: unknown, argv: readonly string[]): Promise<void> {
+async function report(error: unknown, options: ReportOptions): Promise<void> {
   const { reportFailure } = await import('./report-failure.ts')
-  const debug = process.env['DEBUG']?.split(/[\s,]+/) ?? []
-  reportFailure(error, {
-    json: argv.includes('--json'),
-    verbose: argv.includes('--verbose') || debug.includes('countersign') || debug.includes('*'),
-  })
+  reportFailure(error, options)
 }

@@ -49,7 +49,7 @@ export function openOutput(json: boolean, surroundings: Surroundings = process):
 }
 
 /** Whether standard output takes colours: `NO_COLOR`, then `FORCE_COLOR`, then whether it is a terminal. */
-export function isColourful({ stdout, env }: Omit<Surroundings, 'stderr'>): boolean {
+function isColourful({ stdout, env }: Omit<Surroundings, 'stderr'>): boolean {
   const { NO_COLOR, FORCE_COLOR, TERM } = env as Record<'NO_COLOR' | 'FORCE_COLOR' | 'TERM', string>
   if (NO_COLOR) return false
   return FORCE_COLOR ? FORCE_COLOR !== '0' : stdout.isTTY === true && TERM !== 'dumb'

@@ -47,7 +47,7 @@ export async function runDoctor(frame: Frame, options: DoctorOptions): Promise<E
 
 /** Where a key is, by the scheme of its URI. */
 const keyStores: Readonly<Record<string, string>> = {
-  file: 'the key file',
+  file: 'the file system',
   awskms: 'AWS KMS',
   gcpkms: 'Google Cloud KMS',
   azurekms: 'Azure Key Vault',

@@ -1,5 +1,10 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
-import { type JwsAlgorithm, type PublicKeyInput, SignerError } from '@countersign/core'
+import {
+  type JwsAlgorithm,
+  type KeyProtection,
+  type PublicKeyInput,
+  SignerError,
+} from '@countersign/core'
 import { chooseAlgorithm } from '@countersign/core/backend'
 import { algorithms, type KeyAlgorithm } from './algorithms.ts'
 import { backend, failure, notIntact } from './backend.ts'
@@ -13,7 +18,11 @@ export async function readPublicKey(
   name: string,
   asked: JwsAlgorithm | undefined,
   signal: AbortSignal,
-): Promise<{ alg: JwsAlgorithm; publicKey: PublicKeyInput }> {
+): Promise<{
+  alg: JwsAlgorithm
+  publicKey: PublicKeyInput
+  protection: KeyProtection | undefined
+}> {
   const answer = await getPublicKey(service, name, signal)
   if (answer.name !== name) {
     throw notIntact(`was asked for the public key of ${name} and answered for another version`)
@@ -21,7 +30,8 @@ export async function readPublicKey(
   const known = algorithms.get(String(answer.algorithm))
   if (known === undefined) throw unusable(name, answer.algorithm)
   const alg = chooseAlgorithm(asked, known.algs, backend)
-  return { alg, publicKey: intactKey(answer, known, alg) }
+  const protection = protections.get(answer.protectionLevel)
+  return { alg, publicKey: intactKey(answer, known, alg), protection }
 }
 
 function unusable(name: string, algorithm: GcpKmsPublicKey['algorithm']): SignerError {
@@ -31,6 +41,14 @@ function unusable(name: string, algorithm: GcpKmsPublicKey['algorithm']): Signer
       : `is a key for ${algorithm}, which makes no JWS signature; use one for ${[...algorithms.keys()].join(', ')}`
   return failure('ERR_SIGNER_KEY_UNSUPPORTED', `${name} ${why}`)
 }
+
+/** By its protection level, `google.cloud.kms.v1.ProtectionLevel`. */
+const protections: ReadonlyMap<unknown, KeyProtection> = new Map([
+  ['SOFTWARE', 'software'],
+  ['HSM', 'hsm'],
+  ['EXTERNAL', 'external'],
+  ['EXTERNAL_VPC', 'external'],
+])
 
 /** Post-quantum keys are given out in their own format only, and only other keys without one. */
 async function getPublicKey(

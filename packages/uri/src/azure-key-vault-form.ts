@@ -37,7 +37,7 @@ export function formatAzureKeyVault({ keyId, alg, kid }: AzureKeyVaultKeyUri): s
   return `azurekms:${keyId.slice('https:'.length)}${writeQuery({ alg, kid })}`
 }
 
-/** Whether a key is on this machine, where the SDK must not insist on Azure's name, nor get anyone's real credential. */
+/** Whether a key is on this machine. */
 export function isOnThisMachine({ keyId }: AzureKeyVaultKeyUri): boolean {
   return loopback.test(new URL(keyId).host)
 }

@@ -18,19 +18,22 @@ export async function openAzureKeyVault(
     ['@azure/keyvault-keys'],
   )
   const credential = azureCredential ?? tokenOfEnvironment() ?? (await defaultCredential())
-  // The SDK takes a challenge only for the domain that it comes from, and a server on this machine has none of Azure's.
-  const clientOptions = isOnThisMachine(uri)
-    ? { disableChallengeResourceVerification: true }
-    : undefined
   return azureKeyVaultSigner({
     keyId,
     credential,
-    clientOptions,
+    clientOptions: clientOptionsOf(uri),
     alg,
     kid,
     timeoutSeconds,
     signal,
   })
+}
+
+/** The SDK takes a challenge only for the domain that it comes from, and a server on this machine has none of Azure's. */
+export function clientOptionsOf(
+  uri: AzureKeyVaultKeyUri,
+): { disableChallengeResourceVerification: true } | undefined {
+  return isOnThisMachine(uri) ? { disableChallengeResourceVerification: true } : undefined
 }
 
 /** A token that somebody else fetches and renews, read anew whenever one is needed. */

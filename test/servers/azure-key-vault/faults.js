@@ -55,6 +55,9 @@ export const faults = {
   'error-page': () => ({ status: 502, body: page }),
   'error-for-mistakes': ({ answer }) =>
     answer.status >= 400 ? { ...answer, status: 500 } : answer,
+  'without-inner-error': ({ answer }) => withError(answer, ({ innererror: _, ...rest }) => rest),
+  'without-message': ({ answer }) =>
+    withError(answer, (error) => ({ ...error, message: 'Forbidden' })),
 
   'no-signature': (scene) => changed(scene, ({ kid }) => ({ kid })),
   'empty-signature': (scene) => changed(scene, (body) => ({ ...body, value: '' })),
@@ -117,6 +120,15 @@ export const faults = {
 /** @typedef {keyof typeof faults} Fault */
 
 /** @typedef {Record<string, string | undefined>} Members */
+
+/**
+ * @param {import('./errors.js').Answer} answer
+ * @param {(error: Record<string, unknown>) => object} change
+ */
+function withError(answer, change) {
+  const { error } = /** @type {{ error?: Record<string, unknown> }} */ (answer.body)
+  return error === undefined ? answer : { ...answer, body: { error: change(error) } }
+}
 
 /**
  * @param {Scene} scene

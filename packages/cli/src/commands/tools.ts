@@ -15,7 +15,7 @@ export function toolsCommand(): Command {
         'The names and descriptions',
       ],
       [
-        'countersign tools https://mcp.example.com/mcp --key key.pem --client-id billing-agent --json | jq .tools[].inputSchema',
+        "countersign tools https://mcp.example.com/mcp --key key.pem --client-id billing-agent --json | jq '.tools[].inputSchema'",
         'What they take',
       ],
     ],

@@ -58,23 +58,33 @@ export async function* examineKey(context: Examination): AsyncGenerator<StepResu
     yield* before(step, keyStore)
     throw new BrokenStep(step, failure)
   }
-  const { signer } = opened
-  yield passed('key store', `${keyStore} answers`)
-  yield passed('key permission', 'the key may be used')
-  yield passed('key', `kid ${signer.kid}`)
-  const { kty, crv } = signer.publicJwk
-  yield passed(
-    'key algorithm',
-    `${signer.alg} with a key of type ${[kty, crv].filter(Boolean).join(' ')}`,
-  )
+  let isHandedOn = false
   try {
-    yield passed('signature', await signOnce(signer, context))
+    const { signer } = opened
+    const { alg, kid, publicJwk } = signer
+    const { kty, crv } = publicJwk
+    yield passed('key store', `${keyStore} answers`)
+    yield passed('key permission', 'the key may be used')
+    yield passed('key', `kid ${kid}`)
+    yield passed(
+      'key algorithm',
+      `${alg} with a key of type ${[kty, crv].filter(Boolean).join(' ')}`,
+    )
+    yield await trySignature(signer, context)
+    isHandedOn = true
+    return opened
+  } finally {
+    if (!isHandedOn) await opened[Symbol.asyncDispose]()
+  }
+}
+
+async function trySignature(signer: Signer, context: Examination): Promise<StepResult> {
+  try {
+    return passed('signature', await signOnce(signer, context))
   } catch (error) {
     const [, failure] = describe(inTime(error, context))
-    await opened[Symbol.asyncDispose]()
     throw new BrokenStep('signature', failure)
   }
-  return opened
 }
 
 /** The steps that must have gone well before one that has not. */

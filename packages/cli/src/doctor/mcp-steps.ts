@@ -127,25 +127,25 @@ async function listTools(client: Client, signal: AbortSignal): Promise<string> {
 function explain(error: unknown, answer: Answer | undefined): Failure {
   const { status, challenge } = answer ?? {}
   const renewal = causeOf(error)
-  const refused = { side: 'refused', code: 'ERR_OAUTH_TOKEN_REFUSED' } as const
   if (status === 403 && challenge?.error === 'insufficient_scope') {
     const { scope } = challenge
     const wanted = scope === undefined ? 'more scope' : `the scope "${serverWords(scope)}"`
     const why = renewal === undefined ? '' : `; ${renewal.message}`
     return {
-      ...refused,
       found: `HTTP status 403, insufficient_scope: the MCP server wants ${wanted}${why}`,
       remedy: `grant ${wanted} to the client at the authorization server, and ask for it by --scope`,
+      side: 'refused',
     }
   }
   if (renewal !== undefined) return describeOAuthFailure(renewal)
   if (status === 401) {
     const said = challenge?.error === undefined ? '' : `, ${serverWords(challenge.error)}`
     return {
-      ...refused,
       found: `HTTP status 401${said}: the MCP server refuses the token that was just issued for it`,
       remedy:
         'compare what the MCP server expects of a token (issuer, audience, keys, clock) with what the authorization server puts into it',
+      side: 'refused',
+      code: 'ERR_OAUTH_TOKEN_REFUSED',
     }
   }
   if (isTimeout(error)) return describeOAuthFailure(error)

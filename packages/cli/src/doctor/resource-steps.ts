@@ -74,7 +74,7 @@ async function knock(
     within((signal) => fetch(url, { ...request, signal }).catch(unreachable(url))),
     name,
   )
-  await response.body?.cancel()
+  await response.body?.cancel().catch(() => {})
   const { status } = response
   const challenge = answerOf(url)?.challenge
   const found = `HTTP status ${status} without a token`
