@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { cliReference, referenceFile } from '../lib/cli-reference.mjs'
+import { faultMatrix, faultPage } from '../lib/fault-matrix.mjs'
 import { prepare } from '../lib/prepare.mjs'
 import { root } from '../lib/root.mjs'
 import { say } from '../lib/terminal.mjs'
@@ -9,6 +10,7 @@ import { say } from '../lib/terminal.mjs'
 export async function main() {
   await prepare()
   writeFileSync(join(root, referenceFile), await cliReference())
-  say(`${referenceFile} is written.`)
+  writeFileSync(join(root, faultPage), faultMatrix())
+  say(`${referenceFile} and ${faultPage} are written.`)
   return 0
 }

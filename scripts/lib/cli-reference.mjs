@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url'
 import { run } from './child.mjs'
 import { Failure } from './failure.mjs'
 import { root } from './root.mjs'
+import { table } from './table.mjs'
 import { plain } from './terminal.mjs'
 
 const dist = join(root, 'packages/cli/dist')
@@ -83,13 +84,4 @@ function environment(commands) {
       of.size === commands.length - 1 ? 'all that sign' : [...of].join(', '),
     ]),
   ])
-}
-
-/** @param {readonly (readonly string[])[]} rows the first one is the head */
-function table(rows) {
-  const [head = []] = rows
-  const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  const line = (/** @type {readonly string[]} */ cells, fill = ' ') =>
-    `| ${widths.map((width, column) => (cells[column] ?? '').padEnd(width, fill)).join(' | ')} |`
-  return [line(head), line([], '-'), ...rows.slice(1).map((row) => line(row))].join('\n')
 }

@@ -1,4 +1,3 @@
-import { awsKmsSigner } from '@countersign/aws-kms'
 import { type JwsAlgorithm, jwks, type PublicJwk, signJws } from '@countersign/core'
 import { privateKeyJwt, tokenSource } from '@countersign/oauth'
 import { checkSigner } from '@countersign/testkit'
@@ -160,17 +159,4 @@ test('a signature is one call of Sign, and a signer one call more', async () => 
   expect(kms.requests).toHaveLength(52)
   await Promise.all(Array.from({ length: 50 }, (_, n) => signer.sign(Buffer.from(`${n}`))))
   expect(kms.requests).toHaveLength(102)
-})
-
-test('without a client, the SDK makes one from the environment', async () => {
-  const key = kms.createKey('P-256')
-  const before = { ...process.env }
-  Object.assign(process.env, kms.env)
-  try {
-    const signer = await awsKmsSigner({ keyId: key.id })
-    expect(await signer.sign(Buffer.from('input'))).toHaveLength(64)
-  } finally {
-    for (const name of Object.keys(kms.env)) delete process.env[name]
-    Object.assign(process.env, before)
-  }
 })

@@ -3,9 +3,11 @@ import { inspect } from 'node:util'
 import { azureKeyVaultSigner, type TokenCredential } from '@countersign/azure-key-vault'
 import { clientAssertion } from '@countersign/core'
 import { beforeEach, describe, expect, test } from 'vitest'
+import { azureKeyVault } from '../faults/azure-key-vault.js'
+import { type FaultName, faults } from '../faults/faults.js'
 import type { Denial } from '../servers/azure-key-vault/errors.js'
 import { startAzureKeyVault } from '../servers/azure-key-vault.js'
-import { ofService, ofSignature } from './fault-matrix.ts'
+import { keyPair } from '../support/key-pairs.js'
 import { input, openVaults, rejection, via } from './fixtures.ts'
 
 const { vault } = await openVaults()
@@ -159,10 +161,12 @@ describe('no token and no assertion is', () => {
       })
     }
     try {
-      for (const { fault, kind } of [...ofService, ...ofSignature]) {
-        if (kind !== undefined) continue
-
-        vault.fail(fault, { retryAfterSeconds: 0 })
+      const scene = { vault, name: 'agent', id, other: keyPair('P-256', 1).privateKey }
+      for (const fault of Object.keys(faults) as FaultName[]) {
+        const cell = azureKeyVault[fault]
+        if (faults[fault] === 'key' || faults[fault] === 'state') continue
+        if (cell?.alg !== 'ES256' || cell.code === 'signs') continue
+        cell.plant(scene, { on: 'signature', times: undefined })
         await assertion().catch((error: unknown) => errors.push(error))
         vault.mend()
       }

@@ -1,7 +1,7 @@
 // @ts-check
 import { createRequire } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { loadPackageDefinition, Server, ServerCredentials } from '@grpc/grpc-js'
+import { loadPackageDefinition, Metadata, Server, ServerCredentials } from '@grpc/grpc-js'
 import { fromJSON } from '@grpc/proto-loader'
 import { refusals, wrongPublicKeys, wrongSignatures } from './gcp-kms/faults.js'
 import { openFront } from './gcp-kms/front.js'
@@ -19,7 +19,8 @@ const sdk = process.env['COUNTERSIGN_GCP_KMS_SDK'] ?? require.resolve('@google-c
 
 /**
  * - The names in `refusals`, `wrongSignatures` and `wrongPublicKeys` of gcp-kms/faults.js;
- * - `hang` never answers, `cut` resets every connection when a request arrives;
+ * - `hang` never answers, `cut` resets every connection when a request arrives, and `cut-short` (over gRPC) when the
+ *   answer has begun;
  * - `html` cuts them at once, and answers each new one with a page of HTML.
  *
  * @typedef {string} Fault
@@ -41,6 +42,7 @@ const sdk = process.env['COUNTERSIGN_GCP_KMS_SDK'] ?? require.resolve('@google-c
  * @property {(method: Method) => number} count  the requests of one method
  * @property {KeyStore['createKey']} createKey
  * @property {KeyStore['createVersion']} createVersion
+ * @property {KeyStore['removeKey']} removeKey
  * @property {KeyStore['setState']} setState
  * @property {(name: string) => import('./gcp-kms/key-store.js').Version} version
  * @property {(fault: Fault, options?: FaultOptions) => void} fail
@@ -82,9 +84,9 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
   /**
    * @param {Method} method
    * @param {any} request
-   * @param {{ authorization?: string | undefined, onAborted?: (listener: () => void) => void }} circumstances
+   * @param {{ authorization?: string | undefined, onAborted?: (listener: () => void) => void, begin?: () => Promise<void> }} circumstances
    */
-  async function answer(method, request, { authorization, onAborted }) {
+  async function answer(method, request, { authorization, onAborted, begin }) {
     const call = { method, request, aborted: false }
     requests.push(call)
     const [, token] = /^Bearer (.*)$/.exec(authorization ?? '') ?? []
@@ -95,8 +97,10 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
     if (latency > 0) await sleep(latency)
     const fault = takeFault(method) ?? ''
     if (fault === 'hang') await new Promise(() => {})
-    if (fault === 'cut') {
-      front.cut()
+    if (fault === 'cut' || fault === 'cut-short') {
+      // The headers of the answer have gone out by then.
+      if (fault === 'cut-short') await begin?.()
+      if (!call.aborted) front.cut()
       await new Promise(() => {})
     }
     const refusal = refusals[fault]
@@ -143,10 +147,16 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
     count: (method) => requests.filter((one) => one.method === method).length,
     createKey: (material) => keys.createKey(material),
     createVersion: (key, material) => keys.createVersion(key, material),
+    removeKey: (key) => keys.removeKey(key),
     setState: (name, state) => keys.setState(name, state),
     version: (name) => keys.version(name),
     fail(fault, { method, after = 0, times = Number.POSITIVE_INFINITY } = {}) {
-      const known = [refusals, wrongSignatures, wrongPublicKeys, { hang: 0, cut: 0, html: 0 }]
+      const known = [
+        refusals,
+        wrongSignatures,
+        wrongPublicKeys,
+        { hang: 0, cut: 0, 'cut-short': 0, html: 0 },
+      ]
       if (!known.some((ones) => Object.hasOwn(ones, fault))) throw new Error(`no fault ${fault}`)
       if (fault === 'html') front.gateway(true)
       else faults.push({ fault, method, spared: after, left: times })
@@ -192,7 +202,7 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
 }
 
 /**
- * @param {(method: Method, request: any, circumstances: { authorization: string, onAborted: (listener: () => void) => void }) => Promise<object>} answer
+ * @param {(method: Method, request: any, circumstances: { authorization: string, onAborted: (listener: () => void) => void, begin: () => Promise<void> }) => Promise<object>} answer
  */
 function createGrpcServer(answer) {
   const definition = fromJSON(require('@google-cloud/kms/build/protos/protos.json'), {
@@ -217,7 +227,11 @@ function createGrpcServer(answer) {
       /** @param {() => void} listener */
       const onAborted = (listener) => void call.on('cancelled', () => isOver || listener())
       const authorization = String(call.metadata.get('authorization')[0])
-      answer(method, call.request, { authorization, onAborted }).then(
+      const begin = () => {
+        call.sendMetadata(new Metadata())
+        return new Promise((resolve) => setImmediate(resolve))
+      }
+      answer(method, call.request, { authorization, onAborted, begin }).then(
         (message) => {
           isOver = true
           callback(null, message)

@@ -1,4 +1,6 @@
 // @ts-check
+import { ecdsa, rsaPkcs1 } from '../../support/digest-signature.js'
+import { keyPair } from '../../support/key-pairs.js'
 import { KmsError } from './kms-error.js'
 
 /**
@@ -15,6 +17,8 @@ import { KmsError } from './kms-error.js'
  * @typedef {object} Other
  * @property {import('./key-store.js').KmsKey} key  another key of the same kind
  * @property {() => string} signature  by it, over what is to be signed, in base64
+ * @property {(make: (privateKey: import('node:crypto').KeyObject, digest: Buffer) => Buffer) => string} remade  by the
+ *   right key, over the same digest, in base64
  */
 
 /**
@@ -48,6 +52,7 @@ export const faults = {
     'You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.',
   ),
   'internal error': refusal('KMSInternalException', 'An internal error occurred.', 500),
+  unavailable: refusal('ServiceUnavailableException', 'The service is unavailable.', 503),
   'dependency timeout': refusal('DependencyTimeoutException', 'A dependency timed out.', 503),
   'key unavailable': refusal('KeyUnavailableException', 'The key is not available.', 500),
   'server error': { send: answerWith(500, 'application/json', '{}') },
@@ -87,6 +92,9 @@ export const faults = {
   'a page that signs in': {
     send: answerWith(200, 'text/html', '<html><body>Sign in to the network</body></html>'),
   },
+  'a page as JSON': {
+    send: answerWith(200, 'application/x-amz-json-1.1', '<html><body>Sign in</body></html>'),
+  },
   'no JSON': { send: answerWith(200, 'application/x-amz-json-1.1', '{"KeyId":') },
   'empty answer': { spoil: () => ({}) },
   'no signature': { spoil: (answer) => without(answer, 'Signature') },
@@ -94,6 +102,31 @@ export const faults = {
   'no key id': { spoil: (answer) => without(answer, 'KeyId') },
   'flipped bit': {
     spoil: (answer) => ({ ...answer, Signature: flipBit(answer['Signature']) }),
+  },
+  'short signature': {
+    spoil: (answer) => ({
+      ...answer,
+      Signature: Buffer.from(String(answer['Signature']), 'base64').subarray(1).toString('base64'),
+    }),
+  },
+  'raw signature': {
+    spoil: (answer, { remade }) => ({
+      ...answer,
+      Signature: remade((key, digest) => ecdsa(key, digest, 'raw')),
+    }),
+  },
+  'P-256 signature': {
+    spoil: (answer, { remade }) => ({
+      ...answer,
+      Signature: remade((_, digest) => ecdsa(keyPair('P-256').privateKey, digest, 'der')),
+    }),
+  },
+  // Servers exist that sign PSS keys so.
+  'PKCS#1 for PSS': {
+    spoil: (answer, { remade }) => ({
+      ...answer,
+      Signature: remade((key, digest) => rsaPkcs1(key, digest, 'sha256')),
+    }),
   },
   'other key': {
     spoil: (answer, { signature }) => ({ ...answer, Signature: signature() }),
@@ -114,6 +147,14 @@ export const faults = {
   },
   'damaged public key': {
     spoil: (answer) => ({ ...answer, PublicKey: Buffer.alloc(91, 7).toString('base64') }),
+  },
+  'private key': {
+    spoil: (answer) => ({
+      ...answer,
+      PublicKey: keyPair('P-256')
+        .privateKey.export({ format: 'der', type: 'pkcs8' })
+        .toString('base64'),
+    }),
   },
   'no public key': { spoil: (answer) => without(answer, 'PublicKey') },
 }

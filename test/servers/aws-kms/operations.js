@@ -57,6 +57,11 @@ export function perform({ operation, input }, store, fault) {
   return fault.spoil(answer, {
     key: other,
     signature: () => String(sign(other, input)['Signature']),
+    remade(make) {
+      if (key.privateKey === undefined) throw new Error(`${key.arn} has no private half`)
+      const digest = Buffer.from(String(input['Message']), 'base64')
+      return make(key.privateKey, digest).toString('base64')
+    },
   })
 }
 

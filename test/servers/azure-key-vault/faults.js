@@ -42,6 +42,8 @@ export const faults = {
   'internal-error': () => refusal(500, 'InternalServerError', 'An error occurred.'),
   unavailable: () => refusal(503, 'ServiceUnavailable', 'The service is temporarily unavailable.'),
   'unavailable-without-body': () => ({ status: 503, body: undefined }),
+  'token-refused': () => refusal(401, 'Unauthorized', 'AKV10032: Invalid issuer.'),
+  conflict: () => refusal(409, 'Conflict', 'Nobody foresaw this.'),
   'denied-without-body': () => ({ status: 403, body: undefined }),
   hang: () => 'hang',
   cut: () => 'cut',
@@ -52,6 +54,11 @@ export const faults = {
     body: page,
     headers: { 'Content-Type': 'application/json; charset=utf-8' },
   }),
+  'no-json': () => ({
+    status: 200,
+    body: '{"kid":',
+    headers: { 'Content-Type': 'application/json; charset=utf-8' },
+  }),
   'error-page': () => ({ status: 502, body: page }),
   'error-for-mistakes': ({ answer }) =>
     answer.status >= 400 ? { ...answer, status: 500 } : answer,
@@ -59,6 +66,13 @@ export const faults = {
   'without-message': ({ answer }) =>
     withError(answer, (error) => ({ ...error, message: 'Forbidden' })),
 
+  empty: () => ({ status: 200, body: {} }),
+  'other-name': (scene) =>
+    changed(scene, ({ kid, value }) => ({
+      kid: String(kid).replace(/[^/]+$/, '0'.repeat(32)),
+      value,
+    })),
+  'no-name': (scene) => changed(scene, ({ value }) => ({ value })),
   'no-signature': (scene) => changed(scene, ({ kid }) => ({ kid })),
   'empty-signature': (scene) => changed(scene, (body) => ({ ...body, value: '' })),
   'flipped-bit': (scene) =>
@@ -101,6 +115,13 @@ export const faults = {
     const { version } = scene
     if (version === undefined) return scene.answer
     return rekeyed(scene, (jwk) => ({ ...jwk, ...publicMembers(anotherLike(version)) }))
+  },
+  'no-public-key': (scene) => rekeyed(scene, ({ x: _x, y: _y, ...rest }) => rest),
+  'not-on-curve': (scene) => rekeyed(scene, ({ x = '', ...rest }) => ({ ...rest, x, y: x })),
+  'unknown-type': (scene) => rekeyed(scene, (jwk) => ({ ...jwk, kty: 'unheard-of' })),
+  'with-private-half': (scene) => {
+    const { d } = keyPair('P-256', foreign).privateKey.export({ format: 'jwk' })
+    return rekeyed(scene, (jwk) => ({ ...jwk, d }))
   },
   'kid-elsewhere': (scene) =>
     rekeyed(scene, (jwk) => ({

@@ -1,6 +1,6 @@
 // @ts-check
 import { status } from '@grpc/grpc-js'
-import { rsaPkcs1 } from '../../support/digest-signature.js'
+import { ecdsa, rsaPkcs1 } from '../../support/digest-signature.js'
 import { keyPair } from '../../support/key-pairs.js'
 import { algorithms } from './algorithms.js'
 import { asymmetricSign, checksum, signed } from './methods.js'
@@ -88,6 +88,7 @@ export const wrongSignatures = {
     const name = next(context.request.name)
     return asymmetricSign(context.keys, { ...context.request, name })
   },
+  'other-name': (context) => ({ ...right(context), name: next(context.request.name) }),
   'no-name': (context) => ({ ...right(context), name: '' }),
   'no-crc': (context) => ({ ...right(context), signatureCrc32c: null }),
   'wrong-crc': (context) => ({ ...right(context), signatureCrc32c: { value: '1' } }),
@@ -111,6 +112,22 @@ export const wrongSignatures = {
       verifiedDataCrc32c: answer.verifiedDigestCrc32c,
     }
   },
+  'short-signature': (context) => {
+    const signature = right(context).signature.subarray(1)
+    return { ...right(context), signature, signatureCrc32c: checksum(signature) }
+  },
+  'raw-signature': (context) =>
+    resigned(
+      context,
+      ({ privateKey }) => privateKey,
+      (key, digest) => ecdsa(key, Buffer.from(digest), 'raw'),
+    ),
+  'signed-by-p256': (context) =>
+    resigned(
+      context,
+      () => keyPair('P-256').privateKey,
+      (key, digest) => ecdsa(key, Buffer.from(digest), 'der'),
+    ),
   // Servers exist that sign PSS keys so.
   'pkcs1-for-pss': (context) => resigned(context, ({ privateKey }) => privateKey, rsaPkcs1),
 }
@@ -122,6 +139,7 @@ export const wrongSignatures = {
  */
 export const wrongPublicKeys = {
   'no-key': (answer) => ({ ...answer, pem: '', publicKey: null }),
+  'no-key-name': (answer) => ({ ...answer, name: '' }),
   'no-key-crc': (answer) => ({
     ...answer,
     pemCrc32c: null,

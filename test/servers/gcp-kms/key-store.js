@@ -80,6 +80,11 @@ export class KeyStore {
     return name
   }
 
+  /** @param {string} key  that is gone with its versions */
+  removeKey(key) {
+    this.#keys.delete(key)
+  }
+
   /**
    * @param {string} name  of a version
    * @param {VersionState} state

@@ -1,0 +1,44 @@
+import { KMSClient } from '@aws-sdk/client-kms'
+import { awsKmsSigner } from '@countersign/aws-kms'
+import { startAwsKms } from '../servers/aws-kms.js'
+import { type AwsKmsScene, awsKms } from './aws-kms.js'
+import { isUsualSdk } from './sdk.ts'
+import type { Stage } from './stage.ts'
+import { testFaults } from './suite.ts'
+
+const kinds = {
+  ES256: 'P-256',
+  ES384: 'P-384',
+  ES512: 'P-521',
+  PS256: 'RSA-2048',
+  RS256: 'RSA-2048',
+} as const
+
+async function start(): Promise<Stage<AwsKmsScene>> {
+  const kms = await startAwsKms()
+  let made = 0
+  return {
+    backend: 'aws-kms',
+    isUsualSdk: isUsualSdk('@aws-sdk/client-kms'),
+    prepare({ alg, byAlias }) {
+      const key = kms.createKey(kinds[alg], { nth: 0 })
+      const other = kms.createKey(kinds[alg], { nth: 1 })
+      const alias = `alias/agent-${++made}`
+      kms.setAlias(alias, key)
+      const keyId = byAlias ? alias : key.arn
+      return {
+        scene: { kms, key, other, alias },
+        publicKey: key.publicKey,
+        open({ retries = true, ...options }) {
+          const client = new KMSClient({ ...kms.client, ...(retries ? {} : { maxAttempts: 1 }) })
+          return awsKmsSigner({ keyId, client, alg: alg === 'PS256' ? alg : undefined, ...options })
+        },
+      }
+    },
+    calls: () => kms.requests.map(({ operation }) => (operation === 'Sign' ? 'signature' : 'key')),
+    mend: () => kms.forget(),
+    close: () => kms.close(),
+  }
+}
+
+testFaults('AWS KMS', awsKms, start)

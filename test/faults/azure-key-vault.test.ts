@@ -1,0 +1,70 @@
+import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { azureKeyVaultSigner } from '@countersign/azure-key-vault'
+import { startAzureKeyVault } from '../servers/azure-key-vault.js'
+import { keyPair } from '../support/key-pairs.js'
+import { type AzureKeyVaultScene, azureKeyVault } from './azure-key-vault.js'
+import { isUsualSdk } from './sdk.ts'
+import type { Stage } from './stage.ts'
+import { testFaults } from './suite.ts'
+
+const kinds = {
+  ES256: 'P-256',
+  ES384: 'P-384',
+  ES512: 'P-521',
+  PS256: 'RSA-2048',
+  RS256: 'RSA-2048',
+} as const
+
+/** A key of P-521, of which one coordinate begins with a zero octet. */
+function keyWithZero() {
+  for (;;) {
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-521' })
+    const { x = '', y = '' } = publicKey.export({ format: 'jwk' })
+    if (x.startsWith('AA') || y.startsWith('AA')) return privateKey
+  }
+}
+
+async function start(): Promise<Stage<AzureKeyVaultScene>> {
+  const vault = await startAzureKeyVault()
+  let made = 0
+  return {
+    backend: 'azure-key-vault',
+    isUsualSdk: isUsualSdk('@azure/keyvault-keys'),
+    prepare({ alg, byAlias }) {
+      const name = `agent-${++made}`
+      const kind = kinds[alg]
+      const privateKey = alg === 'ES512' ? keyWithZero() : keyPair(kind).privateKey
+      const other = keyPair(kind, 1).privateKey
+      vault.createKey(name, { privateKey: other })
+      const { id, versionlessId } = vault.createKey(name, { privateKey })
+      return {
+        scene: { vault, name, id, other },
+        publicKey: createPublicKey(privateKey),
+        open: ({ retries = true, ...options }) =>
+          azureKeyVaultSigner({
+            keyId: byAlias ? versionlessId : id,
+            alg,
+            credential: vault.credential,
+            // Delays that do not make a test wait; how many retries there are is the SDK's.
+            clientOptions: {
+              ...vault.clientOptions,
+              retryOptions: {
+                retryDelayInMs: 1,
+                maxRetryDelayInMs: 2,
+                ...(retries ? {} : { maxRetries: 0 }),
+              },
+            },
+            ...options,
+          }),
+      }
+    },
+    calls: () => vault.calls().map((operation) => (operation === 'get' ? 'key' : 'signature')),
+    mend() {
+      vault.mend()
+      vault.requests.length = 0
+    },
+    close: () => vault.close(),
+  }
+}
+
+testFaults('Azure Key Vault', azureKeyVault, start)

@@ -1,0 +1,97 @@
+// @ts-check
+
+/**
+ * Where a fault strikes: `call`, every request to the service; `signature`, what it answers to one; `key`, the reading
+ * of the public key; `state`, the key itself, between the load and a signature.
+ *
+ * @typedef {'call' | 'signature' | 'key' | 'state'} Place
+ */
+
+/** Each fault of the matrix once, by the name that all backends have for it, in the order of the page. */
+export const faults = /** @type {const} */ ({
+  'too many requests': 'call',
+  'internal error (500)': 'call',
+  'unavailable (503)': 'call',
+  'unavailable, without a body': 'call',
+  'a dependency of the service times out': 'call',
+  'key temporarily unavailable': 'call',
+  'connection reset before the answer': 'call',
+  'connection reset within the answer': 'call',
+  'HTML with an error status': 'call',
+  'HTML with status 200': 'call',
+  'HTML that says that it is JSON': 'call',
+  'no JSON': 'call',
+  'no answer': 'call',
+  'no answer, and an abort': 'call',
+  'failure that nobody foresaw': 'call',
+  'gRPC status UNKNOWN': 'call',
+  'gRPC status ABORTED': 'call',
+  'gRPC status CANCELLED': 'call',
+  'gRPC status DATA_LOSS': 'call',
+  'gRPC status INVALID_ARGUMENT': 'signature',
+  'gRPC status UNIMPLEMENTED': 'signature',
+  'request damaged on the way': 'call',
+
+  'no permission to read the public key': 'key',
+  'no permission to sign': 'signature',
+  'no permission to list versions': 'key',
+  'no permission, without saying which': 'call',
+  'no permission to assume the role': 'call',
+  'not admitted by the network rules': 'signature',
+  'API not enabled': 'call',
+  'credentials not accepted': 'call',
+  'credentials expired': 'call',
+  'secret access key is wrong': 'call',
+
+  'key disabled': 'state',
+  'key pending deletion': 'state',
+  'key destroyed': 'state',
+  'key without its material': 'state',
+  'key store disconnected': 'state',
+  'key expired': 'state',
+  'key not yet valid': 'state',
+  'key not for signing': 'state',
+  'key gone': 'state',
+  'key replaced under its name': 'state',
+  'alias moved to another key': 'state',
+  'version added': 'state',
+
+  'empty answer': 'signature',
+  'no signature': 'signature',
+  'empty signature': 'signature',
+  'signature cut short': 'signature',
+  'one bit of the signature flipped': 'signature',
+  'one bit flipped, with a CRC that fits': 'signature',
+  'signature of the other key': 'signature',
+  'signature of the other key, by its name': 'signature',
+  'signature of another version': 'signature',
+  'signature of another version, by its name': 'signature',
+  'right signature under another name': 'signature',
+  'right signature without a name': 'signature',
+  'signature without a CRC': 'signature',
+  'signature with a wrong CRC': 'signature',
+  'signature with the CRC plus 2^32': 'signature',
+  'CRC of the request not verified': 'signature',
+  'CRC of another member verified': 'signature',
+  'PSS that is PKCS#1': 'signature',
+  'ECDSA in the other encoding': 'signature',
+  'ES384 by a P-256 key': 'signature',
+
+  'no public key': 'key',
+  'public key that cannot be read': 'key',
+  'public key of the other key': 'key',
+  'public key of another version, by its name': 'key',
+  'public key without a name': 'key',
+  'public key without a version': 'key',
+  'public key without a CRC': 'key',
+  'public key with a wrong CRC': 'key',
+  'private key in its place': 'key',
+  'wrong curve': 'key',
+  'RSA key of another size': 'key',
+  'unknown algorithm': 'key',
+  '500 for a mistake of the client': 'key',
+  'modulus with a leading zero': 'key',
+  'coordinate without its leading zero': 'key',
+})
+
+/** @typedef {keyof typeof faults} FaultName */

@@ -1,0 +1,164 @@
+// @ts-check
+import { cellsOf } from './cell.js'
+
+/**
+ * @typedef {object} GcpKmsScene
+ * @property {import('../servers/gcp-kms.js').GcpKms} kms
+ * @property {string} key  its name
+ * @property {string} version  the name of the one that is enabled; there is a second one, disabled
+ */
+
+const made = /** @type {typeof cellsOf<GcpKmsScene>} */ (cellsOf)(1)
+const { denied, disabled, integrity, signs, unavailable } = made
+
+/**
+ * @param {string} name
+ * @returns {import('./cell.js').Cell<GcpKmsScene>['plant']}
+ */
+const fault =
+  (name) =>
+  ({ kms }, { on, times }) =>
+    kms.fail(name, {
+      method: on === 'key' ? 'GetPublicKey' : 'AsymmetricSign',
+      ...(times === undefined ? {} : { times }),
+    })
+
+/**
+ * @param {import('../servers/gcp-kms/key-store.js').VersionState} state
+ * @returns {import('./cell.js').Cell<GcpKmsScene>}
+ */
+const inState = (state) =>
+  disabled(`is ${state}; enable it, or use another version`, ({ kms, version }) =>
+    kms.setState(version, state),
+  )
+
+/** What the SDK does again as long as there is time. */
+const again = /** @type {const} */ ({ calls: 'many', ends: 'at the deadline' })
+const later = 'try again later'
+
+/** @type {import('./cell.js').Cells<GcpKmsScene>} */
+export const gcpKms = {
+  'too many requests': made.throttled('quota', fault('throttle')),
+  'internal error (500)': unavailable(later, fault('internal')),
+  'unavailable (503)': unavailable(later, fault('unavailable'), again),
+  'unavailable, without a body': undefined,
+  'a dependency of the service times out': made.timeout(fault('deadline-exceeded'), again),
+  'key temporarily unavailable': undefined,
+  'connection reset before the answer': unavailable('network and proxy', fault('cut'), again),
+  'connection reset within the answer': unavailable('network and proxy', fault('cut-short'), again),
+  'HTML with an error status': unavailable('network and proxy', fault('html'), {
+    calls: 0,
+    ends: 'at the deadline',
+  }),
+  'HTML with status 200': undefined,
+  'HTML that says that it is JSON': undefined,
+  'no JSON': undefined,
+  'no answer': made.timeout(fault('hang')),
+  'no answer, and an abort': made.aborted(fault('hang')),
+  'failure that nobody foresaw': made.unforeseen('the cause says why', fault('out-of-range')),
+  'gRPC status UNKNOWN': unavailable(later, fault('unknown')),
+  'gRPC status ABORTED': unavailable(later, fault('aborted')),
+  'gRPC status CANCELLED': unavailable(later, fault('cancelled')),
+  'gRPC status DATA_LOSS': unavailable(later, fault('data-loss')),
+  'gRPC status INVALID_ARGUMENT': made.config('check the name', fault('invalid-argument')),
+  'gRPC status UNIMPLEMENTED': made.config('check the endpoint', fault('unimplemented')),
+  'request damaged on the way': integrity(
+    'other octets than were sent',
+    fault('damaged-on-the-way'),
+  ),
+
+  'no permission to read the public key': denied(
+    'denies cloudkms.cryptoKeyVersions.viewPublicKey on projects/',
+    fault('denied'),
+  ),
+  'no permission to sign': denied(
+    'denies cloudkms.cryptoKeyVersions.useToSign on projects/',
+    fault('denied'),
+  ),
+  'no permission to list versions': denied(
+    'denies cloudkms.cryptoKeyVersions.list on projects/',
+    ({ kms }) => kms.fail('denied', { method: 'ListCryptoKeyVersions' }),
+    { byAlias: true },
+  ),
+  'no permission, without saying which': undefined,
+  'no permission to assume the role': undefined,
+  'not admitted by the network rules': undefined,
+  'API not enabled': denied('gcloud services enable cloudkms', fault('api-disabled')),
+  'credentials not accepted': denied('does not accept the access token', fault('unauthenticated')),
+  'credentials expired': undefined,
+  'secret access key is wrong': undefined,
+
+  'key disabled': inState('DISABLED'),
+  'key pending deletion': inState('DESTROY_SCHEDULED'),
+  'key destroyed': inState('DESTROYED'),
+  'key without its material': inState('PENDING_GENERATION'),
+  'key store disconnected': undefined,
+  'key expired': undefined,
+  'key not yet valid': undefined,
+  'key not for signing': undefined,
+  'key gone': made.notFound('check project, location, key ring, key and version', ({ kms, key }) =>
+    kms.removeKey(key),
+  ),
+  'key replaced under its name': integrity('does not verify', ({ kms, version }) => {
+    const held = kms.version(version)
+    held.privateKey = held.otherKey
+  }),
+  'alias moved to another key': undefined,
+  'version added': signs(({ kms, key }) => void kms.createVersion(key, { nth: 1 }), {
+    byAlias: true,
+  }),
+
+  'empty answer': undefined,
+  'no signature': integrity('returned no signature', fault('no-signature')),
+  'empty signature': undefined,
+  'signature cut short': integrity('not canonical', fault('short-signature')),
+  'one bit of the signature flipped': integrity('that of another one', fault('flip-bit')),
+  'one bit flipped, with a CRC that fits': integrity(
+    /does not verify|not canonical/,
+    fault('flip-bit-consistently'),
+  ),
+  'signature of the other key': integrity('does not verify', fault('other-key')),
+  'signature of the other key, by its name': undefined,
+  'signature of another version': integrity('does not verify', fault('signed-by-next-version')),
+  'signature of another version, by its name': integrity('answered for another version', (s, p) => {
+    s.kms.setState(`${s.key}/cryptoKeyVersions/2`, 'ENABLED')
+    fault('answer-for-other-version')(s, p)
+  }),
+  'right signature under another name': integrity(
+    'answered for another version',
+    fault('other-name'),
+  ),
+  'right signature without a name': integrity('answered for another version', fault('no-name')),
+  'signature without a CRC': integrity('without its checksum', fault('no-crc')),
+  'signature with a wrong CRC': integrity('that of another one', fault('wrong-crc')),
+  'signature with the CRC plus 2^32': integrity('that of another one', fault('huge-crc')),
+  'CRC of the request not verified': integrity('did not verify the checksum', fault('unverified')),
+  'CRC of another member verified': integrity(
+    'did not verify the checksum',
+    fault('wrong-one-verified'),
+  ),
+  'PSS that is PKCS#1': integrity('does not verify', fault('pkcs1-for-pss'), { alg: 'PS256' }),
+  'ECDSA in the other encoding': integrity('not canonical', fault('raw-signature')),
+  'ES384 by a P-256 key': integrity('does not verify', fault('signed-by-p256'), { alg: 'ES384' }),
+
+  'no public key': integrity('returned no public key', fault('no-key')),
+  'public key that cannot be read': made.unsupported('cannot be read', fault('garbage-pem')),
+  'public key of the other key': integrity('does not verify', fault('other-public-key'), {
+    calls: 2,
+  }),
+  'public key of another version, by its name': integrity(
+    'another version',
+    fault('key-of-other-version'),
+  ),
+  'public key without a name': integrity('another version', fault('no-key-name')),
+  'public key without a version': undefined,
+  'public key without a CRC': integrity('without its checksum', fault('no-key-crc')),
+  'public key with a wrong CRC': integrity('that of another one', fault('wrong-key-crc')),
+  'private key in its place': integrity('something else than a public key', fault('private-pem')),
+  'wrong curve': integrity('ec prime256v1', fault('always-p256'), { alg: 'ES384' }),
+  'RSA key of another size': integrity('rsa 2048', fault('small-rsa'), { alg: 'RS256' }),
+  'unknown algorithm': made.unsupported('makes no JWS signature', fault('unknown-algorithm')),
+  '500 for a mistake of the client': undefined,
+  'modulus with a leading zero': undefined,
+  'coordinate without its leading zero': undefined,
+}
