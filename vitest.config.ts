@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { sdkEntry } from './test/support/sdk.js'
 
-/** The entry point of another release of Google's SDK than the workspace's. */
-const { COUNTERSIGN_GCP_KMS_SDK: gcpKmsSdk } = process.env
+const sdks = ['@aws-sdk/client-kms', '@google-cloud/kms', '@azure/keyvault-keys']
 
 const packages = fileURLToPath(new URL('./packages/', import.meta.url))
 
@@ -14,7 +14,10 @@ export default defineConfig({
         find: /^@countersign\/pkcs11$/,
         replacement: `${packages}pkcs11/dist/index.js`,
       },
-      ...(gcpKmsSdk ? [{ find: /^@google-cloud\/kms$/, replacement: gcpKmsSdk }] : []),
+      ...sdks.flatMap((name) => {
+        const replacement = sdkEntry(name)
+        return replacement === undefined ? [] : [{ find: new RegExp(`^${name}$`), replacement }]
+      }),
       { find: /^@countersign\/([^/]+)$/, replacement: `${packages}$1/src/index.ts` },
       { find: /^@countersign\/([^/]+)\/([^/]+)$/, replacement: `${packages}$1/src/$2.ts` },
     ],

@@ -6,6 +6,7 @@ import { examplesLane } from './examples.mjs'
 import { matrixLane } from './matrix.mjs'
 import { ministackLane } from './ministack.mjs'
 import { pkcs11Lane } from './pkcs11.mjs'
+import { sdkVersionsLane } from './sdk-versions.mjs'
 import { wycheproofLane } from './wycheproof.mjs'
 
 /**
@@ -55,6 +56,12 @@ export const lanes = [
   },
   { name: 'demo', about: 'npm run demo', run: demoLane },
   { name: 'examples', about: 'everything in examples/', run: examplesLane },
+  {
+    name: 'sdk-versions',
+    about: 'the cloud backends with the oldest SDKs that they promise to work with',
+    onRequest: true,
+    run: sdkVersionsLane,
+  },
   {
     name: 'matrix',
     about: "the packages' tests and the demo on Node 22, 24 and 26",

@@ -1,11 +1,12 @@
 import { add, missing, nothing, withFailure } from '../lib/counts.mjs'
-import { newerGcpKmsSdk } from '../lib/gcp-kms-sdk.mjs'
 import { majors, nodeBinary, nodeBinaryMissing } from '../lib/node-binary.mjs'
+import { sdkEnvironment } from '../lib/sdk-release.mjs'
+import { sdkReleases } from '../lib/sdk-releases.mjs'
 import { say } from '../lib/terminal.mjs'
 import { vitest } from '../lib/vitest.mjs'
 import { runDemo } from './demo.mjs'
 
-/** The packages' own tests, those of the SDK that is for newer Nodes only, and the demonstration on every newer Node. */
+/** The packages' own tests, those of the SDKs that are for newer Nodes only, and the demonstration on every newer Node. */
 export async function matrixLane() {
   if (nodeBinaryMissing !== undefined) return missing(nodeBinaryMissing)
   const found = []
@@ -13,10 +14,13 @@ export async function matrixLane() {
     const node = await nodeBinary(major)
     say(`Node ${major}: the packages' tests`)
     const unit = await vitest(`node-${major}`, ['packages/'], { node, timeoutSeconds: 600 })
-    say(`Node ${major}: the newer SDK of Google Cloud KMS`)
-    const gcpKms = await vitest(`node-${major}-gcp-kms`, ['test/gcp-kms'], {
+    const { oldest, newest } = sdkReleases.forNewerNodes
+    const sdk = major === majors[0] ? oldest : newest
+    say(`Node ${major}: ${sdk.name} ${sdk.version}`)
+    const files = ['test/gcp-kms', 'test/faults/gcp-kms.test.ts']
+    const gcpKms = await vitest(`node-${major}-gcp-kms`, files, {
       node,
-      env: { COUNTERSIGN_GCP_KMS_SDK: await newerGcpKmsSdk() },
+      env: await sdkEnvironment(sdk),
       timeoutSeconds: 600,
     })
     found.push(onNode(major, unit), onNode(major, gcpKms), onNode(major, await demoOn(node)))

@@ -37,16 +37,16 @@ A cell says with which code of \`SignerError\` the promise rejects, whether the 
 - **after retries**: when the SDK has done with its retries, and before the deadline;
 - **at the deadline**: of \`timeoutSeconds\`, 10 by default.
 
-\`–\` stands where a service has no such thing. *Signs* means that nothing is wrong with it: the signature comes, by the key that was loaded. *Reason* is \`signal.reason\`, as it is. Retries are those of the SDKs' defaults, in the releases that this repository pins; "2 or more" are as many as there is time for. The first requests without a token, which Key Vault answers with its challenge, are not counted.
+\`–\` stands where a service has no such thing. _Signs_ means that nothing is wrong with it: the signature comes, by the key that was loaded. _Reason_ is \`signal.reason\`, as it is. Retries are those of the SDKs' defaults, in the releases that this repository pins; "2 or more" are as many as there is time for. The first requests without a token, which Key Vault answers with its challenge, are not counted.
 
-A fault of *any request* was met at the reading of the key, at the trial signature of a load and at a later signature, with the same outcome; one of *a signature* at the two of them; one of *the key* at a signature and at a new load. After each fault but those of the key itself, the next signature was right. Where a row shows an error, no signature was handed out.`
+A fault of _any request_ was met at the reading of the key, at the trial signature of a load and at a later signature, with the same outcome; one of _a signature_ at the two of them; one of _the key_ at a signature and at a new load. After each fault but those of the key itself, the next signature was right. Where a row shows an error, no signature was handed out.`
 
 /** @param {Shown | undefined} cell */
 function text(cell) {
   if (cell === undefined) return '–'
   const { code, retryable, calls, ends } = cell
   const outcome =
-    code === 'signs' ? '*signs*' : code === 'reason' ? '*reason*' : `\`${code.slice(11)}\``
+    code === 'signs' ? '_signs_' : code === 'reason' ? '_reason_' : `\`${code.slice(11)}\``
   const count = calls === 'many' ? '2 or more calls' : calls === 1 ? '1 call' : `${calls} calls`
   return [outcome, ...(retryable ? ['retryable'] : []), count, ends].join(', ')
 }

@@ -1,8 +1,8 @@
 import { KMSClient } from '@aws-sdk/client-kms'
 import { awsKmsSigner } from '@countersign/aws-kms'
 import { startAwsKms } from '../servers/aws-kms.js'
+import { sdkEntry } from '../support/sdk.js'
 import { type AwsKmsScene, awsKms } from './aws-kms.js'
-import { isUsualSdk } from './sdk.ts'
 import type { Stage } from './stage.ts'
 import { testFaults } from './suite.ts'
 
@@ -19,7 +19,7 @@ async function start(): Promise<Stage<AwsKmsScene>> {
   let made = 0
   return {
     backend: 'aws-kms',
-    isUsualSdk: isUsualSdk('@aws-sdk/client-kms'),
+    isUsualSdk: sdkEntry('@aws-sdk/client-kms') === undefined,
     prepare({ alg, byAlias }) {
       const key = kms.createKey(kinds[alg], { nth: 0 })
       const other = kms.createKey(kinds[alg], { nth: 1 })

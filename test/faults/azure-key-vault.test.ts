@@ -2,8 +2,8 @@ import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { azureKeyVaultSigner } from '@countersign/azure-key-vault'
 import { startAzureKeyVault } from '../servers/azure-key-vault.js'
 import { keyPair } from '../support/key-pairs.js'
+import { sdkEntry } from '../support/sdk.js'
 import { type AzureKeyVaultScene, azureKeyVault } from './azure-key-vault.js'
-import { isUsualSdk } from './sdk.ts'
 import type { Stage } from './stage.ts'
 import { testFaults } from './suite.ts'
 
@@ -29,7 +29,7 @@ async function start(): Promise<Stage<AzureKeyVaultScene>> {
   let made = 0
   return {
     backend: 'azure-key-vault',
-    isUsualSdk: isUsualSdk('@azure/keyvault-keys'),
+    isUsualSdk: sdkEntry('@azure/keyvault-keys') === undefined,
     prepare({ alg, byAlias }) {
       const name = `agent-${++made}`
       const kind = kinds[alg]

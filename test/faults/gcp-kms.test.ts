@@ -3,8 +3,8 @@ import { gcpKmsSigner } from '@countersign/gcp-kms'
 import { KeyManagementServiceClient } from '@google-cloud/kms'
 import { startGcpKms } from '../servers/gcp-kms.js'
 import { keyPair } from '../support/key-pairs.js'
+import { sdkEntry } from '../support/sdk.js'
 import { type GcpKmsScene, gcpKms } from './gcp-kms.js'
-import { isUsualSdk } from './sdk.ts'
 import type { Stage } from './stage.ts'
 import { testFaults } from './suite.ts'
 
@@ -42,7 +42,7 @@ async function start(): Promise<Stage<GcpKmsScene>> {
   const usual = clientWith({})
   return {
     backend: 'gcp-kms',
-    isUsualSdk: isUsualSdk('@google-cloud/kms'),
+    isUsualSdk: sdkEntry('@google-cloud/kms') === undefined,
     prepare({ alg, byAlias }) {
       const key = kms.createKey({ algorithm: algorithms[alg] })
       kms.createVersion(key, { nth: 1, state: 'DISABLED' })

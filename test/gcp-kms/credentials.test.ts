@@ -9,6 +9,7 @@ import { everythingShown, thrown } from '../../packages/core/test/outcome.ts'
 import type { GcpKms } from '../servers/gcp-kms.js'
 import { certificateFor } from '../support/certificate.js'
 import { keyPair } from '../support/key-pairs.js'
+import { sdkEntry } from '../support/sdk.js'
 import { input, startKms, versionOf } from './fixtures.ts'
 
 type ClientOptions = NonNullable<ConstructorParameters<typeof KeyManagementServiceClient>[0]>
@@ -45,7 +46,7 @@ async function startTls(): Promise<number> {
 /** Options as the SDK puts them together from credentials, with these to give out the access token. */
 async function withToken(getRequestHeaders: () => Promise<object>): Promise<ClientOptions> {
   const require = createRequire(import.meta.url)
-  const sdk = process.env['COUNTERSIGN_GCP_KMS_SDK'] ?? require.resolve('@google-cloud/kms')
+  const sdk = sdkEntry('@google-cloud/kms') ?? require.resolve('@google-cloud/kms')
   const { credentials } = createRequire(sdk)('google-gax').grpc
   const channel = credentials.createSsl(null, null, null, { rejectUnauthorized: false })
   const call = credentials.createFromGoogleCredential({ getRequestHeaders })

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadPackageDefinition, Metadata, Server, ServerCredentials } from '@grpc/grpc-js'
 import { fromJSON } from '@grpc/proto-loader'
+import { sdkEntry } from '../support/sdk.js'
 import { refusals, wrongPublicKeys, wrongSignatures } from './gcp-kms/faults.js'
 import { openFront } from './gcp-kms/front.js'
 import { KeyStore } from './gcp-kms/key-store.js'
@@ -12,8 +13,8 @@ import { StatusError } from './gcp-kms/status.js'
 
 const require = createRequire(import.meta.url)
 
-/** The SDK that is tested: the workspace's, or the one whose entry point the environment names. */
-const sdk = process.env['COUNTERSIGN_GCP_KMS_SDK'] ?? require.resolve('@google-cloud/kms')
+/** The SDK that is tested: the workspace's, or another one that the environment names. */
+const sdk = sdkEntry('@google-cloud/kms') ?? require.resolve('@google-cloud/kms')
 
 /** @typedef {import('./gcp-kms/faults.js').Method} Method */
 

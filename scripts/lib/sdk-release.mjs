@@ -1,0 +1,123 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { Failure } from './failure.mjs'
+import { npm } from './npm.mjs'
+import { cache, root } from './root.mjs'
+import { say } from './terminal.mjs'
+import { tool } from './tool.mjs'
+
+/**
+ * A release of a vendor's SDK that is not the workspace's.
+ *
+ * @typedef {object} SdkRelease
+ * @property {'aws-kms' | 'gcp-kms' | 'azure-key-vault'} backend
+ * @property {string} name
+ * @property {string} version
+ */
+
+/**
+ * Where a release is, fetched from npm into `.cache` when it is not there yet. Nothing else of the repository draws
+ * it in.
+ *
+ * @param {SdkRelease} sdk
+ * @returns {Promise<string>} the folder that has it in its `node_modules`
+ */
+export async function sdkRelease({ name, version }) {
+  const release = `${name}@${version}`
+  const place = join(cache, 'sdk', release.replaceAll('/', '-'))
+  if (existsSync(place)) return place
+  say(`Fetching ${release} from npm (some 50 MB unpacked, once) …`)
+  const home = join(place, '..')
+  mkdirSync(home, { recursive: true })
+  const temporary = mkdtempSync(join(home, 'fetch-'))
+  try {
+    // Optional parts and peers of old releases are for other platforms than this.
+    const left = ['--omit=optional', '--omit=peer', '--no-save', '--no-audit', '--no-fund']
+    const { code, output } = await npm(
+      [
+        'install',
+        ...left,
+        '--ignore-scripts',
+        '--engine-strict=false',
+        '--prefix',
+        temporary,
+      ].concat(release),
+      { cwd: temporary, output: 'capture' },
+    )
+    if (code !== 0) throw new Failure(`${output}\nnpm could not fetch ${release}.`)
+    // Complete, or not there at all.
+    renameSync(temporary, place)
+  } finally {
+    rmSync(temporary, { recursive: true, force: true })
+  }
+  return place
+}
+
+/**
+ * The environment in which the tests run with a release in place of the workspace's.
+ *
+ * @param {SdkRelease} sdk
+ * @returns {Promise<Record<string, string>>}
+ */
+export async function sdkEnvironment(sdk) {
+  const place = await sdkRelease(sdk)
+  return { COUNTERSIGN_SDK: `${sdk.name}=${createRequire(join(place, '_')).resolve(sdk.name)}` }
+}
+
+/**
+ * Compiles test/sdk/BACKEND.ts, which hands a client of the SDK to our factory, with the types of a release.
+ *
+ * @param {SdkRelease} sdk
+ * @returns {Promise<string | undefined>} what the compiler complains about
+ */
+export async function sdkComplaints(sdk) {
+  const place = await sdkRelease(sdk)
+  const own = (/** @type {string} */ folder) => join(root, 'packages', folder, 'dist/index.d.ts')
+  const [major = '0'] = manifestOf(place, sdk).version.split('.')
+  if (!sdk.version.startsWith(`${major}.`))
+    throw new Failure(`${place} does not hold ${sdk.version}`)
+  writeFileSync(
+    join(place, 'tsconfig.json'),
+    JSON.stringify({
+      extends: join(root, 'tsconfig.base.json'),
+      compilerOptions: {
+        noEmit: true,
+        composite: false,
+        declaration: false,
+        isolatedDeclarations: false,
+        rewriteRelativeImportExtensions: false,
+        // Old releases have mistakes of their own.
+        skipLibCheck: true,
+        typeRoots: [join(root, 'node_modules/@types')],
+        paths: {
+          [`@countersign/${sdk.backend}`]: [own(sdk.backend)],
+          '@countersign/core': [own('core')],
+          [sdk.name]: [join(place, 'node_modules', sdk.name)],
+        },
+      },
+      files: [join(root, 'test/sdk', `${sdk.backend}.ts`)],
+    }),
+  )
+  const { code, output } = await tool('tsc', ['-p', place, '--pretty', 'false'], {
+    output: 'capture',
+    timeoutSeconds: 120,
+  })
+  return code === 0 ? undefined : output
+}
+
+/**
+ * @param {string} place
+ * @param {SdkRelease} sdk
+ * @returns {{ version: string }}
+ */
+const manifestOf = (place, { name }) =>
+  JSON.parse(readFileSync(join(place, 'node_modules', name, 'package.json'), 'utf8'))
