@@ -1,12 +1,15 @@
 import { clientAssertion, type JwsAlgorithm, signJws } from '@countersign/core'
 import { gcpKmsSigner } from '@countersign/gcp-kms'
 import { checkSigner } from '@countersign/testkit'
-import { KeyManagementServiceClient } from '@google-cloud/kms'
+import { KeyManagementServiceClient, protos } from '@google-cloud/kms'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { mlDsa } from '../../packages/core/test/keys.ts'
 import { verifiedByJose, verifiesWithNode } from '../../packages/core/test/verification.ts'
 import { type GcpKms, startGcpKms } from '../servers/gcp-kms.js'
 import { versionOf } from './fixtures.ts'
+
+/** What the SDK has names for; old releases lack some. */
+const known = protos.google.cloud.kms.v1.CryptoKeyVersion.CryptoKeyVersionAlgorithm
 
 interface Row {
   readonly algorithm: string
@@ -44,7 +47,7 @@ const postQuantum: readonly Row[] = [
   row('PQ_SIGN_ML_DSA_44', 'ML-DSA-44'),
   row('PQ_SIGN_ML_DSA_65', 'ML-DSA-65'),
   row('PQ_SIGN_ML_DSA_87', 'ML-DSA-87'),
-]
+].filter(({ algorithm }) => algorithm in known)
 
 const runnable = mlDsa ? [...rows, ...postQuantum] : rows
 
