@@ -47,6 +47,8 @@ const vendors = {
       port,
       sslCreds: credentials.createInsecure(),
       projectId: 'bench',
+      // Without one the SDK looks for credentials even where it needs none, and asks the metadata server for them.
+      authClient: /** @type {any} */ ({ universeDomain: 'googleapis.com' }),
     })
     return {
       signer: await gcpKmsSigner({ name, client }),
