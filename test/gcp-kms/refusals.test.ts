@@ -137,6 +137,15 @@ describe('an algorithm', () => {
   )
 })
 
+test('an algorithm that the SDK is too old for is refused with that', async () => {
+  const name = versionOf(kms.createKey({ kind: 'P-256' }))
+  const client = clientWith(kms, (answer) => ({ ...answer, algorithm: 68 }))
+  await expect(signerOver(kms, { name, client })).rejects.toMatchObject({
+    code: 'ERR_SIGNER_KEY_UNSUPPORTED',
+    message: expect.stringContaining('update it'),
+  })
+})
+
 describe('a public key', () => {
   const cases: readonly (readonly [string, string, string, RegExp])[] = [
     ['no-key', 'EC_SIGN_P256_SHA256', 'INTEGRITY', /returned no public key/],

@@ -24,7 +24,7 @@ const noCredentials =
 /** How it says that the way to the server of the tokens is what is missing. */
 const noWay = /\b(?:E(?:NOTFOUND|AI_AGAIN|CONNREFUSED|CONNRESET|TIMEDOUT)|socket hang up)\b/
 
-const apiDisabled = /has not been used in project|API .*\bdisabled\b|SERVICE_DISABLED/i
+const apiDisabled = /has not been used in (?:this )?project|API .*\bdisabled\b|SERVICE_DISABLED/i
 
 const otherPurpose = /\bpurpose\b|\balgorithm\b|public key|may not be used|asymmetric/i
 

@@ -28,15 +28,18 @@ export async function readPublicKey(
     throw notIntact(`was asked for the public key of ${name} and answered for another version`)
   }
   const known = algorithms.get(String(answer.algorithm))
-  if (known === undefined) {
-    throw failure(
-      'ERR_SIGNER_KEY_UNSUPPORTED',
-      `${name} is a key for ${answer.algorithm}, which makes no JWS signature; use one for ${[...algorithms.keys()].join(', ')}`,
-    )
-  }
+  if (known === undefined) throw unusable(name, answer.algorithm)
   const alg = chooseAlgorithm(asked, known.algs, backend)
   const protection = protections.get(answer.protectionLevel)
   return { alg, publicKey: intactKey(answer, known, alg), protection }
+}
+
+function unusable(name: string, algorithm: GcpKmsPublicKey['algorithm']): SignerError {
+  const why =
+    typeof algorithm === 'number'
+      ? `has algorithm ${algorithm}, which this release of @google-cloud/kms has no name for; update it`
+      : `is a key for ${algorithm}, which makes no JWS signature; use one for ${[...algorithms.keys()].join(', ')}`
+  return failure('ERR_SIGNER_KEY_UNSUPPORTED', `${name} ${why}`)
 }
 
 /** By its protection level, `google.cloud.kms.v1.ProtectionLevel`. */

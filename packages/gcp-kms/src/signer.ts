@@ -62,9 +62,8 @@ export interface GcpKmsSignerOptions {
 export async function gcpKmsSigner(options: GcpKmsSignerOptions): Promise<Signer> {
   const { name, alg, kid, client, clientOptions, timeoutSeconds = 10, verify, signal } = options
   requireName(name)
-  if (alg !== undefined && typeof alg !== 'string') throw new TypeError('"alg" must be a string')
   requireClient(client, clientOptions)
-  const settings = { kid, timeoutSeconds, verify, signal }
+  const settings = { alg, kid, timeoutSeconds, verify, signal }
   const start = performance.now()
   let isLoading = true
   let own: Promise<KeyManagementServiceClient> | undefined
