@@ -77,6 +77,21 @@ describe('whatever is given for a key URI', () => {
     expect(read).toBeGreaterThan(500)
   })
 
+  it('is, when it was written from the path of a file, of that file', () => {
+    const isName = (name: string) => !['', '.', '..'].includes(name) && !/[\p{Cc}/]/u.test(name)
+    const names = fc.array(fc.string({ unit: 'grapheme', maxLength: 12 }).filter(isName), {
+      minLength: 1,
+      maxLength: 4,
+    })
+    fc.assert(
+      fc.property(names, (names) => {
+        const uri = { scheme: 'file', path: `/${names.join('/')}` } as const
+        expect(parseKeyUri(formatKeyUri(uri))).toEqual(uri)
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
   it('echoes no part of a PIN, however it stands in there', () => {
     // Of characters that no message has four of in a row.
     const pin = fc

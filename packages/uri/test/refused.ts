@@ -87,6 +87,10 @@ export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
     `awskms:///arn:aws:kms:eu-west-1:111122223333:key/${uuid}?region=eu-west-1`,
     /"region".*the ARN names the region/,
   ],
+  [
+    `awskms:///arn:aws:kms:eu-west-1:111122223333:key/${uuid}?x=1`,
+    /unknown attribute "x"; it takes alg, kid$/,
+  ],
   ['awskms:///alias/agent?endpoint=http://127.0.0.1', /"endpoint".*AWS_ENDPOINT_URL_KMS/],
   ['awskms:///alias/agent?profile=p', /"profile".*AWS_PROFILE/],
   ['awskms:///alias/agent?secret=x', /unknown attribute "secret"/],
