@@ -6,9 +6,10 @@ import { packages } from '../lib/workspace.mjs'
 
 /**
  * What each package may depend on: `internal` are packages of this repository, `external` are
- * dependencies, `peers` are what a user brings. Data goes one way; this table is where that is kept.
+ * dependencies, `peers` are what a user brings, `optional` is what an installation may leave out, and which folder alone
+ * imports it. Data goes one way; this table is where that is kept.
  *
- * @type {Record<string, { internal: string[], external: string[], peers: string[] }>}
+ * @type {Record<string, { internal: string[], external: string[], peers: string[], optional?: { in: string, external: string[] } }>}
  */
 const allowed = {
   core: { internal: [], external: ['asn1js'], peers: [] },
@@ -31,8 +32,17 @@ const allowed = {
   },
   cli: {
     internal: ['core', 'local', 'mcp', 'oauth', 'uri'],
-    external: ['commander'],
+    external: ['@bomb.sh/tab', '@modelcontextprotocol/client', 'commander'],
     peers: [],
+    optional: {
+      in: 'demo/',
+      external: [
+        '@modelcontextprotocol/node',
+        '@modelcontextprotocol/server',
+        'jose',
+        'oidc-provider',
+      ],
+    },
   },
   testkit: { internal: ['core'], external: [], peers: [] },
   oauth: { internal: ['core'], external: ['oauth4webapi'], peers: [] },
@@ -79,11 +89,13 @@ export function dependencyTable() {
     ).map((reference) => scope + basename(reference.path))
     const external = names.filter((name) => !name.startsWith(scope))
     const peers = Object.keys(manifest.peerDependencies ?? {})
+    const optional = Object.keys(manifest.optionalDependencies ?? {})
     const ours = [...internal, ...peers.filter((name) => name.startsWith(scope))]
     return [
       ...difference(folder, 'a dependency', internal, wanted),
       ...difference(folder, 'a dependency', external, row.external),
       ...difference(folder, 'a peer', peers, row.peers),
+      ...difference(folder, 'optional', optional, row.optional?.external ?? []),
       ...difference(folder, 'a reference in tsconfig.json', references, ours),
       ...ours
         .filter((name) => !references.includes(name))
@@ -98,7 +110,7 @@ const readImports = (file) => importsOf(readFileSync(file, 'utf8'))
 
 /**
  * What the compiler wrote imports only what package.json declares, peers only on demand or for
- * their types, and the SDKs of MCP for their types alone.
+ * their types, the SDKs of MCP as peers for their types alone, and what is optional in its folder only.
  */
 export function imports() {
   const complaints = packages().flatMap(({ folder, path, manifest }) => {
@@ -110,6 +122,8 @@ export function imports() {
       return [...fixed, ...dynamic].flatMap((specifier) => {
         const name = packageOf(specifier)
         if (name === undefined || dependencies.includes(name)) return []
+        const optional = allowed[folder]?.optional
+        if (optional?.external.includes(name) && file.startsWith(optional.in)) return []
         const late = !atRunTime || !fixed.includes(specifier)
         if (peers.includes(name) && late && !(atRunTime && typesOnly.test(name))) return []
         const how = atRunTime ? 'at run time' : 'for its types'

@@ -1,20 +1,16 @@
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { run } from '../lib/child.mjs'
-import { missing } from '../lib/counts.mjs'
 import { Failure } from '../lib/failure.mjs'
 import { LaneReport } from '../lib/lane-report.mjs'
 import { prepared } from '../lib/prepare.mjs'
 import { root } from '../lib/root.mjs'
 import { secretsIn } from '../lib/secrets.mjs'
 
-const story = 'examples/demo/index.js'
 const secondsAllowed = 5
 const secondsUntilKilled = 60
 
 /** Runs the demonstration as a user does, but into a pipe, and looks at what it printed. */
 export async function demoLane() {
-  if (!existsSync(join(root, story))) return missing(`${story} does not exist`)
   const report = new LaneReport()
   const { code, output, milliseconds } = await runDemo(process.execPath, 'tee')
   await report.check('the demo ends with exit code 0', () => {

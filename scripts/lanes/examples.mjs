@@ -14,8 +14,7 @@ const notInstalled = 77
 
 /** Runs every example; each checks itself and says with its exit code whether it works. */
 export async function examplesLane() {
-  // The demonstration has a lane of its own.
-  const all = examples().filter(({ folder }) => folder !== 'demo')
+  const all = examples()
   if (all.length === 0) return missing('examples/ holds no example')
   const report = new LaneReport()
   for (const { folder, path, manifest } of all) {

@@ -3,7 +3,7 @@ import { findProgram } from './find-program.mjs'
 import { say } from './terminal.mjs'
 
 /** Whether packages may be installed here without asking: on Debian and its kin, by root. */
-export const mayInstall = () => process.getuid?.() === 0 && findProgram('apt-get') !== undefined
+const mayInstall = () => process.getuid?.() === 0 && findProgram('apt-get') !== undefined
 
 /**
  * The command that installs packages on Debian and its kin.

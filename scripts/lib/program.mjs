@@ -14,8 +14,8 @@ import { root } from './root.mjs'
  */
 export async function runProgram(file, args) {
   const program = join(root, file)
-  if (!existsSync(program)) throw new Failure(`${file} does not exist.`)
   await prepare()
+  if (!existsSync(program)) throw new Failure(`${file} does not exist.`)
   const { code } = await run(process.execPath, [program, ...args], { env: prepared })
   return code
 }

@@ -21,7 +21,7 @@ const reasons = [new Error('the user left'), 'a string', undefined, { code: 42 }
 
 describe('a KMS that hangs', () => {
   test('fails a signature at the deadline, and the next one is not held up', async () => {
-    const signer = await open(kms, key, { timeoutSeconds: 0.3 })
+    const signer = await open(kms, key, { timeoutSeconds: 2 })
     kms.forget()
     kms.fail('hang', { times: 1 })
     const started = performance.now()
@@ -29,11 +29,11 @@ describe('a KMS that hangs', () => {
       code: 'ERR_SIGNER_TIMEOUT',
       retryable: true,
       message:
-        'aws-kms did not sign within 0.3 s; raise "timeoutSeconds" if the key service needs longer',
+        'aws-kms did not sign within 2 s; raise "timeoutSeconds" if the key service needs longer',
     })
     const elapsed = performance.now() - started
-    expect(elapsed).toBeGreaterThan(250)
-    expect(elapsed).toBeLessThan(1500)
+    expect(elapsed).toBeGreaterThan(1900)
+    expect(elapsed).toBeLessThan(6000)
     expect(kms.requests).toHaveLength(1)
     expect(await signer.sign(input)).toHaveLength(64)
   })
@@ -115,12 +115,12 @@ describe('an abort', () => {
 
 test("the deadline holds for the SDK's retries together", async () => {
   const client = clientOf(kms, { maxAttempts: 100 })
-  const signer = await open(kms, key, { client, timeoutSeconds: 1 })
+  const signer = await open(kms, key, { client, timeoutSeconds: 2 })
   kms.forget()
   kms.fail('throttle')
   const started = performance.now()
   expect(await refusal(signer.sign(input))).toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
-  expect(performance.now() - started).toBeLessThan(2000)
+  expect(performance.now() - started).toBeLessThan(6000)
 })
 
 test.each([0, -1, 601, Number.NaN, '10'])('a deadline of %s is a TypeError', async (value) => {

@@ -55,6 +55,8 @@ export const faultTable: { readonly [fault in FaultName]?: FaultRow } = {
   html: unavailable('What answered is not AWS KMS (HTTP status 502)'),
   'a page that signs in': unavailable('What answered is not AWS KMS (HTTP status 200)', 1),
   'no JSON': unavailable('What answered is not AWS KMS (HTTP status 200)', 1),
+  'access denied': denied('need kms:GetPublicKey and kms:Sign on it'),
+  'role denied': denied('AWS denies sts:AssumeRole to these credentials'),
   'expired token': denied('credentials have expired; renew them'),
   'unknown access key': denied('check access key and session token'),
   'wrong secret': denied('check secret access key, region and clock'),

@@ -5,7 +5,7 @@ import { type FaultRow, faultTable } from './fault-table.ts'
 import { clientOf, input, open, refusal } from './fixtures.ts'
 
 const rows = Object.entries(faultTable) as [FaultName, FaultRow][]
-const timeoutSeconds = 5
+const timeoutSeconds = 10
 
 let connections = watchConnections()
 let kms: AwsKms

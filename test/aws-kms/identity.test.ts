@@ -1,8 +1,8 @@
 import { createPublicKey, verify } from 'node:crypto'
 import { awsKmsSigner } from '@countersign/aws-kms'
-import { jwks, type Signer } from '@countersign/core'
+import { jwks, rotating, type Signer, signJws } from '@countersign/core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { type AwsKms, startAwsKms } from '../servers/aws-kms.js'
+import { type AwsKms, type KmsKey, startAwsKms } from '../servers/aws-kms.js'
 import { clientOf, input, open, refusal } from './fixtures.ts'
 
 let kms: AwsKms
@@ -50,6 +50,30 @@ test('an alias that moves between the reading of the key and the first signature
   expect(signer.publicJwk).toMatchObject(first.publicKey.export({ format: 'jwk' }))
   expect(await signsWithItsKey(signer)).toBe(true)
 })
+
+test.each<[string, (key: KmsKey) => void]>([
+  ['disabled', (key) => kms.disableKey(key)],
+  ['deleted', (key) => kms.deleteKey(key)],
+])(
+  'a rotating source follows the alias when the old key is %s, and no signature fails',
+  async (_, end) => {
+    const [first, second] = [kms.createKey('P-256'), kms.createKey('P-256')]
+    const client = clientOf(kms)
+    kms.setAlias('alias/agent', first)
+    const source = rotating(({ signal }) => awsKmsSigner({ keyId: 'alias/agent', client, signal }))
+    const { kid: before } = await open(kms, first)
+    const { kid: after } = await open(kms, second)
+    expect(headerOf(await signJws(source, input)).kid).toBe(before)
+    kms.setAlias('alias/agent', second)
+    expect(headerOf(await signJws(source, input)).kid).toBe(before)
+    end(first)
+    expect(headerOf(await signJws(source, input)).kid).toBe(after)
+    await source.close()
+  },
+)
+
+const headerOf = (jws: string) =>
+  JSON.parse(Buffer.from(jws.split('.')[0] ?? '', 'base64url').toString())
 
 describe('when another key lies under the same ARN', () => {
   test('nothing is handed out that it signed', async () => {

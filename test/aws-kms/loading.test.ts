@@ -190,6 +190,12 @@ describe('a key is refused', () => {
     ['that encrypts', 'RSA-2048', { keyUsage: 'ENCRYPT_DECRYPT' }, 'RSA_2048 for ENCRYPT_DECRYPT'],
     ['that agrees on keys', 'P-256', { keyUsage: 'KEY_AGREEMENT' }, 'ECC_NIST_P256 for KEY_AGR'],
     [
+      'that agrees on keys, and is said to sign',
+      'P-256',
+      { keyUsage: 'KEY_AGREEMENT', signingAlgorithms: ['ECDSA_SHA_256'] },
+      'ECC_NIST_P256 for KEY_AGREEMENT',
+    ],
+    [
       'of SM2',
       'P-256',
       { keySpec: 'SM2', signingAlgorithms: ['SM2DSA'] },
@@ -282,7 +288,7 @@ describe('AWS credentials', () => {
     for (const name of Object.keys(absent)) delete process.env[name]
     expect(await refusal(load({}))).toMatchObject({
       code: 'ERR_SIGNER_ACCESS_DENIED',
-      message: expect.stringContaining('No AWS credentials were found'),
+      message: expect.stringContaining('No usable AWS credentials were found'),
     })
     expect(kms.requests).toEqual([])
   })

@@ -50,6 +50,24 @@ describe.each(Object.keys(remedies) as Denial[])('denied by %s,', (by) => {
   })
 })
 
+test.each([
+  ['policy', /keys\/sign .*add the key permission "sign" to the vault's access policy$/],
+  ['rbac', /keys\/sign .*give it the key permission "sign"/],
+  ['hsm', /keys\/sign .*"Managed HSM Crypto User"/],
+  ['firewall', /^The network rules of the vault/],
+  ['private-link', /keys\/sign/],
+] as const)(
+  'denied by %s of a server that says little, it is still said what to do',
+  async (by, what) => {
+    vault.deny('sign', by)
+    vault.fail('without-inner-error')
+    expect(await rejection(open())).toMatchObject({
+      ...denied,
+      message: expect.stringMatching(what),
+    })
+  },
+)
+
 describe('a credential', () => {
   const failing = (error: unknown): TokenCredential => ({
     getToken: () => Promise.reject(error),
@@ -116,12 +134,22 @@ describe('no token and no assertion is', () => {
     return [...parts, JSON.stringify(value), cause === undefined ? '' : shown(cause)].join('\n')
   }
 
+  /** Whether a text can be reached from a value, by whatever members, hidden ones included. */
+  function holds(value: unknown, text: string, seen = new Set<unknown>()): boolean {
+    if (typeof value === 'string') return value.includes(text)
+    if (typeof value !== 'object' || value === null || seen.has(value)) return false
+    seen.add(value)
+    const entries = value instanceof Map ? [...value].flat() : []
+    const members = Reflect.ownKeys(value).map((key) => Reflect.get(value, key))
+    return [...entries, ...members].some((each) => holds(each, text, seen))
+  }
+
   test('in an error or a diagnostics message, whatever the fault', async () => {
     const messages: unknown[] = []
     const subscriber = (message: unknown) => void messages.push(message)
     diagnostics.subscribe('countersign:sign', subscriber)
     const errors: unknown[] = []
-    const timeoutSeconds = 0.3
+    const timeoutSeconds = 2
     const signer = await azureKeyVaultSigner({ keyId: id, ...via(vault), timeoutSeconds })
     let signed = ''
     const assertion = async () => {
@@ -152,6 +180,9 @@ describe('no token and no assertion is', () => {
     expect(signed).toMatch(/^ey/)
     expect(errors.length).toBeGreaterThan(25)
     expect(messages.length).toBeGreaterThan(errors.length / 2)
+    expect(holds(vault.credential, vault.token)).toBe(false)
+    expect(holds(new Map([['a', { get: [vault.token] }]]), vault.token)).toBe(true)
+    expect(errors.filter((error) => holds(error, vault.token))).toEqual([])
     const text = [signer, ...errors, ...messages].map(shown).join('\n')
     expect(text).toContain('ERR_SIGNER')
     expect(text).not.toContain(vault.token)

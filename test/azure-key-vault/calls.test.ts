@@ -169,13 +169,13 @@ describe('the deadline', () => {
   test.each(['get', 'sign'] as const)('binds a load whose %s hangs', async (on) => {
     vault.fail('hang', { on })
     const started = performance.now()
-    const loading = azureKeyVaultSigner({ keyId: id, ...via(vault), timeoutSeconds: 0.3 })
+    const loading = azureKeyVaultSigner({ keyId: id, ...via(vault), timeoutSeconds: 1 })
     expect(await rejection(loading)).toMatchObject({
       code: 'ERR_SIGNER_TIMEOUT',
       retryable: true,
-      message: expect.stringMatching(/^azure-key-vault did not (?:load the key|sign) within 0.3 s/),
+      message: expect.stringMatching(/^azure-key-vault did not (?:load the key|sign) within 1 s/),
     })
-    expect(performance.now() - started).toBeLessThan(800)
+    expect(performance.now() - started).toBeLessThan(5000)
   })
 
   test('binds a credential that gives no token', async () => {
@@ -186,9 +186,9 @@ describe('the deadline', () => {
       keyId: id,
       credential,
       clientOptions,
-      timeoutSeconds: 0.3,
+      timeoutSeconds: 1,
     })
     expect(await rejection(loading)).toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
-    expect(performance.now() - started).toBeLessThan(800)
+    expect(performance.now() - started).toBeLessThan(5000)
   })
 })

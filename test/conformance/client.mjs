@@ -6,6 +6,8 @@ import { localSigner } from '@countersign/local'
 import { clientCredentialsProvider } from '@countersign/mcp'
 import { clientSecretBasic, privateKeyJwt } from '@countersign/oauth'
 import { inAwsKms, inMiniStack } from './aws-kms.mjs'
+import { inKeyVault } from './azure-key-vault.mjs'
+import { inCloudKms } from './gcp-kms.mjs'
 import { onSoftHsm } from './softhsm.mjs'
 
 const [variant = '', serverUrl = ''] = process.argv.slice(2)
@@ -21,7 +23,13 @@ const faulty = variant === 'faulty'
 
 /** Where a variant puts the key that the suite hands over; else it stays in memory. */
 const places = new Map(
-  Object.entries({ softhsm: onSoftHsm, 'aws-kms': inAwsKms, ministack: inMiniStack }),
+  Object.entries({
+    softhsm: onSoftHsm,
+    'aws-kms': inAwsKms,
+    'azure-key-vault': inKeyVault,
+    'gcp-kms': inCloudKms,
+    ministack: inMiniStack,
+  }),
 )
 
 /** What the client does in the end. */

@@ -24,6 +24,8 @@ const hasSoftHsm = findSoftHsm() !== undefined && findProgram('softhsm2-util') !
 const places = {
   softhsm: hasSoftHsm ? undefined : 'SoftHSM is not installed',
   'aws-kms': undefined,
+  'azure-key-vault': undefined,
+  'gcp-kms': undefined,
   ministack: await installMinistack(),
 }
 

@@ -115,7 +115,7 @@ async function expectRefusal(attempt: Promise<unknown>, { code, retryable, calls
   const seconds = (performance.now() - start) / 1000
   expect(error).toMatchObject({ code, retryable, backend: 'gcp-kms' })
   expect(error.message).toMatch(says)
-  expect(seconds).toBeLessThan(timeoutSeconds + 0.3)
+  expect(seconds).toBeLessThan(timeoutSeconds + 1)
   const made = kms.requests.length
   if (calls === 'many') expect(made).toBeGreaterThan(1)
   else expect(made).toBe(calls === 'one' ? 1 : 0)
@@ -218,9 +218,9 @@ describe('over REST', () => {
   test('an answer in HTML leaves the service unavailable', async () => {
     kms.fail('html')
     // The connection that was kept is cut.
-    const cut = row('html', 'UNAVAILABLE', 'none', /ECONNRESET/)
+    const cut = row('html', 'UNAVAILABLE', 'none', /endpoint, network and proxy/)
     await expectRefusal(signerFor('REST').sign(input), cut)
-    const expected = row('html', 'UNAVAILABLE', 'none', /sent no JSON/)
+    const expected = row('html', 'UNAVAILABLE', 'none', /endpoint and proxy|network and proxy/)
     await expectRefusal(signerFor('REST').sign(input), expected)
   })
 
@@ -230,7 +230,7 @@ describe('over REST', () => {
       kms.fail(fault)
       const start = performance.now()
       await expect(signerFor('REST').sign(input)).rejects.toMatchObject({ retryable: true })
-      expect(performance.now() - start).toBeLessThan(1300)
+      expect(performance.now() - start).toBeLessThan(2000)
     },
   )
 })

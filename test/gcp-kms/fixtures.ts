@@ -1,4 +1,9 @@
-import { type GcpKmsSignerOptions, gcpKmsSigner } from '@countersign/gcp-kms'
+import {
+  type GcpKmsClient,
+  type GcpKmsPublicKey,
+  type GcpKmsSignerOptions,
+  gcpKmsSigner,
+} from '@countersign/gcp-kms'
 import { KeyManagementServiceClient } from '@google-cloud/kms'
 import { onTestFinished } from 'vitest'
 import { type GcpKms, startGcpKms } from '../servers/gcp-kms.js'
@@ -32,3 +37,20 @@ export function signerOver(
 
 /** The name of a key's version. */
 export const versionOf = (key: string, number = 1): string => `${key}/cryptoKeyVersions/${number}`
+
+/** A client that has its public keys changed on the way. */
+export function clientWith(
+  kms: GcpKms,
+  change: (answer: GcpKmsPublicKey) => GcpKmsPublicKey,
+): GcpKmsClient {
+  const client = clientOf(kms)
+  return {
+    initialize: () => client.initialize(),
+    async getPublicKey(request, options) {
+      const [answer] = await client.getPublicKey(request, options)
+      return [change(answer)]
+    },
+    asymmetricSign: (request, options) => client.asymmetricSign(request, options),
+    listCryptoKeyVersions: (request, options) => client.listCryptoKeyVersions(request, options),
+  }
+}

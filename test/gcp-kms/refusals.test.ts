@@ -3,7 +3,7 @@ import { type GcpKmsSignerOptions, gcpKmsSigner } from '@countersign/gcp-kms'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { mlDsa } from '../../packages/core/test/keys.ts'
 import type { GcpKms } from '../servers/gcp-kms.js'
-import { clientOf, signerOver, startKms, versionOf } from './fixtures.ts'
+import { clientOf, clientWith, signerOver, startKms, versionOf } from './fixtures.ts'
 
 let kms: GcpKms
 beforeEach(async () => {
@@ -129,12 +129,7 @@ describe('an algorithm', () => {
     'that is called %s is none',
     async (algorithm) => {
       const name = versionOf(kms.createKey({ kind: 'P-256' }))
-      const client = clientOf(kms)
-      const { getPublicKey } = client
-      client.getPublicKey = (async (...args: Parameters<typeof getPublicKey>) => {
-        const [answer] = await Reflect.apply(getPublicKey, client, args)
-        return [{ ...answer, algorithm }]
-      }) as unknown as typeof getPublicKey
+      const client = clientWith(kms, (answer) => ({ ...answer, algorithm }))
       await expect(signerOver(kms, { name, client })).rejects.toMatchObject({
         code: 'ERR_SIGNER_KEY_UNSUPPORTED',
       })
@@ -180,45 +175,6 @@ describe('a public key', () => {
       })
     },
   )
-})
-
-describe('credentials', () => {
-  // A rejection that nobody handles would end the test run.
-  test('in a file that is not there are refused at load', async () => {
-    const { sslCreds: _, authClient: __, ...place } = kms.clientOptions()
-    const name = versionOf(kms.createKey({ kind: 'P-256' }))
-    const clientOptions = { ...place, keyFilename: '/nonexistent/key.json' }
-    await expect(gcpKmsSigner({ name, clientOptions })).rejects.toMatchObject({
-      code: 'ERR_SIGNER_ACCESS_DENIED',
-      message: expect.stringContaining('GOOGLE_APPLICATION_CREDENTIALS'),
-      cause: expect.objectContaining({ code: 'ENOENT' }),
-    })
-    expect(kms.requests).toEqual([])
-  })
-
-  test('that get no access token are refused with what to do', async () => {
-    const name = versionOf(kms.createKey({ kind: 'P-256' }))
-    const options = kms.restOptions()
-    options.authClient.fetch = async () => {
-      throw new Error('Could not refresh access token: invalid_grant')
-    }
-    await expect(gcpKmsSigner({ name, clientOptions: options })).rejects.toMatchObject({
-      code: 'ERR_SIGNER_ACCESS_DENIED',
-      message: expect.stringContaining('gcloud auth application-default login'),
-    })
-  })
-
-  test('that the way to is missing leave the service unavailable', async () => {
-    const name = versionOf(kms.createKey({ kind: 'P-256' }))
-    const options = kms.restOptions()
-    options.authClient.fetch = async () => {
-      throw new Error('Could not refresh access token: getaddrinfo ENOTFOUND oauth2.example.com')
-    }
-    await expect(gcpKmsSigner({ name, clientOptions: options })).rejects.toMatchObject({
-      code: 'ERR_SIGNER_UNAVAILABLE',
-      retryable: true,
-    })
-  })
 })
 
 test('options that make no client are refused', async () => {

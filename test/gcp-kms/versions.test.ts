@@ -1,8 +1,9 @@
+import type { GcpKmsClient } from '@countersign/gcp-kms'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { withChecksumZero } from '../../packages/gcp-kms/test/checksum-zero.ts'
 import type { GcpKms } from '../servers/gcp-kms.js'
 import { keyPair } from '../support/key-pairs.js'
-import { clientOf, input, signerOver, startKms, versionOf } from './fixtures.ts'
+import { clientWith, input, signerOver, startKms, versionOf } from './fixtures.ts'
 
 let kms: GcpKms
 beforeEach(async () => {
@@ -97,13 +98,15 @@ describe('the name of a key', () => {
 
   test('is refused when its versions are listed without end', async () => {
     const key = kms.createKey({ kind: 'P-256' })
-    const client = clientOf(kms)
     let pages = 0
-    client.listCryptoKeyVersions = (async () => {
-      pages += 1
-      await new Promise(setImmediate)
-      return [[], { parent: key, pageToken: 'again' }, null]
-    }) as unknown as typeof client.listCryptoKeyVersions
+    const client: GcpKmsClient = {
+      ...clientWith(kms, (answer) => answer),
+      async listCryptoKeyVersions() {
+        pages += 1
+        await new Promise(setImmediate)
+        return [[], { parent: key, pageToken: 'again' }]
+      },
+    }
     const loading = signerOver(kms, { name: key, client, timeoutSeconds: 0.2 })
     await expect(loading).rejects.toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
     const seen = pages
@@ -116,12 +119,8 @@ describe('a checksum of zero', () => {
   test('is one of a public key like others', async () => {
     const name = versionOf(kms.createKey({ kind: 'P-256' }))
     const pem = String(keyPair('P-256').publicKey.export({ format: 'pem', type: 'spki' }))
-    const client = clientOf(kms)
-    const { getPublicKey } = client
-    client.getPublicKey = (async (...args: Parameters<typeof getPublicKey>) => {
-      const [answer] = await Reflect.apply(getPublicKey, client, args)
-      return [{ ...answer, pem: withChecksumZero(pem), pemCrc32c: { value: '0' } }]
-    }) as unknown as typeof getPublicKey
+    const changed = { pem: withChecksumZero(pem), pemCrc32c: { value: '0' } }
+    const client = clientWith(kms, (answer) => ({ ...answer, ...changed }))
     expect((await signerOver(kms, { name, client })).publicJwk.x).toBe(first)
   })
 

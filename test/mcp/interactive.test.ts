@@ -21,6 +21,7 @@ import { closing } from './closing.ts'
 import { InteractiveProvider, RememberingProvider } from './interactive-provider.ts'
 import { newSigner } from './line.ts'
 import type { ProviderOfBoth } from './provider-of-both.ts'
+import { replacedKey } from './replaced-key.ts'
 import { signIn, startSignInServer } from './sign-in-server.ts'
 import { signaturesOf } from './signatures.ts'
 
@@ -81,6 +82,23 @@ describe.each(majors)('an interactive client on SDK %s', (major) => {
     const jtis = as.tokenRequests.map(({ assertion }) => assertion?.claims.jti)
     expect(new Set(jtis).size).toBe(2)
     expect(signatures).toHaveLength(2)
+  })
+
+  it('exchanges the code by the successor of a key that the server no longer knows', async () => {
+    const next = await newSigner()
+    const as = closing(await startSignInServer({ client_id: 'app', jwks: jwks(next) }))
+    const mcp = closing(await startMcpServer({ issuer: as.issuer, scopesSupported: ['use'] }))
+    as.registerResource(mcp.url)
+    const key = await replacedKey(next)
+    const interactive = new InteractiveProvider('app')
+    const authProvider = withClientAuthentication(interactive, privateKeyJwt(key.source))
+    const finish = await beginning[major](mcp.url, authProvider)
+    await finish(await signIn(interactive.sentTo))
+    const client = closing(await connect(major, mcp.url, { authProvider }))
+    expect(await client.call('whoami')).toBe('app')
+    expect(as.tokenRequests.map(({ status }) => status)).toEqual([401, 200])
+    expect(as.tokenRequests[1]?.assertion?.header.kid).toBe(next.kid)
+    expect(key.loads).toBe(2)
   })
 
   it('goes no further than the metadata of a server that claims another one’s issuer', async () => {

@@ -13,6 +13,7 @@ import { packAll } from '../../scripts/lib/pack.mjs'
 import { root } from '../../scripts/lib/root.mjs'
 import { tool } from '../../scripts/lib/tool.mjs'
 import { publishable } from '../../scripts/lib/workspace.mjs'
+import { checkCommand } from './command.mjs'
 import { loadedPackages } from './loaded-packages.mjs'
 import { asCommonJs, importsOfProgram, quickStart } from './quick-start.mjs'
 
@@ -190,5 +191,7 @@ await report.check(`the declarations compile with TypeScript ${olderTypeScript}`
   const args = [tsc, '-p', project, '--pretty', 'false']
   await succeeds(run(process.execPath, args, { cwd: project, output: 'capture' }))
 })
+
+await checkCommand(report, packed, { folder, root })
 
 leave()

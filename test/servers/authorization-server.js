@@ -38,6 +38,8 @@ export const CLIENT_AUTH_SIGNING_ALGS = clientAuthSigningAlgValues.filter(
  * @property {number} [ttlSeconds]  lifetime of access tokens
  * @property {readonly string[]} [clientAuthMethods]  advertised and accepted
  * @property {readonly string[]} [clientAuthSigningAlgs]  advertised and accepted
+ * @property {Readonly<Record<string, string>>} [hosts]  https origin → loopback origin, in place of DNS and TLS; makes
+ *   it accept clients that it fetches the metadata document of
  */
 
 /**
@@ -63,7 +65,7 @@ export const CLIENT_AUTH_SIGNING_ALGS = clientAuthSigningAlgValues.filter(
  * @returns {Promise<AuthorizationServer>}
  */
 export async function startAuthorizationServer(options = {}) {
-  const { clients = [], path = '', accessTokenFormat = 'jwt' } = options
+  const { clients = [], path = '', accessTokenFormat = 'jwt', hosts } = options
   const resources = new Map(Object.entries(options.resources ?? {}))
   let ttlSeconds = options.ttlSeconds ?? 3600
   /** @type {Map<string, object>} */
@@ -107,6 +109,7 @@ export async function startAuthorizationServer(options = {}) {
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
+      ...(hosts && { clientIdMetadataDocument: { enabled: true, ack: 'draft-02' } }),
       resourceIndicators: {
         enabled: true,
         defaultResource: () => undefined,
@@ -124,8 +127,10 @@ export async function startAuthorizationServer(options = {}) {
       },
     },
     // The provider's dispatcher refuses loopback, and a client's `jwks_uri` is on loopback here.
-    fetch: (/** @type {string} */ url, /** @type {RequestInit} */ { dispatcher: _, ...init }) =>
-      fetch(url, init),
+    fetch(/** @type {string} */ url, /** @type {RequestInit} */ { dispatcher: _, ...init }) {
+      const { origin } = new URL(url)
+      return fetch(`${hosts?.[origin] ?? origin}${url.slice(origin.length)}`, init)
+    },
   })
   const tokenRequests = recordTokenRequests(provider)
   answer = provider.callback()

@@ -129,19 +129,20 @@ export async function startAzureKeyVault({ managedHsm = false, latencyMillisecon
     if (!new URL(path, url).searchParams.has('api-version')) {
       return badParameter('api-version must be specified')
     }
-    const by = denied.get(operation)
-    if (by !== undefined) return denials[by](operation === 'get' ? 'read' : operation)
     const vaultUrl = `https://${host}`
     const versions = keys.get(name.toLowerCase()) ?? []
     const found =
       version === '' ? versions.at(-1) : versions.find((each) => each.version === version)
     const request = operation === 'sign' ? parsed(body) : undefined
+    const by = denied.get(operation)
     const honest =
-      found === undefined
-        ? notFound(version === '' ? name : `${name}/${version}`)
-        : operation === 'get'
-          ? { status: 200, body: bundleOf(vaultUrl, found) }
-          : signature(vaultUrl, found, request)
+      by !== undefined
+        ? denials[by](operation)
+        : found === undefined
+          ? notFound(version === '' ? name : `${name}/${version}`)
+          : operation === 'get'
+            ? { status: 200, body: bundleOf(vaultUrl, found) }
+            : signature(vaultUrl, found, request)
     const failing = broken.find(({ on = 'sign', times }) => on === operation && times > 0)
     if (failing === undefined) return honest
     failing.times--

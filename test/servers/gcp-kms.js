@@ -24,6 +24,11 @@ const sdk = process.env['COUNTERSIGN_GCP_KMS_SDK'] ?? require.resolve('@google-c
  *
  * @typedef {string} Fault
  *
+ * @typedef {object} FaultOptions
+ * @property {Method} [method]  the only one it befalls
+ * @property {number} [after]  how many of its requests are spared first
+ * @property {number} [times]  how often it happens; always, unless told otherwise
+ *
  * @typedef {{ method: Method, request: any, aborted: boolean }} RecordedCall
  *   `request` as the service read it; `aborted` once the client gave up
  *
@@ -32,12 +37,13 @@ const sdk = process.env['COUNTERSIGN_GCP_KMS_SDK'] ?? require.resolve('@google-c
  * @property {string} url  `http://127.0.0.1:PORT`: gRPC, and REST as well
  * @property {{}} env  nothing: the SDK has no environment variable for its endpoint
  * @property {RecordedCall[]} requests  oldest first
+ * @property {readonly string[]} tokens  the access tokens that came with them
  * @property {(method: Method) => number} count  the requests of one method
  * @property {KeyStore['createKey']} createKey
  * @property {KeyStore['createVersion']} createVersion
  * @property {KeyStore['setState']} setState
  * @property {(name: string) => import('./gcp-kms/key-store.js').Version} version
- * @property {(fault: Fault, options?: { method?: Method, times?: number }) => void} fail  from now on, or so often
+ * @property {(fault: Fault, options?: FaultOptions) => void} fail
  * @property {() => void} heal  ends all faults
  * @property {() => void} forget  ends all faults and empties the log
  * @property {(milliseconds: number) => void} setLatency
@@ -58,14 +64,16 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
   const keys = new KeyStore()
   /** @type {RecordedCall[]} */
   const requests = []
-  /** @type {{ fault: Fault, method: Method | undefined, left: number }[]} */
+  /** @type {{ fault: Fault, method: Method | undefined, spared: number, left: number }[]} */
   let faults = []
+  /** @type {string[]} */
+  const tokens = []
   let latency = 0
 
   /** @param {Method} method */
   function takeFault(method) {
     const found = faults.find((one) => one.method === undefined || one.method === method)
-    if (found === undefined) return undefined
+    if (found === undefined || found.spared-- > 0) return undefined
     found.left -= 1
     if (found.left <= 0) faults = faults.filter((one) => one !== found)
     return found.fault
@@ -74,12 +82,14 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
   /**
    * @param {Method} method
    * @param {any} request
-   * @param {(onAborted: () => void) => void} [watch]
+   * @param {{ authorization?: string | undefined, onAborted?: (listener: () => void) => void }} circumstances
    */
-  async function answer(method, request, watch) {
+  async function answer(method, request, { authorization, onAborted }) {
     const call = { method, request, aborted: false }
     requests.push(call)
-    watch?.(() => {
+    const [, token] = /^Bearer (.*)$/.exec(authorization ?? '') ?? []
+    if (token !== undefined) tokens.push(token)
+    onAborted?.(() => {
       call.aborted = true
     })
     if (latency > 0) await sleep(latency)
@@ -129,16 +139,17 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
     url: `http://127.0.0.1:${front.port}`,
     env: {},
     requests,
+    tokens,
     count: (method) => requests.filter((one) => one.method === method).length,
     createKey: (material) => keys.createKey(material),
     createVersion: (key, material) => keys.createVersion(key, material),
     setState: (name, state) => keys.setState(name, state),
     version: (name) => keys.version(name),
-    fail(fault, { method, times = Number.POSITIVE_INFINITY } = {}) {
+    fail(fault, { method, after = 0, times = Number.POSITIVE_INFINITY } = {}) {
       const known = [refusals, wrongSignatures, wrongPublicKeys, { hang: 0, cut: 0, html: 0 }]
       if (!known.some((ones) => Object.hasOwn(ones, fault))) throw new Error(`no fault ${fault}`)
       if (fault === 'html') front.gateway(true)
-      else faults.push({ fault, method, left: times })
+      else faults.push({ fault, method, spared: after, left: times })
     },
     heal,
     forget() {
@@ -181,7 +192,7 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
 }
 
 /**
- * @param {(method: Method, request: any, watch: (onAborted: () => void) => void) => Promise<object>} answer
+ * @param {(method: Method, request: any, circumstances: { authorization: string, onAborted: (listener: () => void) => void }) => Promise<object>} answer
  */
 function createGrpcServer(answer) {
   const definition = fromJSON(require('@google-cloud/kms/build/protos/protos.json'), {
@@ -201,9 +212,18 @@ function createGrpcServer(answer) {
      * @param {import('@grpc/grpc-js').sendUnaryData<any>} callback
      */
     (call, callback) => {
-      answer(method, call.request, (onAborted) => call.on('cancelled', onAborted)).then(
-        (message) => callback(null, message),
+      let isOver = false
+      // gRPC says "cancelled" at the end of every call.
+      /** @param {() => void} listener */
+      const onAborted = (listener) => void call.on('cancelled', () => isOver || listener())
+      const authorization = String(call.metadata.get('authorization')[0])
+      answer(method, call.request, { authorization, onAborted }).then(
+        (message) => {
+          isOver = true
+          callback(null, message)
+        },
         (error) => {
+          isOver = true
           const { code, message } =
             error instanceof StatusError ? error : new StatusError(13, String(error?.stack))
           callback({ code, details: message })

@@ -25,17 +25,27 @@ export const PLAIN_HTTP_TOKEN_ENDPOINT = 'http://192.0.2.1/token'
  * @param {object} [options]
  * @param {Metadata | ((url: string) => Metadata)} [options.metadata]  may depend on its own URL
  * @param {Script} [options.token]  what the token endpoint does; by default it hands out a token
+ * @param {Script} [options.other]  what is at its other paths; by default nothing
+ * @param {() => number} [options.now]  its clock, in milliseconds, as `Date` headers tell it
  * @returns {Promise<ScriptedServer>}
  */
 export async function startScriptedAuthorizationServer({
   metadata = {},
   token = () => tokenResponse(),
+  other = () => new Response(null, { status: 404 }),
+  now = Date.now,
 } = {}) {
-  const server = await startScriptedServer((request) => {
+  /** @type {Script} */
+  const script = (request) => {
     if (request.path === '/token') return token(request)
-    if (!isAuthorizationServerMetadata(request.path)) return new Response(null, { status: 404 })
+    if (!isAuthorizationServerMetadata(request.path)) return other(request)
     const changes = typeof metadata === 'function' ? metadata(server.url) : metadata
     return Response.json({ ...honestMetadata(server.url), ...changes })
+  }
+  const server = await startScriptedServer(async (request) => {
+    const answer = await script(request)
+    if (answer instanceof Response) answer.headers.set('date', new Date(now()).toUTCString())
+    return answer
   })
   return server
 }

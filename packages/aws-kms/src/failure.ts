@@ -13,7 +13,7 @@ const slowDown =
   'AWS KMS refuses so many requests for now; sign less often, or raise the quota for cryptographic operations with this kind of key'
 const failing = 'AWS KMS is failing; try again later'
 const absent =
-  'No AWS credentials were found; give the process a role, a profile or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass a "client" that has some'
+  'No usable AWS credentials were found; give the process a role, a profile or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass a "client" that has some'
 const expired = 'The AWS credentials have expired; renew them'
 const unknown = 'AWS does not know these credentials; check access key and session token'
 const unsigned =
@@ -112,12 +112,19 @@ export function describeError(error: unknown): SignerFailure | undefined {
   return undefined
 }
 
-/** The permission that AWS says is missing, when it is one of ours. */
+/** The permission that AWS says is missing: one of ours, or one that getting the credentials takes. */
 function denied(message: string): SignerFailure {
-  const [, permission] = /\bto perform: (kms:(?:GetPublicKey|Sign))\b/.exec(message) ?? []
+  const [, action] = /\bto perform: ([a-z\d-]{1,32}:\w{1,64})\b/.exec(message) ?? []
+  const code = 'ERR_SIGNER_ACCESS_DENIED'
+  if (action !== undefined && !action.startsWith('kms:')) {
+    return {
+      code,
+      message: `AWS denies ${action} to these credentials, and it takes that to reach the key; check role and trust policy`,
+    }
+  }
   return {
-    code: 'ERR_SIGNER_ACCESS_DENIED',
-    message: `AWS KMS denies access to the key; these credentials need ${permission ?? 'kms:GetPublicKey and kms:Sign'} on it, by IAM policy, key policy or grant`,
+    code,
+    message: `AWS KMS denies access to the key; these credentials need ${action ?? 'kms:GetPublicKey and kms:Sign'} on it, by IAM policy, key policy or grant`,
   }
 }
 

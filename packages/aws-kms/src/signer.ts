@@ -5,7 +5,10 @@ import { algorithmsOf, signingAlgorithm } from './algorithms.ts'
 import { backend, describeError, forgetRequest, refusal } from './failure.ts'
 import { chooseRegion, readKeyName } from './key-name.ts'
 
-/** What is used of a `KMSClient` of the AWS SDK; one of any 3.x release fits. */
+/**
+ * What is used of a `KMSClient` of the AWS SDK. One of any 3.x release fits; it is sent commands of the release that is
+ * installed beside this package, and so has to be of that.
+ */
 export interface KmsClient {
   send(command: never, options?: { readonly abortSignal?: AbortSignal }): Promise<object>
 }

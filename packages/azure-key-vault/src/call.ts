@@ -1,4 +1,4 @@
-import { SignerError } from '@countersign/core'
+import { SignerError, type SignerFailure } from '@countersign/core'
 import { backend } from './backend.ts'
 import type { Answer, CallOptions } from './client.ts'
 import { describeFailure, notKeyVault, type Permission } from './describe-failure.ts'
@@ -27,22 +27,36 @@ export async function call<T>(
   const onResponse = (given: Answer) => {
     answer = given
   }
+  let result: T
   try {
-    const result = await run({ abortSignal: signal, onResponse })
-    if (answer === undefined) return { result, kid: undefined }
-    const { parsedBody: body } = answer
-    if (typeof body !== 'object' || body === null) throw new SyntaxError('the response is not JSON')
-    const { kid } = body as { readonly kid?: unknown }
-    return { result, kid: typeof kid === 'string' ? kid : undefined }
+    result = await run({ abortSignal: signal, onResponse })
   } catch (cause) {
-    const failure =
-      cause instanceof SyntaxError ? notKeyVault : describeFailure(cause, permission, answer)
-    if (failure === undefined) throw cause
-    const { code, message, retryable } = failure
-    throw new SignerError(code, message, {
-      backend,
-      cause,
-      ...(retryable === undefined ? {} : { retryable }),
-    })
+    const failure = describeFailure(cause, permission, answer)
+    hideRequest(cause)
+    throw failure === undefined ? cause : asError(failure, cause)
   }
+  const body: unknown = answer === undefined ? {} : (answer as Answer).parsedBody
+  if (typeof body !== 'object' || body === null) throw asError(notKeyVault)
+  const { kid } = body as { readonly kid?: unknown }
+  return { result, kid: typeof kid === 'string' ? kid : undefined }
+}
+
+function asError({ code, message, retryable }: SignerFailure, cause?: unknown): SignerError {
+  const again = retryable === undefined ? {} : { retryable }
+  return new SignerError(code, message, { backend, cause, ...again })
+}
+
+/** What the SDK's errors hold beside what they show. */
+interface Holder {
+  readonly request?: { readonly headers?: { delete?(name: string): void } }
+  readonly response?: object
+}
+
+/** Cuts the ways from an error of the SDK to the request, in whose headers the access token is. */
+function hideRequest(error: unknown): void {
+  if (!(error instanceof Error)) return
+  const { request, response } = error as Error & Holder
+  request?.headers?.delete?.('authorization')
+  Reflect.deleteProperty(error, 'request')
+  if (response !== undefined) Reflect.deleteProperty(response, 'request')
 }

@@ -18,7 +18,6 @@ interface VendorError {
   readonly message?: unknown
   readonly code?: unknown
   readonly statusCode?: unknown
-  readonly request?: { readonly method?: unknown }
   readonly details?: { readonly error?: { readonly innerError?: { readonly code?: unknown } } }
 }
 
@@ -30,14 +29,14 @@ export function describeFailure(
 ): SignerFailure | undefined {
   const error = (typeof thrown === 'object' && thrown !== null ? thrown : {}) as VendorError
   if (credentialError.test(String(error.name))) return describeCredentialFailure(error)
-  const needed = error.request?.method === 'GET' ? 'keys/get' : permission
   // An error without a body comes to a TypeError in the SDK, and only the response tells its status.
-  const status = error.statusCode ?? (thrown instanceof TypeError ? answer?.status : undefined)
+  const unread = thrown instanceof TypeError ? answer?.status : undefined
+  const status = error.statusCode ?? unread
   return (
-    describeStatus(Number(status), error, needed) ??
+    describeStatus(Number(status), error, permission) ??
     describeNetworkFailure(thrown, service) ??
     fromTable(plainErrors, String(error.message)) ??
-    (error.code === 'PARSE_ERROR' || answer?.status === 200 ? notKeyVault : undefined)
+    (error.code === 'PARSE_ERROR' || unread === 200 ? notKeyVault : undefined)
   )
 }
 
@@ -89,17 +88,17 @@ type Table = readonly (readonly [RegExp, SignerErrorCode, string])[]
 
 const forbidden: Table = [
   [
-    /KeyDisabled|disabled key/i,
+    /KeyDisabled|Operation \w+ is not allowed on a disabled key/i,
     'ERR_SIGNER_KEY_DISABLED',
     'This version of the key is disabled; enable it, or choose another version',
   ],
   [
-    /KeyExpired|KeyNotYetValid|\bkey\b.*(?:expired|not yet valid)|(?:expired|not yet valid).*\bkey\b/i,
+    /KeyExpired|KeyNotYetValid|Operation \w+ is not allowed .*(?:expired|not yet valid)/i,
     'ERR_SIGNER_KEY_DISABLED',
     'This version of the key has expired or is not yet valid; choose another version, or change its dates',
   ],
   [
-    /KeyOperationForbidden|not permitted on this key/i,
+    /KeyOperationForbidden|Operation \w+ is not permitted on this key/i,
     'ERR_SIGNER_KEY_UNSUPPORTED',
     'The operations of this key do not include "sign"; add it, or use another key',
   ],
@@ -112,7 +111,7 @@ const forbidden: Table = [
 
 function lacking(permission: Permission, text: string, named: string): SignerFailure {
   const verb = permission.slice('keys/'.length)
-  const remedy = /ForbiddenByPolicy|access policy/i.test(text)
+  const remedy = /ForbiddenByPolicy|does not have keys \w+ permission/i.test(text)
     ? `add the key permission "${verb}" to the vault's access policy`
     : /ForbiddenByRbac|AccessDenied/i.test(`${text} ${named}`)
       ? `assign it a role such as "Key Vault Crypto User", or "Managed HSM Crypto User"`

@@ -1,5 +1,10 @@
 import type { JsonWebKey } from 'node:crypto'
-import { type JwsAlgorithm, SignerError, type SignerErrorCode } from '@countersign/core'
+import {
+  type JwsAlgorithm,
+  type KeyProtection,
+  SignerError,
+  type SignerErrorCode,
+} from '@countersign/core'
 import { backend } from './backend.ts'
 import type { FetchedKey } from './client.ts'
 
@@ -22,6 +27,7 @@ const kinds = {
 export interface FitKey {
   readonly publicKey: JsonWebKey
   readonly algorithms: readonly JwsAlgorithm[]
+  readonly protection: KeyProtection
 }
 
 /** Refuses a key that would sign nothing now, and reads the others. */
@@ -62,7 +68,8 @@ export function fitKey({ key = {}, keyOperations, properties }: FetchedKey): Fit
   }
   const { jwk, algorithms } = kinds[name]
   const { n, e, x, y } = key
-  return { publicKey: { ...jwk, ...encoded({ n, e, x, y }) }, algorithms }
+  const protection = type === key.kty ? 'software' : 'hsm'
+  return { publicKey: { ...jwk, ...encoded({ n, e, x, y }) }, algorithms, protection }
 }
 
 function isKind(name: string | undefined): name is keyof typeof kinds {

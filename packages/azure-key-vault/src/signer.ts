@@ -3,7 +3,13 @@ import type { JwsAlgorithm, Signer } from '@countersign/core'
 import { chooseAlgorithm, type LoadedKey, loadSigner } from '@countersign/core/backend'
 import { backend } from './backend.ts'
 import { call } from './call.ts'
-import { type AzureKeyClient, connect, fetchBy, type TokenCredential } from './client.ts'
+import {
+  type AzureKeyClient,
+  connect,
+  type Fetch,
+  fetchBy,
+  type TokenCredential,
+} from './client.ts'
 import { fitKey } from './fit-key.ts'
 import { type KeyId, parseKeyId, pin, requireSame } from './key-id.ts'
 
@@ -65,9 +71,10 @@ export interface AzureKeyVaultSignerOptions {
  */
 export async function azureKeyVaultSigner(options: AzureKeyVaultSignerOptions): Promise<Signer> {
   const id = parseKeyId(options.keyId)
-  const { kid, timeoutSeconds, verify, signal } = options
-  checkAccess(options, id)
-  return loadSigner({ name: backend }, (abort) => loadKey(id, options, abort), {
+  const { alg, kid, timeoutSeconds, verify, signal } = options
+  const open = accessTo(id, options)
+  return loadSigner({ name: backend }, async (abort) => loadKey(id, await open(), alg, abort), {
+    alg,
     kid,
     timeoutSeconds,
     verify,
@@ -77,24 +84,24 @@ export async function azureKeyVaultSigner(options: AzureKeyVaultSignerOptions): 
 
 async function loadKey(
   id: KeyId,
-  { alg, client, clientOptions = {}, credential }: AzureKeyVaultSignerOptions,
+  fetch: Fetch,
+  asked: JwsAlgorithm | undefined,
   abort: AbortSignal,
 ): Promise<LoadedKey> {
-  const fetch =
-    client === undefined
-      ? await connect(id, credential as TokenCredential, clientOptions)
-      : fetchBy(client)
-  const { key, signWith } = (await call('keys/get', abort, (options) => fetch(id, options))).result
-  const pinned = pin(id, key.id)
-  const { publicKey, algorithms } = fitKey(key)
-  const chosen = chooseAlgorithm(alg, algorithms, backend)
-  const signing = signWith(pinned)
+  const { result } = await call('keys/get', abort, (options) => fetch(id, options))
+  const pinned = pin(id, result.key.id)
+  const { publicKey, algorithms, protection } = fitKey(result.key)
+  const alg = chooseAlgorithm(asked, algorithms, backend)
+  const signing = result.signWith(pinned)
   return {
-    alg: chosen,
+    alg,
     publicKey,
-    async sign({ digest = new Uint8Array(), signal }) {
+    protection,
+    async sign({ digest, signal }) {
+      // Every algorithm of these keys has a hash.
+      const octets = digest as Uint8Array
       const { result, kid } = await call('keys/sign', signal, (options) =>
-        signing.sign(chosen, digest, options),
+        signing.sign(alg, octets, options),
       )
       requireSame(pinned, kid)
       return result.result
@@ -102,14 +109,21 @@ async function loadKey(
   }
 }
 
-function checkAccess({ client, credential }: AzureKeyVaultSignerOptions, id: KeyId): void {
-  if ((client === undefined) === (credential === undefined))
+/** How the key is reached, by the caller's client or by clients of our own. */
+function accessTo(
+  id: KeyId,
+  { client, clientOptions = {}, credential }: AzureKeyVaultSignerOptions,
+): () => Promise<Fetch> {
+  if (credential !== undefined && client === undefined) {
+    if (typeof credential?.getToken !== 'function')
+      throw new TypeError('"credential" must be a TokenCredential')
+    return () => connect(id, credential, clientOptions)
+  }
+  if (client === undefined || credential !== undefined)
     throw new TypeError('give either "credential" or "client"')
-  if (credential !== undefined && typeof credential.getToken !== 'function')
-    throw new TypeError('"credential" must be a TokenCredential')
-  if (client === undefined) return
-  if (typeof client.getKey !== 'function' || typeof client.getCryptographyClient !== 'function')
+  if (typeof client?.getKey !== 'function' || typeof client.getCryptographyClient !== 'function')
     throw new TypeError('"client" must be a KeyClient of @azure/keyvault-keys')
   if (!URL.canParse(client.vaultUrl) || new URL(client.vaultUrl).origin !== id.vaultUrl)
     throw new TypeError('"client" must be for the vault of "keyId"')
+  return async () => fetchBy(client)
 }

@@ -14,7 +14,7 @@ import {
 } from './public-key.ts'
 import { BoundedRequest, type SignRequest } from './sign-request.ts'
 import { signatureLength, verifySignature } from './signature.ts'
-import type { Signer, SignOptions } from './signer.ts'
+import type { KeyProtection, Signer, SignOptions } from './signer.ts'
 import { asSignerError, type SignerFailure } from './signer-failure.ts'
 import { thumbprint } from './thumbprint.ts'
 import { type SignMessage, signChannel } from './tracing.ts'
@@ -27,6 +27,8 @@ export interface SignerBackend {
   readonly alg: JwsAlgorithm
   /** The public key: `KeyObject`, JWK, SPKI in PEM or in DER. */
   readonly publicKey: PublicKeyInput
+  /** How the key is kept, where the service says so; the signer repeats it. */
+  readonly protection?: KeyProtection | undefined
   /** How `sign` returns an ECDSA signature; `raw` (r ‖ s) unless said otherwise. */
   readonly signatureFormat?: 'raw' | 'der'
   /**
@@ -173,6 +175,7 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
     alg,
     kid,
     publicJwk,
+    ...(backend.protection !== undefined && { protection: backend.protection }),
     async sign(signingInput: Uint8Array, options?: SignOptions): Promise<Uint8Array> {
       return attempt(signingInput, options)
     },

@@ -10,7 +10,8 @@ import { unlessAborted } from './unless-aborted.ts'
 type Cause = RotationMessage['cause']
 type Signal = AbortSignal | undefined
 
-// None of these is one that a second try by itself might mend, or that a second try might make worse, as that of a PIN.
+// Not those of a service that is busy or down, which say nothing of the key, and not those that another try may make
+// worse, such as that of a PIN.
 const anotherKey: ReadonlySet<SignerErrorCode> = new Set([
   'ERR_SIGNER_KEY_DISABLED',
   'ERR_SIGNER_KEY_NOT_FOUND',

@@ -8,6 +8,9 @@ export interface SignOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** How a key service says that it keeps a key. */
+export type KeyProtection = 'software' | 'hsm' | 'external'
+
 /**
  * A key that signs, wherever it is kept: three facts and one verb.
  *
@@ -22,6 +25,8 @@ export interface Signer {
   readonly kid: string
   /** The public half, ready for a JWKS, with `kid`, `alg` and `use: 'sig'`. */
   readonly publicJwk: PublicJwk
+  /** How the key is kept, where its service says so; nothing here depends on it. */
+  readonly protection?: KeyProtection | undefined
   /**
    * Signs a JWS signing input.
    *

@@ -56,9 +56,8 @@ describe('a peer', () => {
 
   it('that "require" does not find is named, too', async () => {
     const require = createRequire(import.meta.url)
-    const error = await refusal(() =>
-      importPeer('absent', async () => require('absent'), 'test-vault'),
-    )
+    const name: string = 'absent'
+    const error = await refusal(() => importPeer(name, async () => require(name), 'test-vault'))
     expect(error.message).toMatch(/is not installed/)
   })
 

@@ -24,6 +24,7 @@ export interface GcpKmsCallOptions {
 export interface GcpKmsPublicKey {
   readonly name?: string | null
   readonly algorithm?: string | number | null
+  readonly protectionLevel?: string | number | null
   readonly pem?: string | null
   readonly pemCrc32c?: WrappedInteger | null
   readonly publicKey?: {

@@ -1,5 +1,10 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
-import { type JwsAlgorithm, type PublicKeyInput, SignerError } from '@countersign/core'
+import {
+  type JwsAlgorithm,
+  type KeyProtection,
+  type PublicKeyInput,
+  SignerError,
+} from '@countersign/core'
 import { chooseAlgorithm } from '@countersign/core/backend'
 import { algorithms, type KeyAlgorithm } from './algorithms.ts'
 import { backend, failure, notIntact } from './backend.ts'
@@ -13,7 +18,11 @@ export async function readPublicKey(
   name: string,
   asked: JwsAlgorithm | undefined,
   signal: AbortSignal,
-): Promise<{ alg: JwsAlgorithm; publicKey: PublicKeyInput }> {
+): Promise<{
+  alg: JwsAlgorithm
+  publicKey: PublicKeyInput
+  protection: KeyProtection | undefined
+}> {
   const answer = await getPublicKey(service, name, signal)
   if (answer.name !== name) {
     throw notIntact(`was asked for the public key of ${name} and answered for another version`)
@@ -26,8 +35,17 @@ export async function readPublicKey(
     )
   }
   const alg = chooseAlgorithm(asked, known.algs, backend)
-  return { alg, publicKey: intactKey(answer, known, alg) }
+  const protection = protections.get(answer.protectionLevel)
+  return { alg, publicKey: intactKey(answer, known, alg), protection }
 }
+
+/** By its protection level, `google.cloud.kms.v1.ProtectionLevel`. */
+const protections: ReadonlyMap<unknown, KeyProtection> = new Map([
+  ['SOFTWARE', 'software'],
+  ['HSM', 'hsm'],
+  ['EXTERNAL', 'external'],
+  ['EXTERNAL_VPC', 'external'],
+])
 
 /** Post-quantum keys are given out in their own format only, and only other keys without one. */
 async function getPublicKey(

@@ -29,13 +29,16 @@ export async function discoverChallengedResource(
     issuer,
     fetch,
     timeoutSeconds = 30,
+    signal: abandoned,
   }: Readonly<{
     issuer: string | undefined
     fetch: Fetch
     timeoutSeconds: number | undefined
+    signal?: AbortSignal | undefined
   }>,
 ): Promise<ChallengedResource | undefined> {
-  const signal = AbortSignal.timeout(timeoutSeconds * 1000)
+  const timeout = AbortSignal.timeout(timeoutSeconds * 1000)
+  const signal = abandoned === undefined ? timeout : AbortSignal.any([timeout, abandoned])
   const challenge = await bearerChallenge(response)
   const { href } = new URL(url.pathname, url)
   const metadata = await discoverProtectedResource(href, {

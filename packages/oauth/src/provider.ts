@@ -11,6 +11,8 @@ export {
   sameIssuer,
 } from './authorization-server.ts'
 export { type BearerChallenge, bearerChallenge } from './challenge.ts'
+export { boundedFetch } from './http.ts'
 export { isWithin } from './protected-resource.ts'
 export { uniteScopes } from './scope.ts'
+export { serverValue, serverWords } from './server-words.ts'
 export { unlessAborted } from './unless-aborted.ts'

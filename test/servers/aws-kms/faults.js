@@ -51,6 +51,12 @@ export const faults = {
   'dependency timeout': refusal('DependencyTimeoutException', 'A dependency timed out.', 503),
   'key unavailable': refusal('KeyUnavailableException', 'The key is not available.', 500),
   'server error': { send: answerWith(500, 'application/json', '{}') },
+  'access denied': refusal('AccessDeniedException', 'Access is denied.'),
+  'role denied': refusal(
+    'AccessDenied',
+    'User: arn:aws:iam::111122223333:user/agent is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::111122223333:role/signer',
+    403,
+  ),
   'expired token': refusal(
     'ExpiredTokenException',
     'The security token included in the request is expired',

@@ -101,7 +101,9 @@ export class KeyStore {
       ...pair,
       keySpec: others.keySpec ?? keySpecs[kind].keySpec,
       keyUsage,
-      signingAlgorithms: others.signingAlgorithms ?? keySpecs[kind].signingAlgorithms,
+      signingAlgorithms:
+        others.signingAlgorithms ??
+        (keyUsage === 'SIGN_VERIFY' ? keySpecs[kind].signingAlgorithms : []),
       state: 'Enabled',
     }
     this.#keys.set(id, key)

@@ -71,7 +71,7 @@ function getPublicKey(key) {
     KeySpec: key.keySpec,
     KeyUsage: key.keyUsage,
     PublicKey: key.publicKey.export({ format: 'der', type: 'spki' }).toString('base64'),
-    ...(key.keyUsage === 'SIGN_VERIFY' ? { SigningAlgorithms: key.signingAlgorithms } : {}),
+    ...(key.signingAlgorithms.length > 0 ? { SigningAlgorithms: key.signingAlgorithms } : {}),
   }
 }
 

@@ -37,7 +37,7 @@ export const badParameter = (message) => refusal(400, 'BadParameter', message)
 /**
  * How the service refuses an operation, by what it is that does not admit it.
  *
- * @type {Record<Denial, (operation: string) => Answer>}
+ * @type {Record<Denial, (operation: 'get' | 'sign') => Answer>}
  * @typedef {'rbac' | 'policy' | 'firewall' | 'private-link' | 'hsm'} Denial
  */
 export const denials = {
@@ -45,7 +45,7 @@ export const denials = {
     refusal(
       403,
       'Forbidden',
-      `Caller is not authorized to perform action on resource.\nAction: 'Microsoft.KeyVault/vaults/keys/${operation}/action'\nAssignment: (not found)`,
+      `Caller is not authorized to perform action on resource.\nAction: 'Microsoft.KeyVault/vaults/keys/${operation === 'get' ? 'read' : 'sign/action'}'\nAssignment: (not found)`,
       'ForbiddenByRbac',
     ),
   policy: (operation) =>
@@ -73,6 +73,6 @@ export const denials = {
     refusal(
       403,
       'AccessDenied',
-      `Not authorized to access Microsoft.KeyVault/managedHsm/keys/${operation}/action on /keys (Activity ID: 0000)`,
+      `Not authorized to access Microsoft.KeyVault/managedHsm/keys/${operation === 'get' ? 'read' : 'sign'}/action on /keys (Activity ID: 0000)`,
     ),
 }

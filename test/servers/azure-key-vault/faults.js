@@ -1,6 +1,7 @@
 // @ts-check
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { ecdsa, rsaPkcs1 } from '../../support/digest-signature.js'
+import { keyPair } from '../../support/key-pairs.js'
 import { refusal } from './errors.js'
 import { algorithms, bundleOf, kidOf, signature } from './store.js'
 
@@ -54,6 +55,9 @@ export const faults = {
   'error-page': () => ({ status: 502, body: page }),
   'error-for-mistakes': ({ answer }) =>
     answer.status >= 400 ? { ...answer, status: 500 } : answer,
+  'without-inner-error': ({ answer }) => withError(answer, ({ innererror: _, ...rest }) => rest),
+  'without-message': ({ answer }) =>
+    withError(answer, (error) => ({ ...error, message: 'Forbidden' })),
 
   'no-signature': (scene) => changed(scene, ({ kid }) => ({ kid })),
   'empty-signature': (scene) => changed(scene, (body) => ({ ...body, value: '' })),
@@ -118,6 +122,15 @@ export const faults = {
 /** @typedef {Record<string, string | undefined>} Members */
 
 /**
+ * @param {import('./errors.js').Answer} answer
+ * @param {(error: Record<string, unknown>) => object} change
+ */
+function withError(answer, change) {
+  const { error } = /** @type {{ error?: Record<string, unknown> }} */ (answer.body)
+  return error === undefined ? answer : { ...answer, body: { error: change(error) } }
+}
+
+/**
  * @param {Scene} scene
  * @param {(body: Record<string, unknown>) => object} change
  * @returns {import('./errors.js').Answer}
@@ -167,10 +180,13 @@ const newKey = (curve) => generateKeyPairSync('ec', { namedCurve: curve }).priva
 /** @param {import('./store.js').Version} version */
 function anotherLike({ privateKey }) {
   const { namedCurve, modulusLength } = privateKey.asymmetricKeyDetails ?? {}
-  return namedCurve === undefined
-    ? generateKeyPairSync('rsa', { modulusLength: modulusLength ?? 2048 }).privateKey
-    : newKey(namedCurve)
+  if (namedCurve !== undefined) return newKey(namedCurve)
+  const kind = /** @type {'RSA-2048'} */ (`RSA-${modulusLength}`)
+  return keyPair(kind, foreign).privateKey
 }
+
+/** No key of a test is that far down. */
+const foreign = 99
 
 /** @param {import('node:crypto').KeyObject} key */
 function publicMembers(key) {

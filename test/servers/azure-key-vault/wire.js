@@ -42,6 +42,9 @@ export async function listen(tls, handle) {
       send(response, outcome)
     }
   })
+  // A program that has a vault of its own, and is done, is to end.
+  server.unref()
+  server.on('connection', (/** @type {import('node:net').Socket} */ socket) => socket.unref())
   await new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen(0, '127.0.0.1', () => resolve(undefined))

@@ -17,11 +17,15 @@ const ring = 'projects/countersign-test/locations/europe-west6/keyRings/agents'
  * @property {number} [nth]  which of the key pairs of the kind
  * @property {import('node:crypto').KeyObject} [privateKey]  imported, instead of the nth pair
  * @property {VersionState} [state]
+ * @property {ProtectionLevel} [protectionLevel]  `SOFTWARE` by default
+ *
+ * @typedef {'SOFTWARE' | 'HSM' | 'EXTERNAL' | 'EXTERNAL_VPC'} ProtectionLevel
  *
  * @typedef {object} Version
  * @property {string} name
  * @property {string} algorithm
  * @property {VersionState} state
+ * @property {ProtectionLevel} protectionLevel
  * @property {import('node:crypto').KeyObject | undefined} privateKey
  * @property {import('node:crypto').KeyObject | undefined} publicKey
  * @property {import('node:crypto').KeyObject | undefined} otherKey  a private key of the same kind that is not this one
@@ -51,7 +55,9 @@ export class KeyStore {
    * @param {Material} material
    * @returns {string} the name of the version
    */
-  createVersion(key, { kind, algorithm: named, nth = 0, privateKey: imported, state = 'ENABLED' }) {
+  createVersion(key, material) {
+    const { kind, algorithm: named, nth = 0, privateKey: imported, state = 'ENABLED' } = material
+    const { protectionLevel = 'SOFTWARE' } = material
     const versions = this.#keys.get(key)
     if (versions === undefined) throw new Error(`no key ${key}`)
     const algorithm = named ?? (kind && usualAlgorithm(kind)) ?? versions.at(-1)?.algorithm ?? ''
@@ -64,6 +70,7 @@ export class KeyStore {
       name,
       algorithm,
       state,
+      protectionLevel,
       privateKey,
       publicKey: privateKey && createPublicKey(privateKey),
       get otherKey() {

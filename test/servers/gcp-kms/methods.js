@@ -55,10 +55,10 @@ function requireEnabled({ name, state }) {
 export function getPublicKey(keys, { name, publicKeyFormat }) {
   const version = keys.version(name)
   requireEnabled(version)
-  const { publicKey, algorithm } = version
+  const { publicKey, algorithm, protectionLevel } = version
   const { postQuantum = false } = algorithms[algorithm] ?? {}
   const unspecified = !publicKeyFormat || publicKeyFormat === 'PUBLIC_KEY_FORMAT_UNSPECIFIED'
-  const common = { name, algorithm, protectionLevel: 'SOFTWARE' }
+  const common = { name, algorithm, protectionLevel }
   if (postQuantum) {
     if (publicKeyFormat !== 'NIST_PQC') {
       throw invalidArgument(`A key of ${algorithm} has no public key in the format asked for.`)
@@ -93,7 +93,7 @@ export function getPublicKey(keys, { name, publicKeyFormat }) {
 export function asymmetricSign(keys, request) {
   const version = keys.version(request.name)
   requireEnabled(version)
-  const { algorithm, privateKey } = version
+  const { algorithm, privateKey, protectionLevel } = version
   const { sign, hash } = algorithms[algorithm] ?? {}
   if (sign === undefined || privateKey === undefined) {
     throw failedPrecondition(`Keys with algorithm ${algorithm} may not be used for this signature.`)
@@ -105,7 +105,7 @@ export function asymmetricSign(keys, request) {
     signatureCrc32c: checksum(signature),
     verifiedDigestCrc32c: Boolean(request.digestCrc32c),
     verifiedDataCrc32c: Boolean(request.dataCrc32c),
-    protectionLevel: 'SOFTWARE',
+    protectionLevel,
   }
 }
 
@@ -159,11 +159,11 @@ export function listCryptoKeyVersions(keys, request, mostPerPage) {
   const size = Math.min(pageSize || mostPerPage, mostPerPage)
   const page = all.slice(first, first + size)
   return {
-    cryptoKeyVersions: page.map(({ name, state: current, algorithm }) => ({
+    cryptoKeyVersions: page.map(({ name, state: current, algorithm, protectionLevel }) => ({
       name,
       state: current,
       algorithm,
-      protectionLevel: 'SOFTWARE',
+      protectionLevel,
     })),
     nextPageToken: first + size < all.length ? String(first + size) : '',
     totalSize: filter === '' ? all.length : 0,

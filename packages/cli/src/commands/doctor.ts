@@ -1,0 +1,48 @@
+import { type Command, Option } from 'commander'
+import { addClientOptions, type ClientOptions } from '../client-options.ts'
+import { addJsonOption, defineCommand, runs } from '../frame.ts'
+import { addKeyOptions, type KeyOptions } from '../key-option.ts'
+
+/** Options of `countersign doctor`. */
+export interface DoctorOptions extends KeyOptions, ClientOptions {
+  readonly mcp?: string
+  readonly resource?: string
+  readonly audience?: string
+}
+
+/** `countersign doctor` */
+export function doctorCommand(): Command {
+  const command = defineCommand('doctor', {
+    summary: 'find out why a key, a client and a server do not get along',
+    description:
+      'Goes from the key to the tools of an MCP server, or to a token when only --issuer is given, and says of each step what was found, what was expected and what to do. It signs, asks for a token once, or up to three times when the client is refused without a reason, and lists the tools; it calls none.',
+    examples: [
+      [
+        'countersign doctor --key key.pem --client-id billing-agent --mcp https://mcp.example.com/mcp',
+        'The whole line, to the tools of an MCP server',
+      ],
+      [
+        'countersign doctor --key awskms:///alias/agent --client-id billing-agent --issuer https://as.example.com',
+        'Key and authorization server alone',
+      ],
+      [
+        'countersign doctor --key key.pem --client-id billing-agent --mcp https://mcp.example.com/mcp --json | jq \'.[] | select(.state == "failed")\'',
+        'The broken step',
+      ],
+    ],
+  })
+  return addJsonOption(addClientOptions(addKeyOptions(command)))
+    .addOption(
+      new Option('--mcp <url>', 'MCP server at the end of the line').env('COUNTERSIGN_MCP_URL'),
+    )
+    .addOption(
+      new Option('--resource <url>', 'resource to ask a token for, RFC 8707').conflicts('mcp'),
+    )
+    .addOption(new Option('--audience <value>', 'audience of the assertion instead of the issuer'))
+    .action(
+      runs<[], DoctorOptions>(async (frame, _arguments, options) => {
+        const { runDoctor } = await import('../run-doctor.ts')
+        return runDoctor(frame, options)
+      }),
+    )
+}

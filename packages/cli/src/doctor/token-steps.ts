@@ -1,0 +1,85 @@
+import { SignerError } from '@countersign/core'
+import { OAuthError, type TokenResponse } from '@countersign/oauth'
+import { serverValue } from '@countersign/oauth/provider'
+import { describeFailure } from '../failure.ts'
+import { askForToken, type Granted, type TokenScene } from './ask-for-token.ts'
+import { type ClockReading, describeClock, differs, tolerableSeconds } from './clock.ts'
+import { describeOAuthFailure } from './oauth-failure.ts'
+import { adviceOn, type Refused, withRemedy } from './refusal.ts'
+import { BrokenStep, type Failure, passed, type StepResult, warned } from './step.ts'
+import { suspectsOf } from './suspects.ts'
+
+/**
+ * Asks for a token. The clock is judged by what comes of it: how far off it may be is the server's decision.
+ */
+export async function* examineToken(scene: TokenScene): AsyncGenerator<StepResult, Granted> {
+  const { observed, as } = scene
+  const outcome = await askForToken(scene)
+  // The answer to a token request is never a cached one.
+  const clock = observed.clockOf(as.token_endpoint ?? as.issuer) ?? observed.clockOf(as.issuer)
+  if (!('error' in outcome)) {
+    yield judgeClock(clock)
+    yield judgeToken(outcome.response, scene.target.scope)
+    return outcome
+  }
+  const { error } = outcome
+  const explained = await explain(scene, error, clock)
+  if (isOfClock(explained, clock)) {
+    const measured = clock === undefined ? '' : `${describeClock(clock, 'the server')}; `
+    throw new BrokenStep('clock', { ...explained, found: measured + explained.found })
+  }
+  yield judgeClock(clock)
+  throw new BrokenStep('token', explained)
+}
+
+/** Whether it is the clock that is to be set right first. */
+function isOfClock({ candidates = [] }: Failure, clock: ClockReading | undefined): boolean {
+  const isFirst = candidates[0] === 'clock'
+  return isFirst && (candidates.length === 1 || (clock !== undefined && differs(clock)))
+}
+
+function judgeToken({ scope, expires_in }: TokenResponse, asked: string | undefined): StepResult {
+  const lifetime = expires_in === undefined ? 'of unknown lifetime' : `for ${expires_in} s`
+  const granted = scope ?? asked
+  const withScope = granted === undefined ? '' : `, scope ${serverValue(granted)}`
+  const found = `a Bearer token ${lifetime}${withScope}`
+  const values = granted?.split(' ') ?? []
+  const missing = asked?.split(' ').filter((value) => !values.includes(value)) ?? []
+  if (missing.length === 0) return passed('token', found)
+  const remedy = 'grant the client that scope at the authorization server, or do not ask for it'
+  return warned('token', `${found}, without ${serverValue(missing.join(' '))}`, remedy)
+}
+
+function judgeClock(clock: ClockReading | undefined): StepResult {
+  if (clock === undefined) {
+    const remedy = 'compare the clocks yourself if assertions are refused as expired or as too new'
+    return warned('clock', 'the authorization server does not say what time it is', remedy)
+  }
+  const found = describeClock(clock, 'the authorization server')
+  if (!differs(clock, tolerableSeconds)) return passed('clock', found)
+  const remedy = 'set the clocks: many servers refuse assertions that are a few seconds off'
+  return warned('clock', found, remedy)
+}
+
+/** Why no token was granted, as far as it can be told. */
+async function explain(
+  scene: TokenScene,
+  error: unknown,
+  clock: ClockReading | undefined,
+): Promise<Failure> {
+  if (SignerError.is(error)) {
+    const remedy = 'see why the key, which has just signed, does not any more'
+    return { found: describeFailure(error).message, remedy, side: 'key', code: error.code }
+  }
+  const failure = describeOAuthFailure(error)
+  if (!OAuthError.is(error) || error.error !== 'invalid_client') return withRemedy(failure, error)
+  const { candidates, seen, audience } = await suspectsOf(scene, error, clock)
+  const remedy = adviceOn(candidates, { ...aboutOf(scene), other: audience })
+  const found = [failure.found, ...seen].join('; ')
+  return { ...failure, found, remedy, candidates }
+}
+
+function aboutOf({ context, signer, as }: TokenScene): Refused {
+  const { clientId, audience = as.issuer } = context
+  return { clientId, audience, issuer: as.issuer, alg: signer.alg, kid: signer.kid }
+}

@@ -1,0 +1,55 @@
+import type { Signer } from '@countersign/core'
+import { clientCredentialsProvider } from '@countersign/mcp'
+import { privateKeyJwt } from '@countersign/oauth'
+import {
+  Client,
+  type RequestOptions,
+  StreamableHTTPClientTransport,
+} from '@modelcontextprotocol/client'
+import { type ClientOptions, required, requireUrl } from './client-options.ts'
+import type { Frame } from './frame.ts'
+import { type KeyOptions, openKey } from './key-option.ts'
+import { version } from './version.ts'
+
+/** Connects to an MCP server as the client that the options describe, uses the connection, and closes it. */
+export async function withMcpServer<T>(
+  frame: Frame,
+  server: string,
+  options: KeyOptions & ClientOptions,
+  use: (client: Client, request: RequestOptions) => Promise<T>,
+): Promise<T> {
+  const clientId = required(options.clientId, '--client-id', 'COUNTERSIGN_CLIENT_ID')
+  const url = await requireUrl(server, 'URL of the MCP server')
+  if (options.issuer) await requireUrl(options.issuer, 'issuer of --issuer')
+  await using opened = await openKey(frame, undefined, options)
+  const request = { signal: frame.signal, timeout: options.timeout * 1000 }
+  const client = new Client({ name: 'countersign', version })
+  try {
+    await frame.progress('Connecting to the MCP server', () =>
+      client.connect(transportTo(url, clientId, opened.signer, options), request),
+    )
+    return await use(client, request)
+  } catch (error) {
+    // The SDK wraps the reason in an error of its own.
+    frame.signal.throwIfAborted()
+    throw error
+  } finally {
+    await client.close()
+  }
+}
+
+function transportTo(
+  url: URL,
+  clientId: string,
+  signer: Signer,
+  { issuer, scope, timeout }: KeyOptions & ClientOptions,
+): StreamableHTTPClientTransport {
+  const provider = clientCredentialsProvider({
+    clientId,
+    issuer: issuer || undefined,
+    scope: scope || undefined,
+    authentication: privateKeyJwt(signer),
+    timeoutSeconds: timeout,
+  })
+  return new StreamableHTTPClientTransport(url, { authProvider: provider, fetch: provider.fetch })
+}

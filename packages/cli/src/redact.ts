@@ -1,0 +1,32 @@
+const shapes = [
+  /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g,
+  /\bey[\w-]{8,}\.[\w-]{8,}\.[\w-]+/g,
+  /(?<=\bBearer\s+)[\w.~+/=-]{8,}/gi,
+  /(?<=["']?(?:access_token|client_secret|client_assertion)["']?\s*[:=]\s*["']?)[\w.~+/=-]{8,}/gi,
+  /(?<="(?:d|p|q|dp|dq|qi|priv)"\s*:\s*")[\w-]+/g,
+  /(?<=\bpin-value=)[^&\s]+/gi,
+]
+
+const secrets = new Set<string>()
+
+/** Has every later message leave this value out: a PIN, a passphrase, a token. */
+export function keepSecret(value: string): void {
+  if (value.length < 4) return
+  secrets.add(value)
+  secrets.add(encodeURIComponent(value))
+}
+
+/** A text without the secrets that were named, and without what looks like a key, an assertion or a token. */
+export function redact(text: string): string {
+  const longestFirst = [...secrets].sort((one, other) => other.length - one.length)
+  const without = longestFirst.reduce((rest, secret) => rest.replaceAll(secret, '[redacted]'), text)
+  return shapes.reduce((rest, shape) => rest.replaceAll(shape, '[redacted]'), without)
+}
+
+/** Characters that steer a terminal, or the direction of its text; line feed and tab do not. */
+const controls = /[^\P{Cc}\n\t]|[\u2028-\u202e\u2066-\u2069]/gu
+
+/** A text that cannot steer a terminal: control characters other than line feed and tab become U+FFFD. */
+export function withoutControls(text: string): string {
+  return text.replaceAll(controls, '\ufffd')
+}

@@ -1,0 +1,79 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { describeFailure } from '../src/failure.ts'
+import { keySecrets } from '../src/key-secrets.ts'
+import { openOutput } from '../src/output.ts'
+import { readSecretFile } from '../src/secret-file.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'countersign-secrets-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+let count = 0
+function file(content: string, mode = 0o600): string {
+  const path = join(folder, `secret-${count++}`)
+  writeFileSync(path, content, { mode })
+  return path
+}
+
+describe('a secret in a file', () => {
+  it('loses the line feed at its end, and nothing else', async () => {
+    expect(await readSecretFile(file(' 12 34 \n'), 'PIN', false)).toBe(' 12 34 ')
+    expect(await readSecretFile(file('1234\r\n'), 'PIN', false)).toBe('1234')
+    expect(await readSecretFile(file('12\n34\n'), 'PIN', false)).toBe('12\n34')
+  })
+
+  it.each([
+    ['is empty', () => file('\n'), /is empty/],
+    ['is too long', () => file('x'.repeat(5000)), /longer than 4096 octets/],
+    ['is not there', () => join(folder, 'nowhere'), /cannot be read: ENOENT/],
+    ['is a directory', () => folder, /is a directory|mode/],
+    ['can be read by the group', () => file('1234', 0o640), /has the mode 0640; .*chmod 600/],
+  ])('is refused when it %s', async (_what, path, why) => {
+    await expect(readSecretFile(path(), 'PIN', false)).rejects.toThrow(why)
+  })
+})
+
+describe('a PIN', () => {
+  const { signal } = new AbortController()
+
+  it('comes from its file before the environment, is read once, and is left out of every message', async () => {
+    process.env['COUNTERSIGN_PIN'] = 'from-the-environment'
+    const pinFile = file('from-the-file\n')
+    const { pin } = keySecrets({ signal }, { pinFile })
+    expect(await pin()).toBe('from-the-file')
+    rmSync(pinFile)
+    expect(await pin()).toBe('from-the-file')
+    const other = keySecrets({ signal }, {})
+    expect(await other.pin()).toBe('from-the-environment')
+    delete process.env['COUNTERSIGN_PIN']
+    const { message } = describeFailure(new Error('no from-the-file, no from-the-environment'))
+    expect(message).toMatch(/^no \[redacted\], no \[redacted\];/)
+  })
+})
+
+describe('output', () => {
+  const written: string[] = []
+  const sink = (isTTY: boolean) => ({ isTTY, write: (text: string) => written.push(text) })
+  const open = (json: boolean, isTTY: boolean, env: Record<string, string> = {}) =>
+    openOutput(json, { stdout: sink(isTTY), stderr: sink(isTTY), env })
+
+  it('is coloured on a terminal only, unless the environment says otherwise', () => {
+    const bold = (isTTY: boolean, env: Record<string, string>) =>
+      open(false, isTTY, env).paint('bold', 'x') !== 'x'
+    expect(bold(true, {})).toBe(true)
+    expect(bold(false, {})).toBe(false)
+    expect(bold(true, { NO_COLOR: '1' })).toBe(false)
+    expect(bold(true, { NO_COLOR: '' })).toBe(true)
+    expect(bold(true, { TERM: 'dumb' })).toBe(false)
+    expect(bold(false, { FORCE_COLOR: '1' })).toBe(true)
+    expect(bold(true, { FORCE_COLOR: '0' })).toBe(false)
+  })
+
+  it('lets no server steer the terminal, and changes nothing in a pipe', () => {
+    const hostile = 'a\x1b]0;title\x07\nb\tc\u0085\u202e'
+    expect(open(false, true).clean(hostile)).toBe('a\ufffd]0;title\ufffd\nb\tc\ufffd\ufffd')
+    expect(open(false, false).clean(hostile)).toBe(hostile)
+  })
+})

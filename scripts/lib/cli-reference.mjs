@@ -1,0 +1,95 @@
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { run } from './child.mjs'
+import { Failure } from './failure.mjs'
+import { root } from './root.mjs'
+import { plain } from './terminal.mjs'
+
+const dist = join(root, 'packages/cli/dist')
+
+/**
+ * What is read of a command.
+ *
+ * @typedef {object} Command
+ * @property {() => string} name
+ * @property {{ envVar?: string, description: string, long?: string }[]} options
+ * @property {{ description: string }[]} registeredArguments
+ */
+
+/** Where the reference is, relative to the repository. */
+export const referenceFile = 'docs/cli.md'
+
+/**
+ * The reference of the command, out of its own help and its own options.
+ *
+ * @returns {Promise<string>} Markdown
+ */
+export async function cliReference() {
+  /** @type {{ createProgram: () => { commands: Command[] } }} */
+  const { createProgram } = await import(pathToFileURL(join(dist, 'index.js')).href)
+  const commands = createProgram().commands.filter((command) => command.name() !== 'complete')
+  const sections = []
+  for (const command of commands) {
+    sections.push(`## countersign ${command.name()}`, await help([command.name()]))
+  }
+  return `${[introduction, await help([]), '## Environment', environment(commands), secrets, ...sections].join('\n\n')}\n`
+}
+
+const introduction = `# The command
+
+\`countersign\` goes the whole line by hand: from a key to a client assertion, an access token, and a tool of an MCP server. [The package's README](../packages/cli/README.md) shows how to begin.
+
+<!-- Made by "npm run docs" from the help of the command; what is changed here is lost. -->`
+
+const secrets =
+  'A PIN and a passphrase are taken from `--pin-file` and `--passphrase-file`, then from `COUNTERSIGN_PIN` and `COUNTERSIGN_PASSPHRASE`, and are else asked for on a terminal. They are never taken from the command line, which other processes can read.'
+
+/** @param {readonly string[]} command */
+async function help(command) {
+  const args = [join(dist, 'bin.js'), ...command, '--help']
+  const { code, output } = await run(process.execPath, args, { env: plain, output: 'capture' })
+  if (code !== 0) throw new Failure(output)
+  return `\`\`\`text\n${output.trim()}\n\`\`\``
+}
+
+/** @param {string} description */
+const variableIn = (description) => /\(env: (\w+(?:=\w+)?)\)/.exec(description)?.[1]
+
+/** @param {readonly Command[]} commands */
+function environment(commands) {
+  /** @type {Map<string, { option: string, of: Set<string> }>} */
+  const variables = new Map()
+  for (const command of commands) {
+    const ofOptions = command.options.map(({ envVar, description, long }) => [
+      envVar ?? variableIn(description),
+      long,
+    ])
+    const ofArguments = command.registeredArguments.map(({ description }) => [
+      variableIn(description),
+      'the argument',
+    ])
+    for (const [name, option = ''] of [...ofOptions, ...ofArguments]) {
+      if (name === undefined) continue
+      const known = variables.get(name) ?? { option, of: new Set() }
+      known.of.add(command.name())
+      variables.set(name, known)
+    }
+  }
+  return table([
+    ['Variable', 'Instead of', 'Commands'],
+    ...[...variables].map(([name, { option, of }]) => [
+      `\`${name}\``,
+      `\`${option}\``,
+      of.size === commands.length - 1 ? 'all that sign' : [...of].join(', '),
+    ]),
+  ])
+}
+
+/** @param {readonly (readonly string[])[]} rows the first one is the head */
+function table(rows) {
+  const [head = []] = rows
+  const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  const line = (/** @type {readonly string[]} */ cells, fill = ' ') =>
+    `| ${widths.map((width, column) => (cells[column] ?? '').padEnd(width, fill)).join(' | ')} |`
+  return [line(head), line([], '-'), ...rows.slice(1).map((row) => line(row))].join('\n')
+}

@@ -1,0 +1,293 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import manifest from '../../packages/cli/package.json' with { type: 'json' }
+import { listenOnLoopback } from '../servers/loopback.js'
+import { keyPair } from '../support/key-pairs.js'
+import { bin, countersign } from './command.ts'
+import { openScene, type Scene } from './scene.ts'
+
+let scene: Scene
+beforeAll(async () => {
+  scene = await openScene()
+})
+afterAll(() => scene[Symbol.asyncDispose]())
+
+const names = ['inspect', 'jwks', 'assertion', 'token', 'tools', 'call', 'demo', 'completion']
+
+describe('help', () => {
+  it('lists every command, on standard output when it was asked for', async () => {
+    const { code, stdout, stderr } = await countersign(['--help'])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    for (const name of names) expect(stdout).toMatch(new RegExp(`^ {2}${name} `, 'm'))
+    expect(stdout).not.toMatch(/^ {2}complete /m)
+  })
+
+  it('is shown on standard error, with exit code 2, when no command was given', async () => {
+    const { code, stdout, stderr } = await countersign([])
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toMatch(/^Usage: countersign /)
+  })
+
+  it.each(names)('of %s shows examples of this command, and the exit codes', async (name) => {
+    const { code, stdout } = await countersign([name, '--help'])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(new RegExp(`Examples:\n  # .+\n  [^\n]*countersign ${name}`))
+    expect(stdout).toMatch(/Exit codes:\n {2}0 {4}done\n {2}1 [\s\S]*\n {2}130 {2}interrupted\n$/)
+  })
+
+  it('names the version of the package', async () => {
+    const ended = await countersign(['--version'])
+    expect(ended).toMatchObject({ code: 0, stdout: `${manifest.version}\n` })
+  })
+})
+
+describe('a command line that is none', () => {
+  it.each([
+    ['an unknown command', ['insect'], /Unknown command 'insect' \(Did you mean inspect\?\)/],
+    ['an unknown option', ['inspect', '--nonsense'], /Unknown option '--nonsense'/],
+    ['a missing argument', ['call', 'https://mcp.example'], /Missing required argument 'tool'/],
+    ['a timeout that is none', ['inspect', '--timeout', '0'], /above 0 and up to 600/],
+    ['no key', ['inspect'], /No key was given; .*COUNTERSIGN_KEY/],
+    ['a key URI of no backend', ['inspect', 'vault:x'], /This is no key URI/],
+    ['no client ID', ['token', '--key', 'x', '--issuer', 'https://as.example'], /--client-id is/],
+    [
+      'an issuer without TLS',
+      ['token', '--key', 'x', '--client-id', 'x', '--issuer', 'http://as.example'],
+      /neither https nor on loopback/,
+    ],
+    ['an unknown shell', ['completion', 'tcsh'], /Allowed choices are bash, zsh, fish/],
+  ])('is refused with 2 and one line: %s', async (_what, args, message) => {
+    const { code, stdout, stderr } = await countersign(args)
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toMatch(message)
+    expect(stderr).toMatch(/^countersign: .+\n$/)
+  })
+
+  it('is an object with code and message with --json', async () => {
+    const { stderr } = await countersign(['inspect', '--nonsense', '--json'])
+    expect(JSON.parse(stderr)).toEqual({
+      error: { code: 'ERR_USAGE', message: expect.stringContaining('--nonsense') },
+    })
+  })
+
+  it('is not repeated as far as it may be a secret', async () => {
+    const pem = String(keyPair('P-256').privateKey.export({ type: 'pkcs8', format: 'pem' }))
+    const lines = pem.trim().split('\n')
+    for (const args of [
+      ['inspect', '--pin=correcthorse'],
+      ['inspect', pem],
+      [pem],
+      [`pkcs11:token=t;object=k?module-path=/m&pin-value=correcthorse`],
+      ['inspect', `pkcs11:token=t;object=k?module-path=/m&pin-value=correcthorse&nonsense=1`],
+      ['call', 'https://mcp.example', 'x', '{"pin": correcthorse}', '-k', 'x'],
+    ]) {
+      const { code, stdout, stderr } = await countersign([...args, '--verbose'])
+      expect([code, stdout]).toEqual([2, ''])
+      expect(stderr).not.toContain('correcthorse')
+      expect(stderr).not.toContain(lines[1])
+    }
+  })
+})
+
+describe('an error', () => {
+  it('ends with 3 and names the key that is not there', async () => {
+    const ended = await countersign(['inspect', '/nowhere/key.pem', '--json'])
+    expect(ended).toMatchObject({ code: 3, stdout: '' })
+    expect(JSON.parse(ended.stderr).error).toEqual({
+      code: 'ERR_SIGNER_KEY_NOT_FOUND',
+      message: 'The key file "/nowhere/key.pem" does not exist',
+    })
+  })
+
+  it.each([
+    ['--verbose', ['inspect', '/nowhere/key.pem', '--verbose'], {}],
+    ['DEBUG=countersign', ['inspect', '/nowhere/key.pem'], { DEBUG: 'countersign' }],
+  ])('shows its stack, and that of its cause, with %s only', async (_what, args, env) => {
+    const { stderr } = await countersign(args, { env })
+    expect(stderr).toMatch(/^countersign: .+\nSignerError: .+\n {4}at /)
+    expect(stderr).toMatch(/\ncaused by: Error: ENOENT/)
+    const quiet = await countersign(['inspect', '/nowhere/key.pem'])
+    expect(quiet.stderr.split('\n')).toHaveLength(2)
+  })
+})
+
+describe('the environment', () => {
+  it('is overruled by options, and an empty variable is none', async () => {
+    const env = { COUNTERSIGN_KEY: '/nowhere/key.pem' }
+    const [given, empty] = await Promise.all([
+      countersign(['inspect', '--key', scene.key], { env }),
+      countersign(['inspect'], { env: { COUNTERSIGN_KEY: '' } }),
+    ])
+    expect([given.code, empty.code]).toEqual([0, 2])
+    expect(empty.stderr).toMatch(/No key was given/)
+  })
+
+  it('allows shared files by 1, and by nothing else', async () => {
+    const shared = join(scene.folder, 'shared.pem')
+    const pem = keyPair('P-256').privateKey.export({ type: 'pkcs8', format: 'pem' })
+    writeFileSync(shared, pem, { mode: 0o644 })
+    const codes = ['1', '0', '', 'false'].map(async (value) => {
+      const env = { COUNTERSIGN_ALLOW_SHARED_FILES: value, COUNTERSIGN_TIMEOUT: '' }
+      return (await countersign(['inspect', shared], { env })).code
+    })
+    expect(await Promise.all(codes)).toEqual([0, 3, 3, 3])
+  })
+
+  it('bounds the wait by COUNTERSIGN_TIMEOUT', async () => {
+    await using silent = await silentServer()
+    const env = { ...scene.env, COUNTERSIGN_ISSUER: silent.origin, COUNTERSIGN_TIMEOUT: '1' }
+    const ended = await countersign(['token', '--json'], { env })
+    expect(ended).toMatchObject({ code: 4, stdout: '' })
+    expect(JSON.parse(ended.stderr).error.code).toBe('ERR_OAUTH_TIMEOUT')
+  })
+})
+
+describe('a wait', () => {
+  it('is said on standard error after a second, but not among the JSON of --json', async () => {
+    await using silent = await silentServer()
+    const args = ['token', '--issuer', silent.origin, '--timeout', '2']
+    const [plain, json] = await Promise.all([
+      countersign(args, { env: scene.env }),
+      countersign([...args, '--json'], { env: scene.env }),
+    ])
+    expect(plain.said).toMatch(/^Getting an access token …\ncountersign: .+\n$/)
+    expect(Object.keys(JSON.parse(json.said))).toEqual(['error'])
+  })
+
+  it('ends with SIGINT: exit code 130, one line, and soon', async () => {
+    await using silent = await silentServer()
+    const child = spawn(process.execPath, [bin, 'token', '--issuer', silent.origin], {
+      env: { ...scene.env },
+    })
+    await silent.asked
+    const started = performance.now()
+    child.kill('SIGINT')
+    let stderr = ''
+    child.stderr.on('data', (text) => {
+      stderr += text
+    })
+    expect(await once(child, 'close')).toEqual([130, null])
+    expect(performance.now() - started).toBeLessThan(3000)
+    expect(stderr).toBe('countersign: interrupted by SIGINT\n')
+  })
+
+  it('for an MCP server ends with SIGINT, too', async () => {
+    await using silent = await silentServer()
+    const child = spawn(process.execPath, [bin, 'tools', silent.origin], { env: { ...scene.env } })
+    await silent.asked
+    child.kill('SIGINT')
+    expect(await once(child, 'close')).toEqual([130, null])
+  })
+})
+
+describe('a warning', () => {
+  /** Has something warned of once the command listens. */
+  function warn(message: string, type = 'Warning'): readonly string[] {
+    const source = `process.on('newListener', (event) => {
+      if (event === 'warning') setImmediate(() => process.emitWarning('${message}', '${type}'))
+    })`
+    return ['--import', `data:text/javascript,${encodeURIComponent(source)}`]
+  }
+
+  it('is one line, as an error is; about versions there is none', async () => {
+    const args = ['jwks', scene.key]
+    const [text, json, version, verbose] = await Promise.all([
+      countersign(args, { node: warn('TLS is off') }),
+      countersign([...args, '--json'], { node: warn('TLS is off') }),
+      countersign(args, { node: warn('too old', 'DeprecationWarning') }),
+      countersign([...args, '--verbose'], { node: warn('too old', 'DeprecationWarning') }),
+    ])
+    expect(text.stderr).toBe('countersign: TLS is off\n')
+    expect(JSON.parse(json.stderr)).toEqual({ warning: { message: 'TLS is off' } })
+    expect(version.stderr).toBe('')
+    expect(verbose.stderr).toBe('countersign: too old\n')
+  })
+})
+
+describe('output', () => {
+  it('has no escape sequence in a pipe, has them with FORCE_COLOR, and never with NO_COLOR', async () => {
+    const [pipe, forced, refused] = await Promise.all([
+      countersign(['inspect', scene.key]),
+      countersign(['inspect', scene.key], { env: { FORCE_COLOR: '1' } }),
+      countersign(['inspect', scene.key], { env: { FORCE_COLOR: '1', NO_COLOR: '1' } }),
+    ])
+    expect(pipe.stdout).toBe(stripVTControlCharacters(pipe.stdout))
+    expect(forced.stdout).not.toBe(stripVTControlCharacters(forced.stdout))
+    expect(refused.stdout).toBe(stripVTControlCharacters(refused.stdout))
+  })
+
+  it('may find its pipe closed', async () => {
+    const child = spawn(process.execPath, [bin, 'inspect', scene.key], {
+      env: {},
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    child.stdout.destroy()
+    let stderr = ''
+    child.stderr.on('data', (text) => {
+      stderr += text
+    })
+    expect(await once(child, 'close')).toEqual([0, null])
+    expect(stderr).toBe('')
+  })
+})
+
+describe('a passphrase', () => {
+  const passphrase = 'correct horse battery staple'
+  let encrypted: string
+  beforeAll(() => {
+    encrypted = join(scene.folder, 'encrypted.pem')
+    const pem = keyPair('P-256').privateKey.export({
+      type: 'pkcs8',
+      format: 'pem',
+      cipher: 'aes-256-cbc',
+      passphrase,
+    })
+    writeFileSync(encrypted, pem, { mode: 0o600 })
+    writeFileSync(join(scene.folder, 'passphrase'), `${passphrase}\n`, { mode: 0o600 })
+    writeFileSync(join(scene.folder, 'shared'), `${passphrase}\n`, { mode: 0o644 })
+  })
+
+  it.each([
+    ['the environment', [], { COUNTERSIGN_PASSPHRASE: passphrase }, ''],
+    ['a file', ['--passphrase-file', 'passphrase'], {}, ''],
+    ['a file named in the environment', [], { COUNTERSIGN_PASSPHRASE_FILE: 'passphrase' }, ''],
+    ['a shared file', ['--passphrase-file', 'shared', '--allow-shared-files'], {}, ''],
+    ['standard input', ['--passphrase-file', '-'], {}, `${passphrase}\n`],
+  ])('comes from %s', async (_what, args, env: Record<string, string>, input) => {
+    const setting = { cwd: scene.folder, env, input }
+    const ended = await countersign(['inspect', encrypted, ...args], setting)
+    expect(ended).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  it.each([
+    [
+      'missing, without a terminal',
+      [],
+      {},
+      2,
+      /wants its passphrase; give it by --passphrase-file or/,
+    ],
+    ['in a file that others can read', ['--passphrase-file', 'shared'], {}, 2, /chmod 600/],
+    ['in no file', ['--passphrase-file', 'nowhere'], {}, 2, /cannot be read: ENOENT/],
+    ['wrong', [], { COUNTERSIGN_PASSPHRASE: 'wrong horse' }, 3, /cannot be decrypted/],
+  ])('is told about when it is %s', async (_what, args, env: Record<string, string>, code, why) => {
+    const setting = { cwd: scene.folder, env }
+    const ended = await countersign(['inspect', encrypted, '--verbose', ...args], setting)
+    expect(ended).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(why) })
+    expect(ended.stderr).not.toMatch(/correct horse|wrong horse/)
+  })
+})
+
+/** A server that takes requests and does not answer them. */
+async function silentServer() {
+  let heard = () => {}
+  const asked = new Promise<void>((resolve) => {
+    heard = resolve
+  })
+  const { origin, close } = await listenOnLoopback(() => heard())
+  return { origin, asked, [Symbol.asyncDispose]: close }
+}

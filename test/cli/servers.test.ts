@@ -1,0 +1,170 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { decodeJwt } from 'jose'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { secretsIn } from '../../scripts/lib/secrets.mjs'
+import { listenOnLoopback } from '../servers/loopback.js'
+import { keyPair } from '../support/key-pairs.js'
+import { countersign, type Ended } from './command.ts'
+import { clientId, openScene, type Scene } from './scene.ts'
+
+let scene: Scene
+let url: string
+beforeAll(async () => {
+  scene = await openScene()
+  url = scene.servers.mcpServer.url
+})
+afterAll(() => scene[Symbol.asyncDispose]())
+beforeEach(() => {
+  scene.servers.authorizationServer.forget()
+  scene.servers.mcpServer.forget()
+})
+
+/** An address of this machine where nothing listens. */
+async function nowhere(): Promise<string> {
+  const { origin, close } = await listenOnLoopback(() => {})
+  await close()
+  return origin
+}
+
+/** Nothing of what proves who the client is. */
+function expectNoSecret({ stdout, stderr }: Ended): void {
+  expect(secretsIn(stdout + stderr)).toEqual([])
+}
+
+describe('countersign token', () => {
+  it('gets a token for the MCP server, from the authorization server that it names', async () => {
+    const args = ['token', scene.key, '--client-id', clientId, '--mcp', url]
+    const { code, stdout, stderr } = await countersign(args)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const { issuer } = scene.servers.authorizationServer
+    expect(decodeJwt(stdout.trim())).toMatchObject({
+      iss: issuer,
+      aud: url,
+      client_id: clientId,
+      scope: 'tools',
+    })
+    expect(scene.servers.authorizationServer.counters.token).toBe(1)
+  })
+
+  it('gets one from the authorization server of --issuer, for the resource of --resource', async () => {
+    const args = ['token', '--resource', url, '--json']
+    const { code, stdout, stderr } = await countersign(args, { env: scene.env })
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const response = JSON.parse(stdout)
+    expect(response).toMatchObject({ token_type: 'bearer', scope: 'tools' })
+    expect(decodeJwt(response.access_token).aud).toBe(url)
+  })
+
+  it('sends no assertion to another authorization server than the one of --issuer', async () => {
+    const env = { ...scene.env, COUNTERSIGN_ISSUER: 'https://as.example', COUNTERSIGN_MCP_URL: url }
+    const ended = await countersign(['token', '--json'], { env })
+    expect(ended).toMatchObject({ code: 1, stdout: '' })
+    expect(JSON.parse(ended.stderr).error).toMatchObject({ code: 'ERR_OAUTH_ISSUER_MISMATCH' })
+    expect(scene.servers.authorizationServer.counters.token).toBe(0)
+  })
+
+  it('ends with 1 and the remedy when the key is not registered', async () => {
+    const other = join(scene.folder, 'other.pem')
+    const pem = keyPair('P-256').privateKey.export({ type: 'pkcs8', format: 'pem' })
+    writeFileSync(other, pem, { mode: 0o600 })
+    const args = ['token', other, '--resource', url]
+    const [plain, json] = await Promise.all([
+      countersign(args, { env: scene.env }),
+      countersign([...args, '--json'], { env: scene.env }),
+    ])
+    expect([plain.code, json.code, plain.stdout, json.stdout]).toEqual([1, 1, '', ''])
+    expect(plain.stderr).toMatch(
+      /^countersign: http.* refused: invalid_client.*; register the public key .*\n$/,
+    )
+    const { error } = JSON.parse(json.stderr)
+    expect(error).toMatchObject({ code: 'ERR_OAUTH_RESPONSE', error: 'invalid_client' })
+    expectNoSecret(plain)
+    expectNoSecret(json)
+  })
+
+  it('ends with 4 when the authorization server cannot be reached', async () => {
+    const issuer = await nowhere()
+    const args = ['token', '--issuer', issuer, '--timeout', '3']
+    const ended = await countersign(args, { env: scene.env })
+    expect(ended).toMatchObject({ code: 4, stdout: '' })
+    expect(ended.stderr).toMatch(
+      /^countersign: The metadata at http:.* cannot be reached: nothing listens there .*\n$/,
+    )
+  })
+
+  it('ends with 2 when it does not know whom to ask', async () => {
+    const ended = await countersign(['token', scene.key, '--client-id', clientId])
+    expect(ended).toMatchObject({ code: 2, stdout: '' })
+    expect(ended.stderr).toMatch(/--issuer or --mcp is missing.*COUNTERSIGN_ISSUER/)
+  })
+})
+
+describe('countersign tools', () => {
+  it('lists the tools of the MCP server', async () => {
+    const ended = await countersign(['tools', url, ...scene.options])
+    expect(ended).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: ['whoami  Who the access token says is calling', 'add     Adds two numbers', ''].join(
+        '\n',
+      ),
+    })
+    expect(scene.servers.authorizationServer.counters.token).toBe(1)
+  })
+
+  it('prints what they take with --json, and knows the server by COUNTERSIGN_MCP_URL', async () => {
+    const env = { ...scene.env, COUNTERSIGN_MCP_URL: url }
+    const ended = await countersign(['tools', '--json'], { env })
+    expect(ended).toMatchObject({ code: 0, stderr: '' })
+    expectNoSecret(ended)
+    const { tools } = JSON.parse(ended.stdout)
+    expect(tools[1]).toMatchObject({ name: 'add', inputSchema: { required: ['a', 'b'] } })
+  })
+
+  it('ends with 4 when the MCP server cannot be reached', async () => {
+    const ended = await countersign(['tools', `${await nowhere()}/mcp`], { env: scene.env })
+    expect(ended).toMatchObject({ code: 4, stdout: '' })
+    expect(ended.stderr).toMatch(
+      /^countersign: The server cannot be reached: nothing listens there .*\n$/,
+    )
+  })
+})
+
+describe('countersign call', () => {
+  it('calls a tool and prints what it answers', async () => {
+    const ended = await countersign(['call', url, 'whoami', ...scene.options])
+    expect(ended).toMatchObject({ code: 0, stdout: `${clientId}\n`, stderr: '' })
+  })
+
+  it('takes arguments from the command line and from standard input', async () => {
+    const [given, piped] = await Promise.all([
+      countersign(['call', url, 'add', '{"a": 2, "b": 3}'], { env: scene.env }),
+      countersign(['call', url, 'add', '-', '--json'], {
+        env: scene.env,
+        input: '{"a": 2, "b": 3}\n',
+      }),
+    ])
+    expect(given).toMatchObject({ code: 0, stdout: '5\n' })
+    expectNoSecret(piped)
+    expect(JSON.parse(piped.stdout)).toMatchObject({ content: [{ type: 'text', text: '5' }] })
+  })
+
+  it.each([
+    ['no JSON', '{"a": 2', /not JSON/],
+    ['no object', '[2, 3]', /must be a JSON object/],
+  ])('ends with 2, and asks nobody, when the arguments are %s', async (_what, json, message) => {
+    const ended = await countersign(['call', url, 'add', json], { env: scene.env })
+    expect(ended).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(message) })
+    expect(scene.servers.mcpServer.requests).toEqual([])
+  })
+
+  it('ends with 1 when the tool refuses its arguments, and when there is no such tool', async () => {
+    const [refused, unknown] = await Promise.all([
+      countersign(['call', url, 'add', '{"a": "x"}'], { env: scene.env }),
+      countersign(['call', url, 'nonsense'], { env: scene.env }),
+    ])
+    expect([refused.code, unknown.code]).toEqual([1, 1])
+    expect(unknown.stdout + unknown.stderr).toContain('nonsense')
+  })
+})
