@@ -65,8 +65,6 @@ const longestMessage = 4096
 export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<Signer> {
   const { keyId, alg: asked, client: given, region: wanted, ...settings } = options
   if (typeof keyId !== 'string') throw new TypeError('"keyId" must be a string')
-  if (asked !== undefined && typeof asked !== 'string')
-    throw new TypeError('"alg" must be a string')
   if (given !== undefined && typeof given?.send !== 'function')
     throw new TypeError('"client" must be a KMSClient')
   if (given !== undefined && wanted !== undefined)
@@ -109,7 +107,7 @@ export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<Signer
     }
   }
 
-  return loadSigner({ name: backend, describeError }, read, settings)
+  return loadSigner({ name: backend, describeError }, read, { ...settings, alg: asked })
 }
 
 type SdkClient = Pick<KMSClient, 'send'>

@@ -28,7 +28,7 @@ export interface LoadSignerOptions extends CreateSignerOptions {
  * Loads a key from a key service, and makes a signer that has signed once.
  *
  * Reading and the trial signature have the deadline of one signature together, and their failures are named as those of
- * a signature are: what would refuse every signature refuses the load.
+ * a signature are: what would refuse every signature refuses the load. The trial is verified, whatever `verify` says.
  *
  * @param service - name and error table of the service.
  * @param read - reads the key; gives up when its signal aborts.
@@ -77,8 +77,12 @@ export async function loadSigner(
     } catch (error) {
       throw asSignerError(error, service, 'load the key')
     }
-    const signer = createSigner({ ...key, ...service }, settings)
-    await signer.sign(Buffer.from('countersign'), { signal: deadline.signal })
+    const backend = { ...key, ...service }
+    const signer = createSigner(backend, settings)
+    // Verified in any case: a public key that is not that of the private one must not get anywhere.
+    const trial =
+      settings.verify === false ? createSigner(backend, { ...settings, verify: true }) : signer
+    await trial.sign(Buffer.from('countersign'), { signal: deadline.signal })
     return signer
   }
 

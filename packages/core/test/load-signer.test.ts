@@ -34,6 +34,15 @@ describe('a signer that was loaded', () => {
     expect(messages).toMatchObject([signed, signed])
   })
 
+  it('has had its first signature verified, even if it is not to verify the others', async () => {
+    const other = keyPair('ES256', 'other')
+    const read = async () => ({ ...key, publicKey: other.publicKey })
+    const error = await refusal(() => loadSigner(service, read, { verify: false }))
+    expect(error).toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
+    const signer = await loadSigner(service, async () => key, { verify: false })
+    expect(await signer.sign(Buffer.from('input'))).toHaveLength(64)
+  })
+
   it('is not bound by the signal of its load', async () => {
     const controller = new AbortController()
     const { signal } = controller
