@@ -1,6 +1,9 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
+/** The entry point of another release of Google's SDK than the workspace's. */
+const { COUNTERSIGN_GCP_KMS_SDK: gcpKmsSdk } = process.env
+
 const packages = fileURLToPath(new URL('./packages/', import.meta.url))
 
 export default defineConfig({
@@ -11,6 +14,7 @@ export default defineConfig({
         find: /^@countersign\/pkcs11$/,
         replacement: `${packages}pkcs11/dist/index.js`,
       },
+      ...(gcpKmsSdk ? [{ find: /^@google-cloud\/kms$/, replacement: gcpKmsSdk }] : []),
       { find: /^@countersign\/([^/]+)$/, replacement: `${packages}$1/src/index.ts` },
       { find: /^@countersign\/([^/]+)\/([^/]+)$/, replacement: `${packages}$1/src/$2.ts` },
     ],

@@ -134,6 +134,16 @@ describe('no token and no assertion is', () => {
     return [...parts, JSON.stringify(value), cause === undefined ? '' : shown(cause)].join('\n')
   }
 
+  /** Whether a text can be reached from a value, by whatever members, hidden ones included. */
+  function holds(value: unknown, text: string, seen = new Set<unknown>()): boolean {
+    if (typeof value === 'string') return value.includes(text)
+    if (typeof value !== 'object' || value === null || seen.has(value)) return false
+    seen.add(value)
+    const entries = value instanceof Map ? [...value].flat() : []
+    const members = Reflect.ownKeys(value).map((key) => Reflect.get(value, key))
+    return [...entries, ...members].some((each) => holds(each, text, seen))
+  }
+
   test('in an error or a diagnostics message, whatever the fault', async () => {
     const messages: unknown[] = []
     const subscriber = (message: unknown) => void messages.push(message)
@@ -170,6 +180,9 @@ describe('no token and no assertion is', () => {
     expect(signed).toMatch(/^ey/)
     expect(errors.length).toBeGreaterThan(25)
     expect(messages.length).toBeGreaterThan(errors.length / 2)
+    expect(holds(vault.credential, vault.token)).toBe(false)
+    expect(holds(new Map([['a', { get: [vault.token] }]]), vault.token)).toBe(true)
+    expect(errors.filter((error) => holds(error, vault.token))).toEqual([])
     const text = [signer, ...errors, ...messages].map(shown).join('\n')
     expect(text).toContain('ERR_SIGNER')
     expect(text).not.toContain(vault.token)

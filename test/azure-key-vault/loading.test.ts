@@ -1,7 +1,8 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { KeyClient } from '@azure/keyvault-keys'
 import { type AzureKeyVaultSignerOptions, azureKeyVaultSigner } from '@countersign/azure-key-vault'
-import { thumbprint } from '@countersign/core'
+import { clientAssertion, rotating, thumbprint } from '@countersign/core'
+import { jwtVerify } from 'jose'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { input, isSignature, openVaults, rejection, via } from './fixtures.ts'
 
@@ -182,6 +183,27 @@ describe('an algorithm that does not fit is refused with those that do:', () => 
     })
     expect(vault.calls()).not.toContain('sign')
   })
+})
+
+test.each(['HS256', 'none', 'ES257'])('%s is refused before the vault is asked', async (alg) => {
+  const { id } = vault.createKey('unknown')
+  const options = { alg } as Partial<AzureKeyVaultSignerOptions>
+  expect(await rejection(open(id, options))).toMatchObject({ code: 'ERR_SIGNER_CONFIG' })
+  expect(vault.requests).toEqual([])
+})
+
+test('rotating goes over to the next version when the one in use is disabled', async () => {
+  const first = vault.createKey('followed')
+  await using source = await rotating(() => open(first.versionlessId)).ready()
+  const assertion = () =>
+    clientAssertion(source, { clientId: 'agent', audience: 'https://as.example' })
+  const second = vault.createKey('followed', { nth: 1 })
+  const before = await jwtVerify(await assertion(), createPublicKey(first.privateKey))
+  vault.updateKey(first.id, { enabled: false })
+  const after = await jwtVerify(await assertion(), createPublicKey(second.privateKey))
+  const jwk = createPublicKey(second.privateKey).export({ format: 'jwk' })
+  expect(after.protectedHeader.kid).toBe(thumbprint({ ...jwk }))
+  expect(after.protectedHeader.kid).not.toBe(before.protectedHeader.kid)
 })
 
 describe('a JWK that is not canonical gives the canonical key and thumbprint:', () => {

@@ -7,6 +7,7 @@ import { clientCredentialsProvider } from '@countersign/mcp'
 import { clientSecretBasic, privateKeyJwt } from '@countersign/oauth'
 import { inAwsKms, inMiniStack } from './aws-kms.mjs'
 import { inKeyVault } from './azure-key-vault.mjs'
+import { inCloudKms } from './gcp-kms.mjs'
 import { onSoftHsm } from './softhsm.mjs'
 
 const [variant = '', serverUrl = ''] = process.argv.slice(2)
@@ -26,6 +27,7 @@ const places = new Map(
     softhsm: onSoftHsm,
     'aws-kms': inAwsKms,
     'azure-key-vault': inKeyVault,
+    'gcp-kms': inCloudKms,
     ministack: inMiniStack,
   }),
 )

@@ -25,6 +25,7 @@ const places = {
   softhsm: hasSoftHsm ? undefined : 'SoftHSM is not installed',
   'aws-kms': undefined,
   'azure-key-vault': undefined,
+  'gcp-kms': undefined,
   ministack: await installMinistack(),
 }
 

@@ -218,9 +218,9 @@ describe('over REST', () => {
   test('an answer in HTML leaves the service unavailable', async () => {
     kms.fail('html')
     // The connection that was kept is cut.
-    const cut = row('html', 'UNAVAILABLE', 'none', /ECONNRESET/)
+    const cut = row('html', 'UNAVAILABLE', 'none', /endpoint, network and proxy/)
     await expectRefusal(signerFor('REST').sign(input), cut)
-    const expected = row('html', 'UNAVAILABLE', 'none', /sent no JSON/)
+    const expected = row('html', 'UNAVAILABLE', 'none', /endpoint and proxy|network and proxy/)
     await expectRefusal(signerFor('REST').sign(input), expected)
   })
 

@@ -177,45 +177,6 @@ describe('a public key', () => {
   )
 })
 
-describe('credentials', () => {
-  // A rejection that nobody handles would end the test run.
-  test('in a file that is not there are refused at load', async () => {
-    const { sslCreds: _, authClient: __, ...place } = kms.clientOptions()
-    const name = versionOf(kms.createKey({ kind: 'P-256' }))
-    const clientOptions = { ...place, keyFilename: '/nonexistent/key.json' }
-    await expect(gcpKmsSigner({ name, clientOptions })).rejects.toMatchObject({
-      code: 'ERR_SIGNER_ACCESS_DENIED',
-      message: expect.stringContaining('GOOGLE_APPLICATION_CREDENTIALS'),
-      cause: expect.objectContaining({ code: 'ENOENT' }),
-    })
-    expect(kms.requests).toEqual([])
-  })
-
-  test('that get no access token are refused with what to do', async () => {
-    const name = versionOf(kms.createKey({ kind: 'P-256' }))
-    const options = kms.restOptions()
-    options.authClient.fetch = async () => {
-      throw new Error('Could not refresh access token: invalid_grant')
-    }
-    await expect(gcpKmsSigner({ name, clientOptions: options })).rejects.toMatchObject({
-      code: 'ERR_SIGNER_ACCESS_DENIED',
-      message: expect.stringContaining('gcloud auth application-default login'),
-    })
-  })
-
-  test('that the way to is missing leave the service unavailable', async () => {
-    const name = versionOf(kms.createKey({ kind: 'P-256' }))
-    const options = kms.restOptions()
-    options.authClient.fetch = async () => {
-      throw new Error('Could not refresh access token: getaddrinfo ENOTFOUND oauth2.example.com')
-    }
-    await expect(gcpKmsSigner({ name, clientOptions: options })).rejects.toMatchObject({
-      code: 'ERR_SIGNER_UNAVAILABLE',
-      retryable: true,
-    })
-  })
-})
-
 test('options that make no client are refused', async () => {
   const clientOptions = { universeDomain: 'a.example', universe_domain: 'b.example' }
   await expect(gcpKmsSigner({ name: somewhere, clientOptions })).rejects.toMatchObject({

@@ -37,6 +37,7 @@ const sdk = process.env['COUNTERSIGN_GCP_KMS_SDK'] ?? require.resolve('@google-c
  * @property {string} url  `http://127.0.0.1:PORT`: gRPC, and REST as well
  * @property {{}} env  nothing: the SDK has no environment variable for its endpoint
  * @property {RecordedCall[]} requests  oldest first
+ * @property {readonly string[]} tokens  the access tokens that came with them
  * @property {(method: Method) => number} count  the requests of one method
  * @property {KeyStore['createKey']} createKey
  * @property {KeyStore['createVersion']} createVersion
@@ -65,6 +66,8 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
   const requests = []
   /** @type {{ fault: Fault, method: Method | undefined, spared: number, left: number }[]} */
   let faults = []
+  /** @type {string[]} */
+  const tokens = []
   let latency = 0
 
   /** @param {Method} method */
@@ -79,12 +82,14 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
   /**
    * @param {Method} method
    * @param {any} request
-   * @param {(onAborted: () => void) => void} [watch]
+   * @param {{ authorization?: string | undefined, onAborted?: (listener: () => void) => void }} circumstances
    */
-  async function answer(method, request, watch) {
+  async function answer(method, request, { authorization, onAborted }) {
     const call = { method, request, aborted: false }
     requests.push(call)
-    watch?.(() => {
+    const [, token] = /^Bearer (.*)$/.exec(authorization ?? '') ?? []
+    if (token !== undefined) tokens.push(token)
+    onAborted?.(() => {
       call.aborted = true
     })
     if (latency > 0) await sleep(latency)
@@ -134,6 +139,7 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
     url: `http://127.0.0.1:${front.port}`,
     env: {},
     requests,
+    tokens,
     count: (method) => requests.filter((one) => one.method === method).length,
     createKey: (material) => keys.createKey(material),
     createVersion: (key, material) => keys.createVersion(key, material),
@@ -186,7 +192,7 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
 }
 
 /**
- * @param {(method: Method, request: any, watch: (onAborted: () => void) => void) => Promise<object>} answer
+ * @param {(method: Method, request: any, circumstances: { authorization: string, onAborted: (listener: () => void) => void }) => Promise<object>} answer
  */
 function createGrpcServer(answer) {
   const definition = fromJSON(require('@google-cloud/kms/build/protos/protos.json'), {
@@ -208,9 +214,10 @@ function createGrpcServer(answer) {
     (call, callback) => {
       let isOver = false
       // gRPC says "cancelled" at the end of every call.
-      /** @param {() => void} onAborted */
-      const watch = (onAborted) => void call.on('cancelled', () => isOver || onAborted())
-      answer(method, call.request, watch).then(
+      /** @param {() => void} listener */
+      const onAborted = (listener) => void call.on('cancelled', () => isOver || listener())
+      const authorization = String(call.metadata.get('authorization')[0])
+      answer(method, call.request, { authorization, onAborted }).then(
         (message) => {
           isOver = true
           callback(null, message)

@@ -32,6 +32,7 @@ export async function call<T>(
     result = await run({ abortSignal: signal, onResponse })
   } catch (cause) {
     const failure = describeFailure(cause, permission, answer)
+    hideRequest(cause)
     throw failure === undefined ? cause : asError(failure, cause)
   }
   const body: unknown = answer === undefined ? {} : (answer as Answer).parsedBody
@@ -43,4 +44,19 @@ export async function call<T>(
 function asError({ code, message, retryable }: SignerFailure, cause?: unknown): SignerError {
   const again = retryable === undefined ? {} : { retryable }
   return new SignerError(code, message, { backend, cause, ...again })
+}
+
+/** What the SDK's errors hold beside what they show. */
+interface Holder {
+  readonly request?: { readonly headers?: { delete?(name: string): void } }
+  readonly response?: object
+}
+
+/** Cuts the ways from an error of the SDK to the request, in whose headers the access token is. */
+function hideRequest(error: unknown): void {
+  if (!(error instanceof Error)) return
+  const { request, response } = error as Error & Holder
+  request?.headers?.delete?.('authorization')
+  Reflect.deleteProperty(error, 'request')
+  if (response !== undefined) Reflect.deleteProperty(response, 'request')
 }

@@ -71,13 +71,15 @@ export interface AzureKeyVaultSignerOptions {
  */
 export async function azureKeyVaultSigner(options: AzureKeyVaultSignerOptions): Promise<Signer> {
   const id = parseKeyId(options.keyId)
-  const { kid, timeoutSeconds, verify, signal } = options
+  const { alg, kid, timeoutSeconds, verify, signal } = options
   const open = accessTo(id, options)
-  return loadSigner(
-    { name: backend },
-    async (abort) => loadKey(id, await open(), options.alg, abort),
-    { kid, timeoutSeconds, verify, signal },
-  )
+  return loadSigner({ name: backend }, async (abort) => loadKey(id, await open(), alg, abort), {
+    alg,
+    kid,
+    timeoutSeconds,
+    verify,
+    signal,
+  })
 }
 
 async function loadKey(

@@ -44,7 +44,7 @@ export function requireIssuer(as: AuthorizationServer, expected: string): void {
   if (typeof as.issuer === 'string' && sameIssuer(as.issuer, expected)) return
   throw new OAuthError(
     'ERR_OAUTH_ISSUER_MISMATCH',
-    `The authorization server's metadata names the issuer ${serverValue(as.issuer)}, but ${JSON.stringify(expected)} was expected; nothing was signed`,
+    `The authorization server's metadata names the issuer ${serverValue(as.issuer)}, but ${serverValue(expected)} was expected; nothing was signed`,
   )
 }
 

@@ -2,6 +2,7 @@ import { type AuthorizationServer, processDiscoveryResponse } from 'oauth4webapi
 import { requireIssuer, requireSecureUrl } from './authorization-server.ts'
 import { OAuthError } from './error.ts'
 import { type Fetch, requestMetadata, retryAfterSeconds } from './http.ts'
+import { serverWords } from './server-words.ts'
 
 /** Options of {@link discoverAuthorizationServer}. */
 export interface DiscoveryOptions {
@@ -46,7 +47,7 @@ export async function discoverAuthorizationServer(
     if (status >= 500 || status === 429) {
       throw new OAuthError(
         'ERR_OAUTH_UNAVAILABLE',
-        `The metadata of ${issuer} was answered with HTTP status ${status}`,
+        `The metadata of ${serverWords(issuer)} was answered with HTTP status ${status}`,
         { status, retryAfterSeconds: retryAfterSeconds(response, Date.now()) },
       )
     }
@@ -54,7 +55,7 @@ export async function discoverAuthorizationServer(
   }
   throw new OAuthError(
     'ERR_OAUTH_DISCOVERY',
-    `${issuer} publishes no metadata: the well-known locations of RFC 8414 and OpenID Connect answered with HTTP status ${refused}; check the issuer`,
+    `${serverWords(issuer)} publishes no metadata: the well-known locations of RFC 8414 and OpenID Connect answered with HTTP status ${refused}; check the issuer`,
     { status: refused },
   )
 }
@@ -88,7 +89,7 @@ async function readMetadata(response: Response, issuer: string): Promise<Authori
     const why = error instanceof Error ? error.message : 'it cannot be read'
     throw new OAuthError(
       'ERR_OAUTH_DISCOVERY',
-      `What ${issuer} publishes at its well-known location is not authorization server metadata: ${why}`,
+      `What ${serverWords(issuer)} publishes at its well-known location is not authorization server metadata: ${serverWords(why)}`,
     )
   }
 }

@@ -1,6 +1,7 @@
 import type { OAuthError } from '@countersign/oauth'
 import { serverValue } from '@countersign/oauth/provider'
 import { askForToken, isAdmitted, type TokenScene } from './ask-for-token.ts'
+import { faultOfDocument } from './client-document.ts'
 import { type ClockReading, differs } from './clock.ts'
 import { hintsIn } from './refusal.ts'
 import type { Candidate } from './step.ts'
@@ -18,8 +19,8 @@ export interface Suspects {
 const longestCorrectionSeconds = 3600
 
 /**
- * Tells the causes of `invalid_client` apart: by what the server says, and else by asking again with the one thing
- * changed that may be wrong. Whether a client is known, servers keep to themselves on purpose, and to guess at names
+ * Tells the causes of `invalid_client` apart: by what the server says, by the client's own document, and else by asking
+ * again with the one thing changed that may be wrong. Whether a client is known, servers keep to themselves on purpose, and to guess at names
  * until one is refused in another way would be an attack on them.
  */
 export async function suspectsOf(
@@ -39,6 +40,10 @@ export async function suspectsOf(
     return left.length > 0 ? left : [...all]
   }
 
+  const fault = await faultOfDocument(scene)
+  if (fault !== undefined && may(fault.candidate)) {
+    return { candidates: [fault.candidate], seen: [fault.seen] }
+  }
   if (may('clock') && clock !== undefined) {
     cleared.add('clock')
     if (Math.abs(clock.aheadSeconds) > longestCorrectionSeconds) {
