@@ -27,6 +27,14 @@ async function nowhere(): Promise<string> {
   return origin
 }
 
+/** A key that the authorization server does not know. */
+function unregistered(): string {
+  const path = join(scene.folder, 'unregistered.pem')
+  const pem = keyPair('P-256').privateKey.export({ type: 'pkcs8', format: 'pem' })
+  writeFileSync(path, pem, { mode: 0o600 })
+  return path
+}
+
 /** Nothing of what proves who the client is. */
 function expectNoSecret({ stdout, stderr }: Ended): void {
   expect(secretsIn(stdout + stderr)).toEqual([])
@@ -65,10 +73,7 @@ describe('countersign token', () => {
   })
 
   it('ends with 1 and the remedy when the key is not registered', async () => {
-    const other = join(scene.folder, 'other.pem')
-    const pem = keyPair('P-256').privateKey.export({ type: 'pkcs8', format: 'pem' })
-    writeFileSync(other, pem, { mode: 0o600 })
-    const args = ['token', other, '--resource', url]
+    const args = ['token', unregistered(), '--resource', url]
     const [plain, json] = await Promise.all([
       countersign(args, { env: scene.env }),
       countersign([...args, '--json'], { env: scene.env }),
@@ -120,6 +125,19 @@ describe('countersign tools', () => {
     expectNoSecret(ended)
     const { tools } = JSON.parse(ended.stdout)
     expect(tools[1]).toMatchObject({ name: 'add', inputSchema: { required: ['a', 'b'] } })
+  })
+
+  it('ends with 1 and the remedy when the key is not registered', async () => {
+    const ended = await countersign(['tools', url, '--key', unregistered()], { env: scene.env })
+    expect(ended).toMatchObject({ code: 1, stdout: '' })
+    expect(ended.stderr).toMatch(/ refused: invalid_client.*; register the public key .*\n$/)
+    expectNoSecret(ended)
+  })
+
+  it('ends with 1 when there is no MCP server at the URL', async () => {
+    const ended = await countersign(['tools', `${url}/nothing`], { env: scene.env })
+    expect(ended).toMatchObject({ code: 1, stdout: '' })
+    expect(ended.stderr).toMatch(/^countersign: The MCP server: .*; compare its URL\n$/)
   })
 
   it('ends with 4 when the MCP server cannot be reached', async () => {
