@@ -59,6 +59,29 @@ describe('a signer that was loaded', () => {
   })
 })
 
+describe('what was opened for a key', () => {
+  it('is given back once, when the signer is closed, which signs no more', async () => {
+    let closed = 0
+    const signer = await loadSigner(service, async () => ({ ...key, close: () => closed++ }))
+    expect(closed).toBe(0)
+    await Promise.all([signer.close(), signer[Symbol.asyncDispose]()])
+    expect(closed).toBe(1)
+    expect(await refusal(() => signer.sign(Buffer.from('input')))).toMatchObject({
+      code: 'ERR_SIGNER_CONFIG',
+      backend: 'test-vault',
+    })
+  })
+
+  it('is given back when the trial signature fails', async () => {
+    let closed = 0
+    const { publicKey } = keyPair('ES256', 'other')
+    await refusal(() =>
+      loadSigner(service, async () => ({ ...key, publicKey, close: () => closed++ })),
+    )
+    expect(closed).toBe(1)
+  })
+})
+
 describe('the deadline of a load', () => {
   it.each([
     ['reading the key', never],

@@ -129,7 +129,7 @@ describe('whatever is given for a key URI', () => {
       }),
       { numRuns: 10_000 },
     )
-    expect(read).toBeGreaterThan(100)
+    expect(read).toBeGreaterThan(20)
   })
 
   it.each([
