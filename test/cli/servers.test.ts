@@ -1,9 +1,12 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { jwks } from '@countersign/core'
+import { localSigner } from '@countersign/local'
 import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { secretsIn } from '../../scripts/lib/secrets.mjs'
 import { listenOnLoopback } from '../servers/loopback.js'
+import { startStrictAuthorizationServer } from '../servers/strict-authorization-server.js'
 import { keyPair } from '../support/key-pairs.js'
 import { countersign, type Ended } from './command.ts'
 import { clientId, openScene, type Scene } from './scene.ts'
@@ -70,6 +73,25 @@ describe('countersign token', () => {
     expect(ended).toMatchObject({ code: 1, stdout: '' })
     expect(JSON.parse(ended.stderr).error).toMatchObject({ code: 'ERR_OAUTH_ISSUER_MISMATCH' })
     expect(scene.servers.authorizationServer.counters.token).toBe(0)
+  })
+
+  it('makes the assertion for the audience of --audience', async () => {
+    const signer = await localSigner({ key: readFileSync(scene.key) })
+    const as = await startStrictAuthorizationServer({
+      clients: { [clientId]: { keys: [...jwks(signer).keys] } },
+      audience: 'token endpoint',
+    })
+    try {
+      const args = ['token', '--issuer', as.url]
+      const [refused, taken] = await Promise.all([
+        countersign(args, { env: scene.env }),
+        countersign([...args, '--audience', `${as.url}/token`], { env: scene.env }),
+      ])
+      expect([refused.code, taken.code, taken.stderr]).toEqual([1, 0, ''])
+      expect(decodeJwt(taken.stdout.trim())).toMatchObject({ iss: as.url, sub: clientId })
+    } finally {
+      await as.close()
+    }
   })
 
   it('ends with 1 and the remedy when the key is not registered', async () => {
