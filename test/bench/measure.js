@@ -244,3 +244,13 @@ function quantile(values, fraction) {
   const above = sorted[Math.ceil(at)] ?? Number.NaN
   return below + (above - below) * (at % 1)
 }
+
+/** What the process holds once its garbage is gone, in octets. */
+export async function settled() {
+  for (let turn = 0; turn < 3; turn++) {
+    globalThis.gc?.()
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  const { heapUsed, external, rss } = process.memoryUsage()
+  return { heap: heapUsed + external, rss }
+}

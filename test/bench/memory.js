@@ -2,7 +2,7 @@
 import { clientAssertion } from '@countersign/core'
 import { localSigner } from '@countersign/local'
 import { newKey } from './keys.js'
-import { valueRow } from './measure.js'
+import { settled, valueRow } from './measure.js'
 
 const slices = 8
 const assertionsPerSlice = 25_000
@@ -41,13 +41,4 @@ export async function run() {
       target: { atMost: 8192 },
     }),
   ]
-}
-
-async function settled() {
-  for (let turn = 0; turn < 3; turn++) {
-    globalThis.gc?.()
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  const { heapUsed, external, rss } = process.memoryUsage()
-  return { heap: heapUsed + external, rss }
 }

@@ -18,6 +18,8 @@ const benches = {
   'signature-checks': () => import('./signature-checks.js'),
   pkcs11: () => import('./pkcs11.js'),
   'pkcs11-sessions': () => import('./pkcs11-sessions.js'),
+  clouds: () => import('./clouds.js'),
+  'clouds-memory': () => import('./clouds-memory.js'),
 }
 
 const usage = `Usage: npm run bench -- [options]

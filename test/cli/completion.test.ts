@@ -24,7 +24,7 @@ describe('completion', () => {
       expect.arrayContaining(['inspect', 'jwks', 'token', 'tools', 'call', 'demo', 'completion']),
     )
     expect(await offered('ins')).toEqual(['inspect'])
-    expect(await offered('jwks', '--client')).toEqual(['--client-metadata'])
+    expect(await offered('jwks', '--client-m')).toEqual(['--client-metadata'])
     expect(await offered('completion', '')).toEqual(expect.arrayContaining(['bash', 'zsh', 'fish']))
   })
 

@@ -1,9 +1,12 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { jwks } from '@countersign/core'
+import { localSigner } from '@countersign/local'
 import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { secretsIn } from '../../scripts/lib/secrets.mjs'
 import { listenOnLoopback } from '../servers/loopback.js'
+import { startStrictAuthorizationServer } from '../servers/strict-authorization-server.js'
 import { keyPair } from '../support/key-pairs.js'
 import { countersign, type Ended } from './command.ts'
 import { clientId, openScene, type Scene } from './scene.ts'
@@ -25,6 +28,14 @@ async function nowhere(): Promise<string> {
   const { origin, close } = await listenOnLoopback(() => {})
   await close()
   return origin
+}
+
+/** A key that the authorization server does not know. */
+function unregistered(): string {
+  const path = join(scene.folder, 'unregistered.pem')
+  const pem = keyPair('P-256').privateKey.export({ type: 'pkcs8', format: 'pem' })
+  writeFileSync(path, pem, { mode: 0o600 })
+  return path
 }
 
 /** Nothing of what proves who the client is. */
@@ -64,11 +75,27 @@ describe('countersign token', () => {
     expect(scene.servers.authorizationServer.counters.token).toBe(0)
   })
 
+  it('makes the assertion for the audience of --audience', async () => {
+    const signer = await localSigner({ key: readFileSync(scene.key) })
+    const as = await startStrictAuthorizationServer({
+      clients: { [clientId]: { keys: [...jwks(signer).keys] } },
+      audience: 'token endpoint',
+    })
+    try {
+      const args = ['token', '--issuer', as.url]
+      const [refused, taken] = await Promise.all([
+        countersign(args, { env: scene.env }),
+        countersign([...args, '--audience', `${as.url}/token`], { env: scene.env }),
+      ])
+      expect([refused.code, taken.code, taken.stderr]).toEqual([1, 0, ''])
+      expect(decodeJwt(taken.stdout.trim())).toMatchObject({ iss: as.url, sub: clientId })
+    } finally {
+      await as.close()
+    }
+  })
+
   it('ends with 1 and the remedy when the key is not registered', async () => {
-    const other = join(scene.folder, 'other.pem')
-    const pem = keyPair('P-256').privateKey.export({ type: 'pkcs8', format: 'pem' })
-    writeFileSync(other, pem, { mode: 0o600 })
-    const args = ['token', other, '--resource', url]
+    const args = ['token', unregistered(), '--resource', url]
     const [plain, json] = await Promise.all([
       countersign(args, { env: scene.env }),
       countersign([...args, '--json'], { env: scene.env }),
@@ -120,6 +147,19 @@ describe('countersign tools', () => {
     expectNoSecret(ended)
     const { tools } = JSON.parse(ended.stdout)
     expect(tools[1]).toMatchObject({ name: 'add', inputSchema: { required: ['a', 'b'] } })
+  })
+
+  it('ends with 1 and the remedy when the key is not registered', async () => {
+    const ended = await countersign(['tools', url, '--key', unregistered()], { env: scene.env })
+    expect(ended).toMatchObject({ code: 1, stdout: '' })
+    expect(ended.stderr).toMatch(/ refused: invalid_client.*; register the public key .*\n$/)
+    expectNoSecret(ended)
+  })
+
+  it('ends with 1 when there is no MCP server at the URL', async () => {
+    const ended = await countersign(['tools', `${url}/nothing`], { env: scene.env })
+    expect(ended).toMatchObject({ code: 1, stdout: '' })
+    expect(ended.stderr).toMatch(/^countersign: The MCP server: .*; compare its URL\n$/)
   })
 
   it('ends with 4 when the MCP server cannot be reached', async () => {

@@ -46,7 +46,7 @@ export const gcpKms = {
   'key temporarily unavailable': undefined,
   'connection reset before the answer': unavailable('network and proxy', fault('cut'), again),
   'connection reset within the answer': unavailable('network and proxy', fault('cut-short'), again),
-  'HTML with an error status': unavailable('network and proxy', fault('html'), {
+  'HTML with an error status': unavailable('proxy', fault('html'), {
     calls: 0,
     ends: 'at the deadline',
   }),

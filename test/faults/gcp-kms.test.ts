@@ -39,7 +39,6 @@ async function start(): Promise<Stage<GcpKmsScene>> {
     clients.push(client)
     return client
   }
-  const usual = clientWith({})
   return {
     backend: 'gcp-kms',
     isUsualSdk: sdkEntry('@google-cloud/kms') === undefined,
@@ -51,12 +50,11 @@ async function start(): Promise<Stage<GcpKmsScene>> {
       return {
         scene: { kms, key, version },
         publicKey: createPublicKey(privateKey ?? keyPair('P-256').privateKey),
-        open: ({ retries = true, ...options }) =>
-          gcpKmsSigner({
-            name: byAlias ? key : version,
-            client: retries ? usual : clientWith({ clientConfig: withoutRetries }),
-            ...options,
-          }),
+        async open({ retries = true, ...options }) {
+          // A connection that an earlier fault has broken would be another fault.
+          const client = clientWith(retries ? {} : { clientConfig: withoutRetries })
+          return gcpKmsSigner({ name: byAlias ? key : version, client, ...options })
+        },
       }
     },
     calls: () =>

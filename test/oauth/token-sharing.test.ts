@@ -107,7 +107,7 @@ describe('callers that need a token at the same time', () => {
     const { source, tokenRequests } = await startScene(
       inTurn(() => hang, tokenResponse),
       {
-        timeoutSeconds: 0.2,
+        timeoutSeconds: 2,
       },
     )
     const { signal } = new AbortController()

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { secretsIn } from '../../scripts/lib/secrets.mjs'
 import { countersign, type Ended, type Setting } from '../cli/command.ts'
 import { type Pair, startPair } from '../servers/pair.js'
+import { createShim } from '../support/shim.js'
 import { createSoftHsm, type SoftHsm, type Token } from '../support/softhsm.js'
 
 const clientId = 'hsm-agent'
@@ -100,6 +101,22 @@ describe('the PIN', () => {
     expect(ended.stderr).toMatch(
       /^countersign: The key wants its PIN; give it by --pin-file or COUNTERSIGN_PIN, .*\n$/,
     )
+  })
+
+  test('is left to the PIN pad of a token that has one', async () => {
+    const shim = createShim(hsm)
+    const key = uri.replace(hsm.module, shim.module)
+    const env = {
+      COUNTERSIGN_SHIM: String(process.env['COUNTERSIGN_SHIM']),
+      COUNTERSIGN_SHIM_MODULE: hsm.module,
+      COUNTERSIGN_PIN: '',
+    }
+    await command(['inspect', key], { env })
+    expect(shim.count('C_Login')).toBe(0)
+    // CKF_PROTECTED_AUTHENTICATION_PATH
+    shim.set('C_GetTokenInfo.flags', 0x100)
+    await command(['inspect', key], { env })
+    expect(shim.count('C_Login')).toBe(1)
   })
 
   test('is not repeated when it is wrong, or stands in a URI that is refused', async () => {

@@ -1,6 +1,7 @@
 // @ts-check
 import { randomUUID } from 'node:crypto'
 import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { faults } from './aws-kms/faults.js'
 import { KeyStore } from './aws-kms/key-store.js'
 import { KmsError } from './aws-kms/kms-error.js'
@@ -47,10 +48,12 @@ import { listenOnLoopback } from './loopback.js'
  * Starts a server that speaks AWS JSON 1.1 as AWS KMS does and signs with real keys: the operations GetPublicKey and
  * Sign, for the unmodified SDK. That a request is signed by SigV4, and for this region, is checked; the signature is not.
  *
- * @param {{ region?: string }} [options]
+ * @param {object} [options]
+ * @param {string} [options.region]
+ * @param {number} [options.latencyMilliseconds]  of each answer
  * @returns {Promise<AwsKms>}
  */
-export async function startAwsKms({ region = 'eu-west-1' } = {}) {
+export async function startAwsKms({ region = 'eu-west-1', latencyMilliseconds = 0 } = {}) {
   const store = new KeyStore(region)
   /** @type {KmsRequest[]} */
   const requests = []
@@ -69,6 +72,7 @@ export async function startAwsKms({ region = 'eu-west-1' } = {}) {
       response.once('close', () => {
         request.cut = !response.writableFinished
       })
+      if (latencyMilliseconds > 0) await sleep(latencyMilliseconds)
       const fault = takeFault(request.operation)
       if (fault?.refuse !== undefined) throw fault.refuse()
       if (denied.has(request.operation)) throw accessDenied(request, store)

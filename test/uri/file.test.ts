@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
-import { clientAssertion } from '@countersign/core'
+import { clientAssertion, rotating } from '@countersign/core'
 import { checkSigner } from '@countersign/testkit'
 import { type SignerFromUriOptions, signerFromUri } from '@countersign/uri'
-import { importJWK, jwtVerify } from 'jose'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { decodeProtectedHeader, importJWK, jwtVerify } from 'jose'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { keyPair } from '../support/key-pairs.js'
 
 const passphrase = 'CANARY-passphrase'
@@ -75,13 +75,31 @@ describe('a key in a file signs', () => {
     expect(await checkSigner(() => signerFromUri(uri), { signatures: 64 })).toEqual([])
   })
 
-  it('after it was closed, since it holds nothing', async () => {
+  it('until it is closed', async () => {
     const signer = await signerFromUri(uriOf(ec.export({ format: 'pem', type: 'pkcs8' })))
     await signer.close()
     await signer.close()
     expect(Object.isFrozen(signer)).toBe(true)
-    expect(await signer.sign(Buffer.from('x'))).toHaveLength(64)
+    await expect(signer.sign(Buffer.from('x'))).rejects.toMatchObject({ code: 'ERR_SIGNER_CONFIG' })
   })
+})
+
+it('a file that is replaced is followed by a source that rotates', async () => {
+  const uri = uriOf(ec.export({ format: 'pem', type: 'pkcs8' }))
+  let now = 0
+  await using source = rotating(({ signal }) => signerFromUri(uri, { signal }), {
+    maxAgeSeconds: 60,
+    now: () => now,
+  })
+  const jwt = { clientId: 'c', audience: 'https://as.example' }
+  const kidNow = async () => decodeProtectedHeader(await clientAssertion(source, jwt)).kid
+  const before = await kidNow()
+  const next = keyPair('P-256', 1).privateKey.export({ format: 'pem', type: 'pkcs8' })
+  writeFileSync(fileURLToPath(uri), next)
+  now = 61_000
+  await vi.waitFor(async () => expect(await kidNow()).not.toBe(before))
+  await using signer = await signerFromUri(uri)
+  expect(await kidNow()).toBe(signer.kid)
 })
 
 describe('the passphrase', () => {

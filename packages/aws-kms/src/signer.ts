@@ -1,5 +1,5 @@
 import type { KMSClient } from '@aws-sdk/client-kms'
-import type { JwsAlgorithm, Signer, SignerError } from '@countersign/core'
+import type { ClosableSigner, JwsAlgorithm, SignerError } from '@countersign/core'
 import { chooseAlgorithm, importPeer, type LoadedKey, loadSigner } from '@countersign/core/backend'
 import { algorithmsOf, signingAlgorithm } from './algorithms.ts'
 import { backend, describeError, forgetRequest, refusal } from './failure.ts'
@@ -44,7 +44,7 @@ const longestMessage = 4096
  * so that inputs of any length can be signed; Ed25519 and ML-DSA take the message itself, of 1 to 4096 octets.
  *
  * @param options - key, and a client where the SDK's own defaults do not do.
- * @returns a frozen signer that has signed once.
+ * @returns a frozen signer that has signed once; `close()` closes the client that was made for it.
  * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when the options do not fit each other or the key;
  *   `ERR_SIGNER_KEY_NOT_FOUND`, `ERR_SIGNER_KEY_DISABLED` and `ERR_SIGNER_KEY_UNSUPPORTED` by what the key is;
  *   `ERR_SIGNER_ACCESS_DENIED` with the permission that is missing; `ERR_SIGNER_THROTTLED`,
@@ -62,11 +62,9 @@ const longestMessage = 4096
  *
  * @see [AWS KMS, Sign](https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html)
  */
-export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<Signer> {
+export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<ClosableSigner> {
   const { keyId, alg: asked, client: given, region: wanted, ...settings } = options
   if (typeof keyId !== 'string') throw new TypeError('"keyId" must be a string')
-  if (asked !== undefined && typeof asked !== 'string')
-    throw new TypeError('"alg" must be a string')
   if (given !== undefined && typeof given?.send !== 'function')
     throw new TypeError('"client" must be a KMSClient')
   if (given !== undefined && wanted !== undefined)
@@ -79,8 +77,11 @@ export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<Signer
     backend,
   )
 
+  let own: KMSClient | undefined
+
   async function read(signal: AbortSignal): Promise<LoadedKey> {
-    const client = (given ?? new KMSClient(region === undefined ? {} : { region })) as SdkClient
+    if (given === undefined) own = new KMSClient(region === undefined ? {} : { region })
+    const client = (given ?? own) as SdkClient
     const key = await answerOf(
       client.send(new GetPublicKeyCommand({ KeyId: keyId }), { abortSignal: signal }),
     )
@@ -106,10 +107,20 @@ export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<Signer
         }
         return answer.Signature ?? none
       },
+      close,
     }
   }
 
-  return loadSigner({ name: backend, describeError }, read, settings)
+  function close(): void {
+    own?.destroy()
+  }
+
+  try {
+    return await loadSigner({ name: backend, describeError }, read, { ...settings, alg: asked })
+  } catch (error) {
+    close()
+    throw error
+  }
 }
 
 type SdkClient = Pick<KMSClient, 'send'>

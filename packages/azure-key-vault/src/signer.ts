@@ -1,5 +1,5 @@
 import type { KeyClientOptions } from '@azure/keyvault-keys'
-import type { JwsAlgorithm, Signer } from '@countersign/core'
+import type { ClosableSigner, JwsAlgorithm } from '@countersign/core'
 import { chooseAlgorithm, type LoadedKey, loadSigner } from '@countersign/core/backend'
 import { backend } from './backend.ts'
 import { call } from './call.ts'
@@ -69,7 +69,9 @@ export interface AzureKeyVaultSignerOptions {
  *
  * @see [Key Vault REST API, sign](https://learn.microsoft.com/rest/api/keyvault/keys/sign/sign)
  */
-export async function azureKeyVaultSigner(options: AzureKeyVaultSignerOptions): Promise<Signer> {
+export async function azureKeyVaultSigner(
+  options: AzureKeyVaultSignerOptions,
+): Promise<ClosableSigner> {
   const id = parseKeyId(options.keyId)
   const { alg, kid, timeoutSeconds, verify, signal } = options
   const open = accessTo(id, options)

@@ -6,6 +6,7 @@ export interface ClientOptions {
   readonly clientId?: string
   readonly issuer?: string
   readonly scope?: string
+  readonly audience?: string
 }
 
 /** `--client-id` */
@@ -20,6 +21,13 @@ export const issuerOption = (): Option =>
     'COUNTERSIGN_ISSUER',
   )
 
+/** `--audience` */
+export const audienceOption = (): Option =>
+  new Option(
+    '--audience <value>',
+    'audience of the assertion, where the server wants another than its issuer',
+  ).env('COUNTERSIGN_AUDIENCE')
+
 /** Adds the options that say which client asks, and whom. */
 export function addClientOptions(command: Command): Command {
   return command
@@ -30,6 +38,7 @@ export function addClientOptions(command: Command): Command {
         'COUNTERSIGN_SCOPE',
       ),
     )
+    .addOption(audienceOption())
 }
 
 /** An option, or an environment variable, that a command cannot do without. */

@@ -69,6 +69,12 @@ interface Named {
   readonly message?: unknown
 }
 
+const sdkNames: readonly unknown[] = [
+  'SdkError',
+  'SdkHttpError',
+  'ProtocolError',
+  'UnauthorizedError',
+]
 const sdkNetwork: readonly unknown[] = ['REQUEST_TIMEOUT', 'CONNECTION_CLOSED', 'SEND_FAILED']
 
 function nameOther(error: unknown): Failure {
@@ -86,12 +92,14 @@ function nameOther(error: unknown): Failure {
     const message = 'Nothing was answered in time; raise --timeout if it needs longer'
     return { exitCode: exitCodes.network, code: 'ERR_TIMEOUT', message }
   }
-  if (name === 'SdkError' || name === 'SdkHttpError' || name === 'ProtocolError') {
-    const exitCode = sdkNetwork.includes(code) || isServerFault(error) ? 'network' : 'refused'
+  if (sdkNames.includes(name)) {
+    const status = statusOf(error)
+    const isFault = sdkNetwork.includes(code) || status === 429 || status >= 500
+    const hint = status === 404 || status === 405 ? '; compare its URL' : ''
     return {
-      exitCode: exitCodes[exitCode],
+      exitCode: isFault ? exitCodes.network : exitCodes.refused,
       code: 'ERR_MCP',
-      message: `The MCP server: ${String(message)}`,
+      message: `The MCP server: ${String(message)}${hint}`,
     }
   }
   return {
@@ -101,10 +109,10 @@ function nameOther(error: unknown): Failure {
   }
 }
 
-function isServerFault(error: unknown): boolean {
+/** HTTP status of the answer that an error of the SDK is about; 0 when there was none. */
+function statusOf(error: unknown): number {
   const { status, data } = error as Named & { readonly data?: { readonly status?: unknown } }
-  const given = Number(status ?? data?.status)
-  return given >= 500 || given === 429
+  return Number(status ?? data?.status ?? 0)
 }
 
 /** A failure that only its cause explains. */

@@ -84,7 +84,7 @@ const protections: Readonly<Record<KeyProtection, string>> = {
 const trial = 'countersign-inspect'
 
 /** Type and size of a key, for people. */
-function describeKey({ kty, crv, n }: JsonWebKey): string {
+function describeKey({ kty, crv, n, alg }: JsonWebKey): string {
   const bits = n === undefined ? undefined : Buffer.from(n, 'base64url').length * 8
-  return [kty, crv ?? bits].filter(Boolean).join(' ')
+  return [kty, crv ?? bits ?? alg].filter(Boolean).join(' ')
 }

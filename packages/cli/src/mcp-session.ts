@@ -42,13 +42,13 @@ function transportTo(
   url: URL,
   clientId: string,
   signer: Signer,
-  { issuer, scope, timeout }: KeyOptions & ClientOptions,
+  { issuer, scope, audience, timeout }: KeyOptions & ClientOptions,
 ): StreamableHTTPClientTransport {
   const provider = clientCredentialsProvider({
     clientId,
     issuer: issuer || undefined,
     scope: scope || undefined,
-    authentication: privateKeyJwt(signer),
+    authentication: privateKeyJwt(signer, { audience: audience || undefined }),
     timeoutSeconds: timeout,
   })
   return new StreamableHTTPClientTransport(url, { authProvider: provider, fetch: provider.fetch })

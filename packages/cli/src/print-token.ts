@@ -22,7 +22,10 @@ export async function printToken(
   const source = tokenSource({
     ...where,
     clientId,
-    authentication: privateKeyJwt(opened.signer, { issuer: options.issuer || undefined }),
+    authentication: privateKeyJwt(opened.signer, {
+      issuer: options.issuer || undefined,
+      audience: options.audience || undefined,
+    }),
     timeoutSeconds: options.timeout,
   })
   const response = await frame.progress('Getting an access token', () =>

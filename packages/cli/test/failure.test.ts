@@ -1,6 +1,12 @@
 import { SignerError } from '@countersign/core'
 import { OAuthError } from '@countersign/oauth'
-import { ProtocolError, SdkError, SdkErrorCode, SdkHttpError } from '@modelcontextprotocol/client'
+import {
+  ProtocolError,
+  SdkError,
+  SdkErrorCode,
+  SdkHttpError,
+  UnauthorizedError,
+} from '@modelcontextprotocol/client'
 import { describe, expect, it } from 'vitest'
 import { describeFailure } from '../src/failure.ts'
 import { Interruption } from '../src/interruption.ts'
@@ -23,6 +29,7 @@ describe('an error has the exit code of', () => {
     [4, 'ERR_TIMEOUT', new DOMException('late', 'TimeoutError')],
     [1, 'ERR_MCP', new ProtocolError(-32602, 'no such tool')],
     [4, 'ERR_MCP', new SdkError(SdkErrorCode.RequestTimeout, 'late')],
+    [1, 'ERR_MCP', new UnauthorizedError('no token')],
     [1, 'ERR_MCP', http(404)],
     [4, 'ERR_MCP', http(503)],
     [70, 'ERR_UNEXPECTED', new RangeError('a bug')],
@@ -60,6 +67,10 @@ describe('the message of an error', () => {
     const config = (text: string) => message(new SignerError('ERR_SIGNER_CONFIG', text))
     expect(config('or set "allowSharedFiles" there')).toBe('or give --allow-shared-files there')
     expect(config('raise "timeoutSeconds"')).toBe('raise --timeout')
+  })
+
+  it('points to the URL of an MCP server when nothing is there', () => {
+    expect(message(http(404))).toBe('The MCP server: HTTP 404; compare its URL')
   })
 
   it('tells what to do about what an authorization server refuses', () => {

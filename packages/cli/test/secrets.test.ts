@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { describeFailure } from '../src/failure.ts'
-import { keySecrets } from '../src/key-secrets.ts'
+import { givenSecret } from '../src/key-secrets.ts'
 import { openOutput } from '../src/output.ts'
 import { readSecretFile } from '../src/secret-file.ts'
 
@@ -36,20 +36,20 @@ describe('a secret in a file', () => {
 })
 
 describe('a PIN', () => {
-  const { signal } = new AbortController()
+  afterEach(() => vi.unstubAllEnvs())
 
-  it('comes from its file before the environment, is read once, and is left out of every message', async () => {
-    process.env['COUNTERSIGN_PIN'] = 'from-the-environment'
+  it('comes from its file before the environment, and is left out of every message', async () => {
+    vi.stubEnv('COUNTERSIGN_PIN', 'from-the-environment')
     const pinFile = file('from-the-file\n')
-    const { pin } = keySecrets({ signal }, { pinFile })
-    expect(await pin()).toBe('from-the-file')
-    rmSync(pinFile)
-    expect(await pin()).toBe('from-the-file')
-    const other = keySecrets({ signal }, {})
-    expect(await other.pin()).toBe('from-the-environment')
-    delete process.env['COUNTERSIGN_PIN']
+    expect(await givenSecret('PIN', { pinFile })).toBe('from-the-file')
+    expect(await givenSecret('PIN', {})).toBe('from-the-environment')
     const { message } = describeFailure(new Error('no from-the-file, no from-the-environment'))
     expect(message).toMatch(/^no \[redacted\], no \[redacted\];/)
+  })
+
+  it('is none where the variable is empty', async () => {
+    vi.stubEnv('COUNTERSIGN_PIN', '')
+    expect(await givenSecret('PIN', { pinFile: '' })).toBeUndefined()
   })
 })
 

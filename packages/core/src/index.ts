@@ -16,6 +16,7 @@ export {
   type ClientMetadataOptions,
   clientMetadata,
 } from './client-metadata.ts'
+export type { ClosableSigner } from './closable-signer.ts'
 export {
   type CreateSignerOptions,
   createSigner,

@@ -1,4 +1,5 @@
 import { type JwsAlgorithm, requireJwsAlgorithm } from './algorithm.ts'
+import { type ClosableSigner, closable } from './closable-signer.ts'
 import {
   type CreateSignerOptions,
   createSigner,
@@ -7,14 +8,16 @@ import {
 } from './create-signer.ts'
 import { Deadline } from './deadline.ts'
 import { tooLate } from './sign-request.ts'
-import type { Signer } from './signer.ts'
 import { asSignerError } from './signer-failure.ts'
 
 /** A key service: its name, and how its errors read. */
 export type KeyService = Pick<SignerBackend, 'name' | 'describeError'>
 
 /** What is read of a key before it can sign. */
-export type LoadedKey = Omit<SignerBackend, 'name' | 'describeError'>
+export interface LoadedKey extends Omit<SignerBackend, 'name' | 'describeError'> {
+  /** Gives back what was opened for this key alone, when the signer is closed or cannot be made. */
+  close?(): unknown
+}
 
 /** Options of {@link loadSigner}. */
 export interface LoadSignerOptions extends CreateSignerOptions {
@@ -28,11 +31,12 @@ export interface LoadSignerOptions extends CreateSignerOptions {
  * Loads a key from a key service, and makes a signer that has signed once.
  *
  * Reading and the trial signature have the deadline of one signature together, and their failures are named as those of
- * a signature are: what would refuse every signature refuses the load.
+ * a signature are: what would refuse every signature refuses the load. The trial is verified, whatever `verify` says.
  *
  * @param service - name and error table of the service.
  * @param read - reads the key; gives up when its signal aborts.
  * @param options - the caller's: algorithm, key ID, deadline in seconds, verification, and a signal for the load.
+ * @returns a frozen signer, with `close()`.
  * @throws {@link SignerError} as `createSigner` and its signers do; `signal.reason` when aborted.
  * @throws `TypeError` when an argument is not of its type.
  *
@@ -60,7 +64,7 @@ export async function loadSigner(
   service: KeyService,
   read: (signal: AbortSignal) => Promise<LoadedKey>,
   options: LoadSignerOptions = {},
-): Promise<Signer> {
+): Promise<ClosableSigner> {
   const { signal, alg, ...settings } = options
   const { name } = service
   if (signal && typeof signal.addEventListener !== 'function')
@@ -70,16 +74,25 @@ export async function loadSigner(
   if (alg !== undefined) requireJwsAlgorithm(alg, name)
   const deadline = new Deadline(seconds, signal, () => tooLate(name, 'load the key', seconds))
 
-  async function load(): Promise<Signer> {
+  async function load(): Promise<ClosableSigner> {
     let key: LoadedKey
     try {
       key = await read(deadline.signal)
     } catch (error) {
       throw asSignerError(error, service, 'load the key')
     }
-    const signer = createSigner({ ...key, ...service }, settings)
-    await signer.sign(Buffer.from('countersign'), { signal: deadline.signal })
-    return signer
+    try {
+      const backend = { ...key, ...service }
+      const signer = createSigner(backend, settings)
+      // Verified in any case: a public key that is not that of the private one must not get anywhere.
+      const trial =
+        settings.verify === false ? createSigner(backend, { ...settings, verify: true }) : signer
+      await trial.sign(Buffer.from('countersign'), { signal: deadline.signal })
+      return closable(signer, name, () => key.close?.())
+    } catch (error) {
+      await key.close?.()
+      throw error
+    }
   }
 
   return deadline.settle(load())

@@ -34,6 +34,15 @@ describe('a signer that was loaded', () => {
     expect(messages).toMatchObject([signed, signed])
   })
 
+  it('has had its first signature verified, even if it is not to verify the others', async () => {
+    const other = keyPair('ES256', 'other')
+    const read = async () => ({ ...key, publicKey: other.publicKey })
+    const error = await refusal(() => loadSigner(service, read, { verify: false }))
+    expect(error).toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
+    const signer = await loadSigner(service, async () => key, { verify: false })
+    expect(await signer.sign(Buffer.from('input'))).toHaveLength(64)
+  })
+
   it('is not bound by the signal of its load', async () => {
     const controller = new AbortController()
     const { signal } = controller
@@ -47,6 +56,29 @@ describe('a signer that was loaded', () => {
     expect(told?.aborted).toBe(false)
     expect(await signer.sign(Buffer.from('input'))).toHaveLength(64)
     expect(getEventListeners(signal, 'abort')).toEqual([])
+  })
+})
+
+describe('what was opened for a key', () => {
+  it('is given back once, when the signer is closed, which signs no more', async () => {
+    let closed = 0
+    const signer = await loadSigner(service, async () => ({ ...key, close: () => closed++ }))
+    expect(closed).toBe(0)
+    await Promise.all([signer.close(), signer[Symbol.asyncDispose]()])
+    expect(closed).toBe(1)
+    expect(await refusal(() => signer.sign(Buffer.from('input')))).toMatchObject({
+      code: 'ERR_SIGNER_CONFIG',
+      backend: 'test-vault',
+    })
+  })
+
+  it('is given back when the trial signature fails', async () => {
+    let closed = 0
+    const { publicKey } = keyPair('ES256', 'other')
+    await refusal(() =>
+      loadSigner(service, async () => ({ ...key, publicKey, close: () => closed++ })),
+    )
+    expect(closed).toBe(1)
   })
 })
 

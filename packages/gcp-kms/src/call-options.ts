@@ -16,11 +16,13 @@ interface Status {
 }
 
 const cancelled = 1
+/** Of a call that was late, by the client's clock or by the service's. */
+export const deadlineExceeded = 4
 
-/** What a call of the SDK is told, and what became of its latest attempt. */
+/** What a call of the SDK is told, and what became of its attempts. */
 export interface WatchedCall {
   readonly options: GcpKmsCallOptions
-  /** The failure of the latest attempt that has ended; the SDK keeps it to itself while it tries again. */
+  /** Why the latest attempt failed that was not just late; the SDK keeps it to itself while it tries again. */
   latestFailure(): Error | undefined
 }
 
@@ -46,7 +48,7 @@ export function watchedCall(signal: AbortSignal, milliseconds: number): WatchedC
         ...listener,
         onReceiveStatus(status) {
           signal.removeEventListener('abort', cancel)
-          latest = status
+          if (status.code !== 0 && status.code !== deadlineExceeded) latest = status
           listener.onReceiveStatus(status)
         },
       })
@@ -71,7 +73,7 @@ export function watchedCall(signal: AbortSignal, milliseconds: number): WatchedC
       otherArgs: { options: { interceptors: [intercept] } },
     },
     latestFailure() {
-      if (latest === undefined || latest.code === 0) return undefined
+      if (latest === undefined) return undefined
       const { code, details } = latest
       return Object.assign(new Error(`${code} ${details}`), { code, details })
     },

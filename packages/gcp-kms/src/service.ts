@@ -1,6 +1,6 @@
 import { SignerError, type SignerFailure } from '@countersign/core'
 import { backend } from './backend.ts'
-import { watchedCall } from './call-options.ts'
+import { deadlineExceeded, watchedCall } from './call-options.ts'
 import type { GcpKmsCallOptions, GcpKmsClient } from './client.ts'
 import { type Call, describeCredentialsFailure, describeFailure } from './failure.ts'
 
@@ -46,7 +46,7 @@ export async function makeReady(client: GcpKmsClient): Promise<void> {
   }
 }
 
-/** The outcome of a call, or when it has none by then, the failure that the SDK is still trying to get over. */
+/** The outcome of a call; of one that is late, the failure that the SDK was trying to get over. */
 function orLatestFailure<T>(
   outcome: Promise<T>,
   milliseconds: number,
@@ -58,8 +58,13 @@ function orLatestFailure<T>(
       if (failure !== undefined) reject(failure)
     }, milliseconds)
     timer.unref()
-    outcome.then(resolve, reject).finally(() => clearTimeout(timer))
+    const fail = (error: unknown) => reject(isLate(error) ? (latestFailure() ?? error) : error)
+    outcome.then(resolve, fail).finally(() => clearTimeout(timer))
   })
+}
+
+function isLate(error: unknown): boolean {
+  return (error as { readonly code?: unknown } | null)?.code === deadlineExceeded
 }
 
 function named(error: unknown, failure: SignerFailure | undefined): unknown {

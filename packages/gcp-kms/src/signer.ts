@@ -1,4 +1,4 @@
-import { type JwsAlgorithm, type Signer, SignerError } from '@countersign/core'
+import { type ClosableSigner, type JwsAlgorithm, SignerError } from '@countersign/core'
 import { importPeer, type LoadedKey, loadSigner } from '@countersign/core/backend'
 import type { KeyManagementServiceClient } from '@google-cloud/kms'
 import { backend } from './backend.ts'
@@ -39,7 +39,8 @@ export interface GcpKmsSignerOptions {
  * and the name that the service documents.
  *
  * @param options - name of the key version, and how to reach it.
- * @returns a frozen signer, bound to one version. It keeps no process alive.
+ * @returns a frozen signer, bound to one version. It keeps no process alive; `close()` closes the client that was made
+ *   for it.
  * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when the name, the algorithm or the endpoint is not right, or the SDK is
  *   not installed; `ERR_SIGNER_KEY_NOT_FOUND`; `ERR_SIGNER_KEY_UNSUPPORTED` when the key makes no JWS signature;
  *   `ERR_SIGNER_KEY_DISABLED` when the version is not enabled, or a key has none that is; `ERR_SIGNER_ACCESS_DENIED` with
@@ -59,12 +60,11 @@ export interface GcpKmsSignerOptions {
  *
  * @see [AsymmetricSign](https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys.cryptoKeyVersions/asymmetricSign)
  */
-export async function gcpKmsSigner(options: GcpKmsSignerOptions): Promise<Signer> {
+export async function gcpKmsSigner(options: GcpKmsSignerOptions): Promise<ClosableSigner> {
   const { name, alg, kid, client, clientOptions, timeoutSeconds = 10, verify, signal } = options
   requireName(name)
-  if (alg !== undefined && typeof alg !== 'string') throw new TypeError('"alg" must be a string')
   requireClient(client, clientOptions)
-  const settings = { kid, timeoutSeconds, verify, signal }
+  const settings = { alg, kid, timeoutSeconds, verify, signal }
   const start = performance.now()
   let isLoading = true
   let own: Promise<KeyManagementServiceClient> | undefined
@@ -76,6 +76,11 @@ export async function gcpKmsSigner(options: GcpKmsSignerOptions): Promise<Signer
   function makeOwn(): Promise<KeyManagementServiceClient> {
     own = newClient(clientOptions)
     return own
+  }
+
+  /** Nobody else has it, and it would keep its connection. */
+  async function closeOwn(): Promise<void> {
+    await (await own)?.close()
   }
 
   async function read(signal: AbortSignal): Promise<LoadedKey> {
@@ -90,14 +95,14 @@ export async function gcpKmsSigner(options: GcpKmsSignerOptions): Promise<Signer
       ...key,
       signatureFormat: 'der',
       sign: (request) => signWith(service, version, request),
+      close: closeOwn,
     }
   }
 
   try {
     return await loadSigner({ name: backend }, read, settings)
   } catch (error) {
-    // Nobody else has it, and it would keep its connection.
-    own?.then((made) => made.close()).catch(() => {})
+    closeOwn().catch(() => {})
     throw error
   } finally {
     isLoading = false

@@ -1,4 +1,5 @@
 import {
+  type ClosableSigner,
   createSigner,
   type JwsAlgorithm,
   type PublicKeyInput,
@@ -57,10 +58,9 @@ export interface Pkcs11SignerOptions {
 }
 
 /** A signer over a token, which is let go by `close()` or by `await using`. */
-export interface Pkcs11Signer extends Signer {
+export interface Pkcs11Signer extends ClosableSigner {
   /** Gives the token back; the last signer that shares it ends its process and its login. */
   close(): Promise<void>
-  [Symbol.asyncDispose](): Promise<void>
 }
 
 /**

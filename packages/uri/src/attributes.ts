@@ -35,7 +35,7 @@ export function readAttributes(text: string | undefined, rules: AttributeRules):
       )
     }
     if (!accepted.includes(name)) {
-      throw refused(`${capital(where)} has ${unknown(name, attributes)}; ${among}`)
+      throw refused(`${capital(where)} has ${unknown(name, attributes, separator)}; ${among}`)
     }
     if (attributes.has(name)) throw refused(`${capital(where)} has the attribute "${name}" twice`)
     if (equals === pair.length - 1) {
@@ -88,10 +88,12 @@ export function badEscape(what: string): Error {
   )
 }
 
-/** An unknown name, unless it may be what follows an unescaped "&" in a PIN. */
-function unknown(name: string, before: Attributes): string {
-  if (before.has('pin-value')) {
-    return 'an unknown attribute after "pin-value" (a "&" in a PIN is written %26)'
+/** An unknown name; but what follows another attribute may be the rest of its value, of a PIN for one. */
+function unknown(name: string, before: Attributes, separator: '&' | ';'): string {
+  const last = [...before.keys()].at(-1)
+  if (last !== undefined) {
+    const escaped = separator === '&' ? '%26' : '%3B'
+    return `an unknown attribute after "${last}" (a "${separator}" in a value is written ${escaped})`
   }
   return /^[a-z][\w-]{0,31}$/i.test(name)
     ? `the unknown attribute "${name}"`

@@ -1,3 +1,4 @@
+import { posix, win32 } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { badEscape, commonOf, readAttributes, writeQuery } from './attributes.ts'
 import type { FileKeyUri } from './key-uri.ts'
@@ -58,6 +59,8 @@ export function readFilePath(
 }
 
 export function writeFilePath(path: string, windows: boolean = onWindows): string {
+  const { isAbsolute } = windows ? win32 : posix
+  if (!isAbsolute(path)) throw new TypeError('"path" must be absolute')
   const segments = windows ? path.split('\\') : path.slice(1).split('/')
   return `file:///${segments.map((segment) => encodeText(segment, ':')).join('/')}`
 }

@@ -8,8 +8,9 @@ import { formatPkcs11 } from './pkcs11-form.ts'
 /**
  * Writes a key URI in its canonical form, without a PIN that stands in it: what may be shown and logged.
  *
- * @param uri - what {@link parseKeyUri} returned.
+ * @param uri - what {@link parseKeyUri} returned, or the like of it, such as `{ scheme: 'file', path }`.
  * @returns a URI that names the same key.
+ * @throws `TypeError` when it is none, or its path is relative.
  *
  * @example
  * ```ts
@@ -21,7 +22,7 @@ import { formatPkcs11 } from './pkcs11-form.ts'
  * @see [RFC 3986 §6](https://www.rfc-editor.org/rfc/rfc3986#section-6)
  */
 export function formatKeyUri(uri: KeyUri): string {
-  switch (uri.scheme) {
+  switch (uri?.scheme) {
     case 'file':
       return formatFile(uri)
     case 'awskms':
@@ -32,5 +33,7 @@ export function formatKeyUri(uri: KeyUri): string {
       return formatAzureKeyVault(uri)
     case 'pkcs11':
       return formatPkcs11(uri)
+    default:
+      throw new TypeError('"uri" must be a parsed key URI')
   }
 }

@@ -1,4 +1,4 @@
-export type { ClosableSigner } from './closable-signer.ts'
+export type { ClosableSigner } from '@countersign/core'
 export { formatKeyUri } from './format-key-uri.ts'
 export type {
   AwsKmsKeyUri,

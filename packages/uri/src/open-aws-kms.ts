@@ -1,4 +1,4 @@
-import type { Signer } from '@countersign/core'
+import type { ClosableSigner } from '@countersign/core'
 import { importPeer } from '@countersign/core/backend'
 import type { AwsKmsKeyUri } from './key-uri.ts'
 import type { SignerFromUriOptions } from './options.ts'
@@ -8,7 +8,7 @@ import { backend } from './refusal.ts'
 export async function openAwsKms(
   { keyId, region, alg, kid }: AwsKmsKeyUri,
   { timeoutSeconds, signal }: SignerFromUriOptions,
-): Promise<Signer> {
+): Promise<ClosableSigner> {
   const { awsKmsSigner } = await importPeer(
     '@countersign/aws-kms',
     () => import('@countersign/aws-kms'),

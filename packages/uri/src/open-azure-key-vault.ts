@@ -1,4 +1,4 @@
-import type { Signer } from '@countersign/core'
+import type { ClosableSigner } from '@countersign/core'
 import { importPeer } from '@countersign/core/backend'
 import { isOnThisMachine } from './azure-key-vault-form.ts'
 import type { AzureKeyVaultKeyUri } from './key-uri.ts'
@@ -9,7 +9,7 @@ import { backend } from './refusal.ts'
 export async function openAzureKeyVault(
   uri: AzureKeyVaultKeyUri,
   { azureCredential, timeoutSeconds, signal }: SignerFromUriOptions,
-): Promise<Signer> {
+): Promise<ClosableSigner> {
   const { keyId, alg, kid } = uri
   const { azureKeyVaultSigner } = await importPeer(
     '@countersign/azure-key-vault',

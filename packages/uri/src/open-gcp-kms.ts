@@ -1,4 +1,4 @@
-import type { Signer } from '@countersign/core'
+import type { ClosableSigner } from '@countersign/core'
 import { importPeer } from '@countersign/core/backend'
 import type { GcpKmsSignerOptions } from '@countersign/gcp-kms'
 import type { GcpKmsKeyUri } from './key-uri.ts'
@@ -9,7 +9,7 @@ import { backend } from './refusal.ts'
 export async function openGcpKms(
   { name, endpoint, alg, kid }: GcpKmsKeyUri,
   { timeoutSeconds, signal }: SignerFromUriOptions,
-): Promise<Signer> {
+): Promise<ClosableSigner> {
   const { gcpKmsSigner } = await importPeer(
     '@countersign/gcp-kms',
     () => import('@countersign/gcp-kms'),

@@ -1,5 +1,5 @@
+import type { ClosableSigner } from '@countersign/core'
 import { importPeer } from '@countersign/core/backend'
-import type { ClosableSigner } from './closable-signer.ts'
 import type { Pkcs11KeyUri } from './key-uri.ts'
 import type { SignerFromUriOptions } from './options.ts'
 import { pinFrom } from './pin-from.ts'

@@ -1,5 +1,5 @@
-import { onAbort } from '@countersign/core/backend'
-import { type ClosableSigner, closable } from './closable-signer.ts'
+import type { ClosableSigner } from '@countersign/core'
+import { closable, onAbort } from '@countersign/core/backend'
 import type { KeyUri } from './key-uri.ts'
 import { openAwsKms } from './open-aws-kms.ts'
 import { openAzureKeyVault } from './open-azure-key-vault.ts'
@@ -56,13 +56,13 @@ export async function signerFromUri(
 async function open(uri: KeyUri, options: SignerFromUriOptions): Promise<ClosableSigner> {
   switch (uri.scheme) {
     case 'file':
-      return closable(await openFile(uri, options))
+      return closable(await openFile(uri, options), 'local')
     case 'awskms':
-      return closable(await openAwsKms(uri, options))
+      return openAwsKms(uri, options)
     case 'gcpkms':
-      return closable(await openGcpKms(uri, options))
+      return openGcpKms(uri, options)
     case 'azurekms':
-      return closable(await openAzureKeyVault(uri, options))
+      return openAzureKeyVault(uri, options)
     case 'pkcs11':
       return openPkcs11(uri, options)
   }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
-import { formatKeyUri, parseKeyUri } from '@countersign/uri'
+import { formatKeyUri, type KeyUri, parseKeyUri } from '@countersign/uri'
 import { describe, expect, it } from 'vitest'
 import { readFilePath, writeFilePath } from '../src/file-form.ts'
 import { forms } from './forms.ts'
@@ -37,6 +37,18 @@ describe('a key URI', () => {
     const schemes = shown.map((uri) => parseKeyUri(uri).scheme)
     expect(new Set(schemes)).toEqual(new Set(forms.map(({ parsed }) => parsed.scheme)))
     for (const uri of shown) expect(formatKeyUri(parseKeyUri(uri))).toBe(uri)
+  })
+})
+
+describe('what is not written as a key URI', () => {
+  it.each([undefined, null, 'file:///k', {}, { scheme: 'https' }])('%o', (uri) => {
+    expect(() => formatKeyUri(uri as unknown as KeyUri)).toThrow(TypeError)
+  })
+
+  it('a relative path, which would be another file elsewhere', () => {
+    expect(() => formatKeyUri({ scheme: 'file', path: 'key.pem' })).toThrow(
+      new TypeError('"path" must be absolute'),
+    )
   })
 })
 

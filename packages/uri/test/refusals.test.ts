@@ -32,6 +32,7 @@ describe('a PIN is not in the refusal', () => {
     `${token}?module-path=/m&pin-value=${pin} ${pin}`,
     `${token}?module-path=/m&pin-value=x&${pin}`,
     `${token}?module-path=/m&pin-value=x&${pin}=x`,
+    `${token}?module-path=/m&pin-source=x&${pin}=x`,
     `${token}?module-path=/m&pin-value=x;${pin}`,
     `${token}?module-path=/m&pin-value=x&alg=${pin}`,
     `${token}?module-path=/m&pin-value=${pin}&pin-source=env:PIN`,

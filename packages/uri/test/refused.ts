@@ -87,6 +87,10 @@ export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
     `awskms:///arn:aws:kms:eu-west-1:111122223333:key/${uuid}?region=eu-west-1`,
     /"region".*the ARN names the region/,
   ],
+  [
+    `awskms:///arn:aws:kms:eu-west-1:111122223333:key/${uuid}?x=1`,
+    /unknown attribute "x"; it takes alg, kid$/,
+  ],
   ['awskms:///alias/agent?endpoint=http://127.0.0.1', /"endpoint".*AWS_ENDPOINT_URL_KMS/],
   ['awskms:///alias/agent?profile=p', /"profile".*AWS_PROFILE/],
   ['awskms:///alias/agent?secret=x', /unknown attribute "secret"/],
@@ -142,7 +146,10 @@ export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
   [`${token};type=public?${module}`, /"type" is not "private"/],
   [`${token};type=cert?${module}`, /"type" is not "private"/],
   [`${token};type=Private?${module}`, /"type" is not "private"/],
-  [`${token};Id=%01?${module}`, /unknown attribute "Id"/],
+  [
+    `${token};Id=%01?${module}`,
+    /unknown attribute after "object" \(a ";" in a value is written %3B\)/,
+  ],
   [`${token};id=%1?${module}`, /"id" has a bad percent escape/],
   [`pkcs11:slot-id=-1;object=k?${module}`, /"slot-id" is no slot number/],
   [`pkcs11:slot-id=0x1;object=k?${module}`, /"slot-id" is no slot number/],
@@ -154,7 +161,7 @@ export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
   [`${token};slot-manufacturer=m?${module}`, /"slot-manufacturer"/],
   [`${token};pin-value=secret?${module}`, /"pin-value".*after the "\?"/],
   [`${token};alg=RS256?${module}`, /"alg".*after the "\?"/],
-  [`${token};vendor-x=1?${module}`, /unknown attribute "vendor-x"/],
+  [`${token};vendor-x=1?${module}`, /unknown attribute after "object"/],
   [`pkcs11:token=t?${module}&object=k`, /"object".*before the "\?"/],
   [`${token}?module-name=softhsm2`, /"module-name".*write "module-path"/],
   [`${token}?module-path=libsofthsm2.so`, /"module-path" is no absolute path/],
@@ -177,5 +184,9 @@ export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
   [`${token}?${module}&pin-source=env:PIN&pin-value=secret`, /both "pin-source" and "pin-value"/],
   [`${token}?${module}&pin-value=secret&pin-value=secret`, /"pin-value" twice/],
   [`${token}?${module}&pin-value=`, /"pin-value" is empty/],
-  [`${token}?${module}&PIN-VALUE=secret`, /unknown attribute "PIN-VALUE"/],
+  [`${token}?PIN-VALUE=secret`, /unknown attribute "PIN-VALUE"; it takes module-path/],
+  [
+    `${token}?${module}&PIN-VALUE=secret`,
+    /unknown attribute after "module-path" \(a "&" in a value is written %26\)/,
+  ],
 ]

@@ -106,6 +106,14 @@ describe.each([
     }
   })
 
+  it('that has just as much as is read is read whole', async () => {
+    const most = what === 'key' ? 65_536 : 1024
+    expect(await read(file(secret.padEnd(most)))).toBeDefined()
+    expect((await refusal(() => read(file(secret.padEnd(most + 1))))).message).toContain(
+      `has more than ${most} octets`,
+    )
+  })
+
   it('that is not there, or below a file, does not exist', async () => {
     const code = what === 'key' ? 'ERR_SIGNER_KEY_NOT_FOUND' : 'ERR_SIGNER_CONFIG'
     for (const path of [join(folder, 'nothing'), join(file(secret), 'below')]) {

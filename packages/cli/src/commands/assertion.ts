@@ -1,13 +1,13 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { clientIdOption, issuerOption } from '../client-options.ts'
+import { audienceOption, clientIdOption, issuerOption } from '../client-options.ts'
 import { addJsonOption, defineCommand, runs } from '../frame.ts'
 import { addKeyOptions, type KeyOptions, keyArgument } from '../key-option.ts'
 
 /** Options of `countersign assertion`. */
 export interface AssertionOptions extends KeyOptions {
+  readonly audience?: string
   readonly clientId?: string
   readonly issuer?: string
-  readonly audience?: string
   readonly lifetime: number
   readonly form?: boolean
   readonly json?: boolean
@@ -33,12 +33,7 @@ export function assertionCommand(): Command {
   return addJsonOption(addKeyOptions(command))
     .addOption(clientIdOption())
     .addOption(issuerOption())
-    .addOption(
-      new Option(
-        '--audience <value>',
-        'audience, where the server wants another than its issuer',
-      ).env('COUNTERSIGN_AUDIENCE'),
-    )
+    .addOption(audienceOption())
     .addOption(
       new Option('--lifetime <seconds>', 'how long it is good for').default(60).argParser(lifetime),
     )

@@ -7,7 +7,6 @@ import { addKeyOptions, type KeyOptions } from '../key-option.ts'
 export interface DoctorOptions extends KeyOptions, ClientOptions {
   readonly mcp?: string
   readonly resource?: string
-  readonly audience?: string
 }
 
 /** `countersign doctor` */
@@ -38,7 +37,6 @@ export function doctorCommand(): Command {
     .addOption(
       new Option('--resource <url>', 'resource to ask a token for, RFC 8707').conflicts('mcp'),
     )
-    .addOption(new Option('--audience <value>', 'audience of the assertion instead of the issuer'))
     .action(
       runs<[], DoctorOptions>(async (frame, _arguments, options) => {
         const { runDoctor } = await import('../run-doctor.ts')

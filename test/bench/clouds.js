@@ -1,0 +1,87 @@
+// @ts-check
+import { spawnSync } from 'node:child_process'
+import { performance } from 'node:perf_hooks'
+import { clientAssertion } from '@countersign/core'
+import { backends, openKey } from './clouds/open.js'
+import { durationRow, takeTurns, valueRow } from './measure.js'
+
+/** @import { Row } from './measure.js' */
+
+const latencyMilliseconds = 5
+const assertions = 100
+const imports = 11
+const message = Buffer.alloc(320, 'a')
+
+/**
+ * What a signature of ours, verified, takes longer than the bare call of the vendor's SDK, at a service that takes 5 ms
+ * for an answer; how many calls an assertion takes; and how long a backend takes to import.
+ *
+ * @returns {Promise<Row[]>}
+ */
+export async function run() {
+  /** @type {Row[]} */
+  const rows = []
+  for (const vendor of /** @type {(keyof typeof backends)[]} */ (Object.keys(backends))) {
+    const backend = backends[vendor]
+    const { signer, bare, signatures, close } = await openKey(vendor, latencyMilliseconds)
+    try {
+      const rates = await takeTurns(
+        {
+          ours: async (times) => {
+            while (times-- > 0) await signer.sign(message)
+          },
+          'the bare SDK': async (times) => {
+            while (times-- > 0) await bare(message)
+          },
+        },
+        { rounds: 41, severalProcesses: true },
+      )
+      rows.push(
+        durationRow(rates, {
+          name: `${backend}, ES256, ${latencyMilliseconds} ms away, one caller`,
+          of: 'ours',
+          over: 'the bare SDK',
+          target: { atMost: 1.03 },
+        }),
+      )
+      const before = await signatures()
+      for (let made = 0; made < assertions; made++) {
+        await clientAssertion(signer, { clientId: 'agent', audience: 'https://as.example.com' })
+      }
+      rows.push(
+        valueRow([((await signatures()) - before) / assertions], {
+          name: `${backend}, calls for each assertion`,
+          unit: 'calls',
+          target: { atMost: 1 },
+        }),
+      )
+    } finally {
+      close()
+    }
+    rows.push(
+      valueRow(importing(`@countersign/${backend}`), {
+        name: `${backend}, import, above bare node`,
+        unit: 'ms',
+      }),
+    )
+  }
+  return rows
+}
+
+/** @param {string} specifier */
+function importing(specifier) {
+  const program = `await import(${JSON.stringify(import.meta.resolve(specifier))})`
+  return Array.from({ length: imports }, () => millisecondsOf(program) - millisecondsOf(''))
+}
+
+/** @param {string} program */
+function millisecondsOf(program) {
+  const start = performance.now()
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    ['--input-type=module', '--eval', program],
+    { encoding: 'utf8' },
+  )
+  if (status !== 0) throw new Error(stderr)
+  return performance.now() - start
+}
