@@ -17,15 +17,13 @@ export async function sdkVersionsLane() {
  * The kit and the fault matrix with a release of an SDK.
  *
  * @param {import('../lib/sdk-release.mjs').SdkRelease} sdk
- * @param {string} [node]
  */
-export async function sdkTests(sdk, node) {
+async function sdkTests(sdk) {
   const { backend, name, version } = sdk
   const env = await sdkEnvironment(sdk)
-  say(`${name} ${version}: kit and fault matrix${node === undefined ? '' : `, by ${node}`}`)
+  say(`${name} ${version}: kit and fault matrix`)
   const files = [`test/${backend}/algorithms.test.ts`, `test/faults/${backend}.test.ts`]
-  const options = { env, timeoutSeconds: 300, ...(node === undefined ? {} : { node }) }
-  return vitest(`sdk-${backend}-${version}`, files, options)
+  return vitest(`sdk-${backend}-${version}`, files, { env, timeoutSeconds: 300 })
 }
 
 /**

@@ -31,7 +31,7 @@ import { tool } from './tool.mjs'
  * @param {SdkRelease} sdk
  * @returns {Promise<string>} the folder that has it in its `node_modules`
  */
-export async function sdkRelease({ name, version }) {
+async function sdkRelease({ name, version }) {
   const release = `${name}@${version}`
   const place = join(cache, 'sdk', release.replaceAll('/', '-'))
   if (existsSync(place)) return place
