@@ -21,6 +21,8 @@ const unreachable: ReadonlyMap<string, string> = new Map([
 const untrusted =
   /^(?:CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|INVALID_CA)/
 
+const noHttp = /^(?:HPE_|HTTPParserError$)/
+
 /** How many causes deep a system's error is looked for. */
 const depth = 6
 
@@ -47,7 +49,7 @@ const depth = 6
  */
 export function describeNetworkFailure(error: unknown, service: string): SignerFailure | undefined {
   for (const code of systemCodes(error, depth)) {
-    const why = code.startsWith('HPE_') ? 'it does not speak HTTP there' : unreachable.get(code)
+    const why = noHttp.test(code) ? 'it does not speak HTTP there' : unreachable.get(code)
     if (why !== undefined) {
       return {
         code: 'ERR_SIGNER_UNAVAILABLE',
@@ -67,12 +69,15 @@ export function describeNetworkFailure(error: unknown, service: string): SignerF
 
 function* systemCodes(error: unknown, left: number): Generator<string> {
   if (typeof error !== 'object' || error === null || left === 0) return
-  const { code, cause, errors } = error as {
+  const { name, code, cause, errors } = error as {
+    readonly name?: unknown
     readonly code?: unknown
     readonly cause?: unknown
     readonly errors?: unknown
   }
   if (typeof code === 'string') yield code
+  // The parser of fetch gives its errors no code on Node.js 24 and later.
+  else if (typeof name === 'string') yield name
   // What connecting to each of several addresses came to.
   if (Array.isArray(errors)) for (const inner of errors) yield* systemCodes(inner, left - 1)
   yield* systemCodes(cause, left - 1)
