@@ -7,7 +7,10 @@ export function completionCommand(): Command {
     summary: 'print a completion script for a shell',
     description: 'Prints the script by which a shell completes commands and options.',
     examples: [
-      ['source <(countersign completion bash)', 'bash; put this line into ~/.bashrc'],
+      [
+        'source <(countersign completion bash)',
+        'bash 4 or later, with bash-completion loaded; put this line into ~/.bashrc',
+      ],
       ['source <(countersign completion zsh)', 'zsh; put this line into ~/.zshrc'],
       [
         'countersign completion fish > ~/.config/fish/completions/countersign.fish',

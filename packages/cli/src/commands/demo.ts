@@ -10,7 +10,7 @@ export function demoCommand(): Command {
       'Starts an authorization server and an MCP server on loopback, lets an MCP client call a tool by a signature, and tells what goes over the wire. It needs no network and leaves nothing behind. The key is made for the run, or yours.',
     examples: [
       ['countersign demo', 'With a new key'],
-      ['countersign demo --key awskms:///alias/agent?region=eu-west-1', 'With a key of yours'],
+      ["countersign demo --key 'awskms:///alias/agent?region=eu-west-1'", 'With a key of yours'],
     ],
   })
   return addKeyOptions(command).action(

@@ -10,7 +10,7 @@ export function inspectCommand(): Command {
       'Shows what a key is: its backend, type, algorithm, key ID and public half. Lets it sign once, verifies the signature with the public half, and says how long it took.',
     examples: [
       ['countersign inspect key.pem', 'A key in a file'],
-      ['countersign inspect awskms:///alias/agent?region=eu-west-1', 'A key in AWS KMS'],
+      ["countersign inspect 'awskms:///alias/agent?region=eu-west-1'", 'A key in AWS KMS'],
       [
         "countersign inspect 'pkcs11:token=agents;object=billing?module-path=/usr/lib/softhsm/libsofthsm2.so'",
         'A key on a PKCS#11 token; its PIN is asked for, or comes from COUNTERSIGN_PIN',
