@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -35,17 +35,39 @@ describe('completion', () => {
     expect(stdout).toMatch(/complete --/)
   })
 
-  it('works in bash, where the script was sourced', async () => {
-    const command = join(folder, 'countersign')
-    writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${bin}' "$@"\n`, { mode: 0o755 })
-    // Stands in for the function of the package bash-completion that the script relies on.
-    const script = `
-      _get_comp_words_by_ref() { words=(countersign jw); cword=1; cur=jw; prev=countersign; }
-      source <(countersign completion bash)
-      $(complete -p countersign | sed -E 's/.*-F ([^ ]+) .*/\\1/')
-      echo "\${COMPREPLY[*]}"`
-    const path = [folder, process.env['PATH']].join(':')
-    const { stdout } = await promisify(execFile)('bash', ['-c', script], { env: { PATH: path } })
-    expect(stdout.trim()).toMatch(/^jwks\b/)
+  it.each([
+    { words: ['jw'], becomes: ['jwks'] },
+    { words: ['jwks', '--client-m'], becomes: ['--client-metadata'] },
+    { words: ['completion', ''], becomes: ['bash', 'zsh', 'fish'] },
+  ])('completes $words in bash, where the script was sourced', async ({ words, becomes }) => {
+    expect(await completedInBash(...words)).toEqual(becomes)
+  })
+
+  it('evaluates nothing of what was typed before TAB', async () => {
+    const [run, written] = [join(folder, 'run'), join(folder, 'written')]
+    expect(await completedInBash('jwks', `$(touch ${run})`, '>', written, '--client-m')).toEqual([
+      '--client-metadata',
+    ])
+    expect([existsSync(run), existsSync(written)]).toEqual([false, false])
   })
 })
+
+/** What bash has for the last of the words, with nothing loaded but the script. */
+async function completedInBash(...words: readonly string[]): Promise<string[]> {
+  const command = join(folder, 'countersign')
+  writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${bin}' "$@"\n`, { mode: 0o755 })
+  const script = `
+    eval "$(countersign completion bash)"
+    COMP_WORDS=(countersign "$@")
+    COMP_CWORD=$#
+    $(complete -p countersign | sed -E 's/.*-F ([^ ]+) .*/\\1/')
+    printf '%s\\n' "\${COMPREPLY[@]}"`
+  const path = [folder, process.env['PATH']].join(':')
+  const { stdout, stderr } = await promisify(execFile)(
+    'bash',
+    ['--norc', '-c', script, 'bash', ...words],
+    { env: { PATH: path } },
+  )
+  expect(stderr).toBe('')
+  return stdout.trim().split('\n')
+}

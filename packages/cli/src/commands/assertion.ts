@@ -35,7 +35,9 @@ export function assertionCommand(): Command {
     .addOption(issuerOption())
     .addOption(audienceOption())
     .addOption(
-      new Option('--lifetime <seconds>', 'how long it is good for').default(60).argParser(lifetime),
+      new Option('--lifetime <seconds>', 'how long it is good for, 300 at most')
+        .default(60)
+        .argParser(lifetime),
     )
     .addOption(
       new Option('--form', 'print it as parameters of a form, with their names').conflicts('json'),

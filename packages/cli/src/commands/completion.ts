@@ -1,16 +1,16 @@
 import { Argument, Command } from 'commander'
 import { defineCommand, runs } from '../frame.ts'
 
+/** The shells that there is a script for. */
+export const shells = ['bash', 'zsh', 'fish'] as const
+
 /** `countersign completion SHELL` */
 export function completionCommand(): Command {
   return defineCommand('completion', {
     summary: 'print a completion script for a shell',
     description: 'Prints the script by which a shell completes commands and options.',
     examples: [
-      [
-        'source <(countersign completion bash)',
-        'bash 4 or later, with bash-completion loaded; put this line into ~/.bashrc',
-      ],
+      ['eval "$(countersign completion bash)"', 'bash; put this line into ~/.bashrc'],
       ['source <(countersign completion zsh)', 'zsh; put this line into ~/.zshrc'],
       [
         'countersign completion fish > ~/.config/fish/completions/countersign.fish',
@@ -18,7 +18,7 @@ export function completionCommand(): Command {
       ],
     ],
   })
-    .addArgument(new Argument('<shell>', 'the shell').choices(['bash', 'zsh', 'fish']))
+    .addArgument(new Argument('<shell>', 'the shell').choices(shells))
     .action(
       runs<[string], object>(async (_frame, [shell]) => {
         const { printCompletionScript } = await import('../complete.ts')
