@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -49,6 +49,7 @@ describe('a command line that is none', () => {
   it.each([
     ['an unknown command', ['insect'], /Unknown command 'insect' \(Did you mean inspect\?\)/],
     ['an unknown option', ['inspect', '--nonsense'], /Unknown option '--nonsense'/],
+    ['a value of an unknown option', ['inspect', '-p1234'], /Unknown option '-p';/],
     ['a missing argument', ['call', 'https://mcp.example'], /Missing required argument 'tool'/],
     ['a timeout that is none', ['inspect', '--timeout', '0'], /above 0 and up to 600/],
     ['no key', ['inspect'], /No key was given; .*COUNTERSIGN_KEY/],
@@ -291,3 +292,35 @@ async function silentServer() {
   const { origin, close } = await listenOnLoopback(() => heard())
   return { origin, asked, [Symbol.asyncDispose]: close }
 }
+
+describe('a command that cannot go on', () => {
+  it('ends at the first signal although it waits for standard input', async () => {
+    const args = ['call', 'http://127.0.0.1:1/mcp', 'add', '-', '--client-id', 'x', '--key', 'x']
+    const child = spawn(process.execPath, [bin, ...args], { stdio: ['pipe', 'ignore', 'pipe'] })
+    let said = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+    })
+    setTimeout(() => child.kill('SIGTERM'), 3000)
+    const [code] = await once(child, 'close')
+    expect({ code, said }).toEqual({ code: 130, said: 'countersign: interrupted by SIGTERM\n' })
+  }, 20_000)
+
+  it.runIf(process.platform === 'linux')(
+    'does not end with 0 when what it printed was not written',
+    async () => {
+      const full = openSync('/dev/full', 'w')
+      const child = spawn(process.execPath, [bin, '--version'], { stdio: ['ignore', full, 'pipe'] })
+      closeSync(full)
+      let said = ''
+      child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+        said += text
+      })
+      const [code] = await once(child, 'close')
+      expect({ code, said }).toEqual({
+        code: 70,
+        said: 'countersign: What was to be printed cannot be written (ENOSPC); see that there is space\n',
+      })
+    },
+  )
+})

@@ -1,3 +1,6 @@
+import { createServer } from 'node:http'
+import { createRequire } from 'node:module'
+import type { AddressInfo } from 'node:net'
 import { gcpKmsSigner } from '@countersign/gcp-kms'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { everythingShown, published, thrown } from '../../packages/core/test/outcome.ts'
@@ -58,4 +61,29 @@ describe.each(wires)('over $wire', ({ options }) => {
       expectNoSecret(await thrown(() => signerOver(kms, { name, client, timeoutSeconds: 0.5 })))
     }
   })
+})
+
+test('what an access token is got with is not in the error when there comes none', async () => {
+  const tokens = createServer((_, response) =>
+    response
+      .writeHead(400, { 'content-type': 'application/json' })
+      .end('{"error":"invalid_grant"}'),
+  )
+  await new Promise<void>((resolve) => tokens.listen(0, '127.0.0.1', resolve))
+  const { port } = tokens.address() as AddressInfo
+  // As the SDK itself finds it.
+  const ofBackend = createRequire(new URL('../../packages/gcp-kms/package.json', import.meta.url))
+  const ofSdk = createRequire(ofBackend.resolve('@google-cloud/kms'))
+  const { UserRefreshClient } = createRequire(ofSdk.resolve('google-gax'))('google-auth-library')
+  const user = new UserRefreshClient({
+    clientId: 'client',
+    clientSecret: canary,
+    refreshToken: canary,
+    endpoints: { oauth2TokenUrl: `http://127.0.0.1:${port}/token` },
+  })
+  const clientOptions = { ...kms.restOptions(''), authClient: user as never }
+  const error = await thrown(() => gcpKmsSigner({ name, clientOptions, timeoutSeconds: 5 }))
+  tokens.close()
+  expect(error).toMatchObject({ code: 'ERR_SIGNER_ACCESS_DENIED' })
+  expectNoSecret(error)
 })

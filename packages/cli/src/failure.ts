@@ -54,6 +54,7 @@ function usage({ message }: CommanderError): string {
   const said = message
     .replace(/^error: /, '')
     .replace(/(?<=unknown option '--[\w-]+)=[\s\S]*(?=')/, '')
+    .replace(/(?<=unknown option '-[^-])[\s\S]+(?=')/, '')
     .replace(/\.$/, '')
   return `${said.slice(0, 1).toUpperCase()}${said.slice(1)}; see countersign --help`
 }

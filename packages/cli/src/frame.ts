@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { type ExitCode, exitCodeTable } from './exit-code.ts'
-import { interruptible } from './interruption.ts'
+import { interruptible, orInterrupted } from './interruption.ts'
 import { type Output, openOutput } from './output.ts'
 import { withProgress } from './progress.ts'
 
@@ -56,12 +56,14 @@ export function runs<Arguments extends readonly unknown[], Options extends objec
   return async function action(this: Command): Promise<void> {
     const options = this.opts<Options & { readonly json?: boolean }>()
     const output = openOutput(options.json === true)
+    const signal = interruptible()
     const frame: Frame = {
       output,
-      signal: interruptible(),
+      signal,
       progress: (sentence, work) => withProgress(output, sentence, work),
     }
-    process.exitCode = (await run(frame, this.processedArgs as unknown as Arguments, options)) ?? 0
+    const running = run(frame, this.processedArgs as unknown as Arguments, options)
+    process.exitCode = (await orInterrupted(running, signal)) ?? 0
   }
 }
 

@@ -8,7 +8,9 @@ import { sayWarnings } from './warnings.ts'
 export async function main(argv: readonly string[] = process.argv): Promise<void> {
   const options = reportOptions(argv)
   sayWarnings(options)
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe)
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error) => endUnlessClosedPipe(error, options))
+  }
   process.on('uncaughtException', (error) => {
     void report(error, options).finally(() => process.exit())
   })
@@ -37,8 +39,13 @@ const isShown = ({ code, exitCode }: CommanderError): boolean =>
   exitCode === 0 || code === 'commander.help'
 
 /** Whoever reads only the first lines has closed the pipe before the last ones. */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error
+function endUnlessClosedPipe({ code }: NodeJS.ErrnoException, { json }: ReportOptions): void {
+  if (code === 'EPIPE') return
+  const message = `What was to be printed cannot be written (${code}); see that there is space`
+  const failure = { error: { code: 'ERR_OUTPUT', message } }
+  process.stderr.write(json ? `${JSON.stringify(failure)}\n` : `countersign: ${message}\n`)
+  // Now, before the command ends as if all had been written.
+  process.exit(exitCodes.internal)
 }
 
 async function report(error: unknown, options: ReportOptions): Promise<void> {

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import { withoutControls } from './redact.ts'
+import { jsonText, withoutControls } from './redact.ts'
 
 /** How a piece of text looks on a terminal. */
 export type Style = 'bold' | 'dim' | 'cyan' | 'green' | 'yellow' | 'red'
@@ -40,7 +40,7 @@ export function openOutput(json: boolean, surroundings: Surroundings = process):
     paint: (style, text) => (colour ? styleText(style, text, { validateStream: false }) : text),
     clean: (text) => (stdout.isTTY ? withoutControls(text) : text),
     print(value, text) {
-      stdout.write(`${json ? JSON.stringify(value, undefined, 2) : text()}\n`)
+      stdout.write(`${json ? jsonText(value, 2) : text()}\n`)
     },
     note(sentence) {
       if (!json || stderr.isTTY) stderr.write(`${withoutControls(sentence)}\n`)

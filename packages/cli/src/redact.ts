@@ -16,11 +16,20 @@ export function keepSecret(value: string): void {
   secrets.add(encodeURIComponent(value))
 }
 
-/** A text without the secrets that were named, and without what looks like a key, an assertion or a token. */
+/** The shapes take the square of a text's length at worst, and a server may say as much as it likes. */
+const longest = 10_000
+
+/**
+ * A text, up to 10,000 characters of it, without the secrets that were named, and without what looks like a key, an
+ * assertion or a token.
+ */
 export function redact(text: string): string {
   const longestFirst = [...secrets].sort((one, other) => other.length - one.length)
   const without = longestFirst.reduce((rest, secret) => rest.replaceAll(secret, '[redacted]'), text)
-  return shapes.reduce((rest, shape) => rest.replaceAll(shape, '[redacted]'), without)
+  return shapes.reduce(
+    (rest, shape) => rest.replaceAll(shape, '[redacted]'),
+    without.slice(0, longest),
+  )
 }
 
 /** Characters that steer a terminal, or the direction of its text; line feed and tab do not. */
@@ -29,4 +38,12 @@ const controls = /[^\P{Cc}\n\t]|[\u2028-\u202e\u2066-\u2069]/gu
 /** A text that cannot steer a terminal: control characters other than line feed and tab become U+FFFD. */
 export function withoutControls(text: string): string {
   return text.replaceAll(controls, '\ufffd')
+}
+
+/** JSON that cannot steer a terminal, either: it leaves the control characters after U+007E as they are. */
+export function jsonText(value: object, indent?: number): string {
+  return JSON.stringify(value, undefined, indent).replaceAll(
+    controls,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }

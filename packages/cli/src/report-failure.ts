@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander'
 import { describeFailure } from './failure.ts'
-import { redact } from './redact.ts'
+import { jsonText, redact, withoutControls } from './redact.ts'
 
 /** How an error is to be shown. */
 export interface ReportOptions {
@@ -14,11 +14,11 @@ export function reportFailure(error: unknown, { json, verbose }: ReportOptions):
   const { exitCode, ...failure } = describeFailure(error)
   process.exitCode = exitCode
   process.stderr.write(
-    json ? `${JSON.stringify({ error: failure })}\n` : `countersign: ${failure.message}\n`,
+    json ? `${jsonText({ error: failure })}\n` : `countersign: ${failure.message}\n`,
   )
   // The parser's own error repeats what it was given.
   if (verbose && !(error instanceof CommanderError))
-    process.stderr.write(`${redact(stackOf(error))}\n`)
+    process.stderr.write(`${withoutControls(redact(stackOf(error)))}\n`)
 }
 
 /** Stacks of an error and of its causes; not what else hangs on them, which may be a request with its credentials. */

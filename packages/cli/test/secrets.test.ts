@@ -5,6 +5,7 @@ import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { describeFailure } from '../src/failure.ts'
 import { givenSecret } from '../src/key-secrets.ts'
 import { openOutput } from '../src/output.ts'
+import { reportFailure } from '../src/report-failure.ts'
 import { readSecretFile } from '../src/secret-file.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'countersign-secrets-'))
@@ -69,6 +70,32 @@ describe('output', () => {
     expect(bold(true, { TERM: 'dumb' })).toBe(false)
     expect(bold(false, { FORCE_COLOR: '1' })).toBe(true)
     expect(bold(true, { FORCE_COLOR: '0' })).toBe(false)
+  })
+
+  it('lets no server steer the terminal by JSON, which says the same', () => {
+    written.length = 0
+    const value = { text: 'a\x1b[2J\u009b2J\u007f\u202e\n' }
+    open(true, true).print(value, () => '')
+    expect(written.join('')).not.toMatch(/[^\P{Cc}\n]|[\u2028-\u202e\u2066-\u2069]/u)
+    expect(JSON.parse(written.join(''))).toEqual(value)
+  })
+
+  it('lets no server steer the terminal by the stack of an error', () => {
+    const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+    const { exitCode } = process
+    try {
+      reportFailure(new Error('a\x1b]0;title\x07\u009b2J'), { json: false, verbose: true })
+      expect(write.mock.calls.join('')).not.toMatch(/[^\P{Cc}\n\t]/u)
+    } finally {
+      write.mockRestore()
+      process.exitCode = exitCode
+    }
+  })
+
+  it.each(['-ey', ' ', 'Bearer '])('is not held up by a server that says %j on and on', (word) => {
+    const start = performance.now()
+    describeFailure(Object.assign(new Error(word.repeat(300_000)), { name: 'ProtocolError' }))
+    expect(performance.now() - start).toBeLessThan(3000)
   })
 
   it('lets no server steer the terminal, and changes nothing in a pipe', () => {

@@ -37,7 +37,7 @@ export function closable(
 ): ClosableSigner {
   let closing: Promise<void> | undefined
   function close(): Promise<void> {
-    closing ??= Promise.resolve(release()).then(() => {})
+    closing ??= (async () => void (await release()))()
     return closing
   }
   return Object.freeze<ClosableSigner>({

@@ -10,8 +10,13 @@ import type { Signer } from './signer.ts'
  */
 export type LoadSigner = (options: { readonly signal: AbortSignal }) => Promise<Signer>
 
-/** Loads a signer until the deadline passes or `end` aborts; one that comes later is closed. */
-export function loadInTime(load: LoadSigner, seconds: number, end: AbortSignal): Promise<Signer> {
+/** Loads a signer until the deadline passes or `end` aborts; one that comes later is closed, unless it is in use. */
+export function loadInTime(
+  load: LoadSigner,
+  seconds: number,
+  end: AbortSignal,
+  inUse: { has(signer: Signer): boolean },
+): Promise<Signer> {
   const controller = new AbortController()
   return new Promise((resolve, reject) => {
     const giveUp = (reason: unknown) => {
@@ -31,8 +36,8 @@ export function loadInTime(load: LoadSigner, seconds: number, end: AbortSignal):
     loading.then(
       (signer) => {
         settle()
-        if (signal.aborted) closeSigner(signer).catch(() => {})
-        else resolve(signer)
+        if (!signal.aborted) resolve(signer)
+        else if (!inUse.has(signer)) closeSigner(signer).catch(() => {})
       },
       (error) => {
         settle()

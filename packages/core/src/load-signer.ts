@@ -90,7 +90,8 @@ export async function loadSigner(
       await trial.sign(Buffer.from('countersign'), { signal: deadline.signal })
       return closable(signer, name, () => key.close?.())
     } catch (error) {
-      await key.close?.()
+      // Why it cannot be used says more than why it cannot be closed.
+      await (async () => key.close?.())().catch(() => {})
       throw error
     }
   }

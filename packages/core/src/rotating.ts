@@ -4,6 +4,7 @@ import { type HeldSigner, holdLoaded, identityOf } from './held-signer.ts'
 import { type LoadSigner, loadInTime } from './load-in-time.ts'
 import { type RotatingOptions, readOptions } from './rotating-options.ts'
 import type { RotatingSigner } from './rotating-signer.ts'
+import type { Signer } from './signer.ts'
 import { type RotationMessage, rotationReport } from './tracing.ts'
 import { unlessAborted } from './unless-aborted.ts'
 
@@ -60,6 +61,8 @@ export function rotating(load: LoadSigner, options: RotatingOptions = {}): Rotat
   const pauses = { age: backoff(now), failure: backoff(now), refusal: backoff(now) }
   const closing = new AbortController()
   const retiring = new Set<Promise<void>>()
+  // Those are closed after what is under way with them, and not when a load that has them again is given up.
+  const taken = new WeakSet<Signer>()
 
   function start(cause: Cause): { readonly outcome: Promise<void> } {
     const outcome = loadAnew(cause).finally(() => {
@@ -74,7 +77,7 @@ export function rotating(load: LoadSigner, options: RotatingOptions = {}): Rotat
   async function loadAnew(cause: Cause): Promise<void> {
     const report = rotationReport(cause, held?.signer)
     try {
-      const loaded = holdLoaded(await loadInTime(load, timeoutSeconds, closing.signal))
+      const loaded = holdLoaded(await loadInTime(load, timeoutSeconds, closing.signal, taken))
       if (closing.signal.aborted) retire(loaded)
       requireOpen()
       loadedAt = now()
@@ -95,12 +98,18 @@ export function rotating(load: LoadSigner, options: RotatingOptions = {}): Rotat
     const before = held
     if (before?.identity === loaded.identity) {
       if (cause === 'failure' || cause === 'refusal') pauses[cause].failed()
-      if (before.signer !== loaded.signer) retire(loaded)
-      return
+      if (before.signer === loaded.signer) return
+      // What failed may be bound to a version or a replica of the key that is gone; this one has just been loaded.
+      if (cause !== 'failure') {
+        retire(loaded)
+        return
+      }
+    } else {
+      pauses.failure.succeeded()
+      pauses.refusal.succeeded()
     }
     held = loaded
-    pauses.failure.succeeded()
-    pauses.refusal.succeeded()
+    taken.add(loaded.signer)
     if (before !== undefined) retire(before)
   }
 
@@ -135,8 +144,12 @@ export function rotating(load: LoadSigner, options: RotatingOptions = {}): Rotat
     return held
   }
 
-  async function replace(refused: string, cause: 'failure' | 'refusal', signal: Signal) {
-    const isReplaced = () => held !== undefined && held.identity !== refused
+  async function replace(
+    isOther: (signer: HeldSigner) => boolean,
+    cause: 'failure' | 'refusal',
+    signal: Signal,
+  ): Promise<boolean> {
+    const isReplaced = () => held !== undefined && isOther(held)
     for (let isFresh = false; !isFresh && !isReplaced(); ) {
       if (closing.signal.aborted) return false
       if (pending === undefined && pauses[cause].tooEarly()) return false
@@ -173,13 +186,14 @@ export function rotating(load: LoadSigner, options: RotatingOptions = {}): Rotat
         return await first.use(action)
       } catch (error) {
         if (signal?.aborted || !SignerError.is(error) || !anotherKey.has(error.code)) throw error
-        if (!(await replace(first.identity, 'failure', signal))) throw error
+        if (!(await replace((other) => other !== first, 'failure', signal))) throw error
       }
       return inUse().use(action)
     },
     async replace(refused, { signal } = {}) {
       await loaded(signal)
-      return replace(identityOf(refused), 'refusal', signal)
+      const identity = identityOf(refused)
+      return replace((other) => other.identity !== identity, 'refusal', signal)
     },
     async reload({ signal } = {}) {
       signal?.throwIfAborted()

@@ -32,7 +32,7 @@ export interface RotationMessage {
    * what was signed, or because `reload()` was called.
    */
   readonly cause: 'start' | 'age' | 'failure' | 'refusal' | 'request'
-  /** `replaced` by another key, algorithm or key ID; else `unchanged`. */
+  /** `replaced` by another key, algorithm or key ID, or by the same that was loaded after a failure; else `unchanged`. */
   readonly outcome: 'loaded' | 'replaced' | 'unchanged' | 'failed'
   /** Wall-clock time that loading took. */
   readonly durationSeconds: number

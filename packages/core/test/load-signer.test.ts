@@ -60,6 +60,22 @@ describe('a signer that was loaded', () => {
 })
 
 describe('what was opened for a key', () => {
+  it('signs no more although it could not be given back, and close() rejects', async () => {
+    const broken = {
+      ...key,
+      close() {
+        throw new Error('not given back')
+      },
+    }
+    const signer = await loadSigner(service, async () => broken)
+    const closing = signer.close()
+    await expect(closing).rejects.toThrow('not given back')
+    expect((await refusal(() => signer.sign(Buffer.from('x')))).message).toMatch(/was closed/)
+    const publicKey = keyPair('ES256', 'other').publicKey
+    const error = await refusal(() => loadSigner(service, async () => ({ ...broken, publicKey })))
+    expect(error.code).toBe('ERR_SIGNER_INTEGRITY')
+  })
+
   it('is given back once, when the signer is closed, which signs no more', async () => {
     let closed = 0
     const signer = await loadSigner(service, async () => ({ ...key, close: () => closed++ }))

@@ -200,6 +200,41 @@ describe('age', () => {
     expect(vault.messages.map(({ outcome }) => outcome)).toEqual(['loaded', 'unchanged'])
   })
 
+  it('takes the same key from elsewhere when it fails where it was loaded from', async () => {
+    const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const [primary, replica] = [versionOf(pair), versionOf(pair)]
+    const vault = scene(primary)
+    await vault.source.ready()
+    primary.fail('ERR_SIGNER_KEY_DISABLED')
+    vault.name(replica)
+    await clientAssertion(vault.source, client)
+    expect(vault.source.current).toBe(replica.signer)
+    expect([primary.closed, replica.closed, vault.loads]).toEqual([1, 0, 2])
+    replica.fail('ERR_SIGNER_KEY_DISABLED')
+    for (let again = 0; again < 5; again++) {
+      expect(await thrown(() => clientAssertion(vault.source, client))).toMatchObject({
+        code: 'ERR_SIGNER_KEY_DISABLED',
+      })
+    }
+    expect(vault.loads).toBe(2)
+  })
+
+  it('does not close the signer in use when a load that has it again is too late', async () => {
+    const key = version()
+    const vault = scene(key, { timeoutSeconds: 0.02 })
+    await vault.source.ready()
+    let late = Promise.resolve(key.signer)
+    vault.name(() => {
+      late = new Promise((resolve) => setTimeout(resolve, 60, key.signer))
+      return late
+    })
+    expect(await thrown(() => vault.source.reload())).toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
+    await late
+    await settled()
+    expect(key.closed).toBe(0)
+    await clientAssertion(vault.source, client)
+  })
+
   it('finds the very same signer, and does not close it', async () => {
     const key = version()
     const vault = scene(key)

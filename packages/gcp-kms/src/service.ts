@@ -68,8 +68,20 @@ function isLate(error: unknown): boolean {
 }
 
 function named(error: unknown, failure: SignerFailure | undefined): unknown {
+  forgetRequest(error)
   if (failure === undefined) return error
   const { code, message, retryable } = failure
   const more = retryable === undefined ? {} : { retryable }
   return new SignerError(code, message, { backend, cause: error, ...more })
+}
+
+/**
+ * Takes from an error of the SDK's HTTP client, and from its causes, the request and its answer: there stands what the
+ * access token is got with, such as a refresh token, for whoever logs an error with all its fields.
+ */
+function forgetRequest(error: unknown, depth = 6): void {
+  if (typeof error !== 'object' || error === null || depth === 0) return
+  const { cause } = error as { readonly cause?: unknown }
+  for (const member of ['config', 'response']) Reflect.deleteProperty(error, member)
+  forgetRequest(cause, depth - 1)
 }

@@ -20,7 +20,7 @@ export function parseAzureKeyVault({ hierarchy, query }: SplitUri): AzureKeyVaul
       'This azurekms: URI names no key of Azure Key Vault; write azurekms://VAULT.vault.azure.net/keys/NAME/VERSION, or without the version for the newest one',
     )
   }
-  if (!azure.test(host) && !loopback.test(host)) {
+  if (!azure.test(host) && !(loopback.test(host) && URL.canParse(`https://${host}`))) {
     throw refused(
       'This azurekms: URI names a host that is not one of Azure Key Vault; write VAULT.vault.azure.net or HSM.managedhsm.azure.net (or those of a national cloud), in lower case and without a port',
     )

@@ -6,11 +6,15 @@ import { refuseCredentials, type SplitUri } from './split-uri.ts'
 const accepted =
   'gcpkms://projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY/cryptoKeyVersions/NUMBER'
 const resource =
-  /^projects\/[a-z\d.:-]+\/locations\/[a-z\d-]+\/keyRings\/[\w-]{1,63}\/cryptoKeys\/[\w-]{1,63}(?:\/cryptoKeyVersions\/[1-9]\d*)?$/
+  /^projects\/[a-z\d][a-z\d.:-]*\/locations\/[a-z\d-]+\/keyRings\/[\w-]{1,63}\/cryptoKeys\/[\w-]{1,63}(?:\/cryptoKeyVersions\/[1-9]\d*)?$/
 
 // An endpoint is sent the caller's credentials, so that none but Google's may be named; one on this machine gets none.
 const google = /^https:\/\/[a-z\d-]+(?:\.[a-z\d-]+)*\.googleapis\.com$/
 const loopback = /^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\]):[1-9]\d{0,4}$/
+
+function isAdmitted(endpoint: string): boolean {
+  return google.test(endpoint) || (loopback.test(endpoint) && URL.canParse(endpoint))
+}
 
 /** Reads `gcpkms://projects/…/cryptoKeyVersions/N?endpoint=…`. */
 export function parseGcpKms({ hierarchy, query }: SplitUri): GcpKmsKeyUri {
@@ -27,7 +31,7 @@ export function parseGcpKms({ hierarchy, query }: SplitUri): GcpKmsKeyUri {
     accepted: ['endpoint', 'alg', 'kid'],
   })
   const endpoint = textOf(attributes, 'endpoint')
-  if (endpoint !== undefined && !google.test(endpoint) && !loopback.test(endpoint)) {
+  if (endpoint !== undefined && !isAdmitted(endpoint)) {
     throw refused(
       'The attribute "endpoint" is none that a key URI may name; write https://HOST.googleapis.com, or http://127.0.0.1:PORT for a server on this machine, without a path',
     )
