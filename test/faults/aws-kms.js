@@ -58,6 +58,7 @@ export const awsKms = {
     fault('a page as JSON'),
   ),
   'no JSON': unavailable(/What answered is not AWS KMS/, fault('no JSON')),
+  'redirect to another place': unavailable(/What answered is not AWS KMS/, fault('redirect')),
   'no answer': made.timeout(fault('hang')),
   'no answer, and an abort': made.aborted(fault('hang')),
   'failure that nobody foresaw': made.unforeseen('the cause says why', fault('unknown failure')),

@@ -56,6 +56,7 @@ export const azureKeyVault = {
   'HTML with status 200': unavailable(notTheService, fault('page')),
   'HTML that says that it is JSON': unavailable(notTheService, fault('page-as-json')),
   'no JSON': unavailable(notTheService, fault('no-json')),
+  'redirect to another place': unavailable(notTheService, fault('redirect')),
   'no answer': made.timeout(fault('hang')),
   'no answer, and an abort': made.aborted(fault('hang')),
   'failure that nobody foresaw': made.unforeseen('', fault('conflict')),

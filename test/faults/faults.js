@@ -21,6 +21,7 @@ export const faults = /** @type {const} */ ({
   'HTML with status 200': 'call',
   'HTML that says that it is JSON': 'call',
   'no JSON': 'call',
+  'redirect to another place': 'call',
   'no answer': 'call',
   'no answer, and an abort': 'call',
   'failure that nobody foresaw': 'call',

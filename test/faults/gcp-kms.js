@@ -53,6 +53,7 @@ export const gcpKms = {
   'HTML with status 200': undefined,
   'HTML that says that it is JSON': undefined,
   'no JSON': undefined,
+  'redirect to another place': undefined,
   'no answer': made.timeout(fault('hang')),
   'no answer, and an abort': made.aborted(fault('hang')),
   'failure that nobody foresaw': made.unforeseen('the cause says why', fault('out-of-range')),

@@ -90,7 +90,7 @@ export function describeError(error: unknown): SignerFailure | undefined {
     }
   }
   const status = $metadata?.httpStatusCode
-  if (name === 'SyntaxError') {
+  if (name === 'SyntaxError' || isRedirect(status)) {
     return {
       code: 'ERR_SIGNER_UNAVAILABLE',
       message: `What answered is not AWS KMS${typeof status === 'number' ? ` (HTTP status ${status})` : ''}; check endpoint, network and proxy`,
@@ -110,6 +110,11 @@ export function describeError(error: unknown): SignerFailure | undefined {
     return { code: 'ERR_SIGNER_UNAVAILABLE', message: failing }
   }
   return undefined
+}
+
+/** KMS never redirects, and the SDK never follows. */
+function isRedirect(status: unknown): boolean {
+  return typeof status === 'number' && status >= 300 && status < 400
 }
 
 /** The permission that AWS says is missing: one of ours, or one that getting the credentials takes. */

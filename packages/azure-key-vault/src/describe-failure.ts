@@ -51,6 +51,7 @@ function describeStatus(
     const text = `${inner} ${String(error.message)}`
     return fromTable(forbidden, text) ?? lacking(permission, text, named)
   }
+  if (status >= 300 && status < 400) return notKeyVault
   if (status >= 500) {
     return failure('ERR_SIGNER_UNAVAILABLE', `${service} is failing (${named}); try again later`)
   }

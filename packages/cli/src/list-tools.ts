@@ -19,14 +19,18 @@ export async function listTools(
     frame.progress('Listing the tools', () => client.listTools(undefined, request)),
   )
   output.print({ tools }, () => {
-    const width = Math.max(0, ...tools.map(({ name }) => name.length))
+    const names = tools.map(({ name }) => oneLine(name))
+    const width = names.reduce((most, { length }) => Math.max(most, length), 0)
     return tools
-      .map(({ name, title, description }) => {
-        const about = oneLine(description ?? title ?? '')
-        return output.clean(`${name.padEnd(width)}  ${about}`.trimEnd())
+      .map(({ title, description }, at) => {
+        const name = (names[at] ?? '').padEnd(Math.min(width, widest))
+        return output.clean(`${name}  ${oneLine(description ?? title ?? '')}`.trimEnd())
       })
       .join('\n')
   })
 }
+
+/** A server may call its tools what it likes. */
+const widest = 64
 
 const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ').trim()

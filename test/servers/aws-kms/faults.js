@@ -96,6 +96,11 @@ export const faults = {
     send: answerWith(200, 'application/x-amz-json-1.1', '<html><body>Sign in</body></html>'),
   },
   'no JSON': { send: answerWith(200, 'application/x-amz-json-1.1', '{"KeyId":') },
+  redirect: {
+    send(response) {
+      response.writeHead(302, { location: 'http://kms.invalid/' }).end()
+    },
+  },
   'empty answer': { spoil: () => ({}) },
   'no signature': { spoil: (answer) => without(answer, 'Signature') },
   'empty signature': { spoil: (answer) => ({ ...answer, Signature: '' }) },

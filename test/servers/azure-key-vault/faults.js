@@ -59,6 +59,7 @@ export const faults = {
     body: '{"kid":',
     headers: { 'Content-Type': 'application/json; charset=utf-8' },
   }),
+  redirect: () => ({ status: 302, body: page, headers: { Location: 'https://vault.invalid/' } }),
   'error-page': () => ({ status: 502, body: page }),
   'error-for-mistakes': ({ answer }) =>
     answer.status >= 400 ? { ...answer, status: 500 } : answer,
