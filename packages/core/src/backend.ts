@@ -9,3 +9,4 @@ export {
   loadSigner,
 } from './load-signer.ts'
 export { describeNetworkFailure } from './network-failure.ts'
+export { unlessAborted } from './unless-aborted.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { unlessAborted } from '@countersign/core/backend'
 import { OAuthError } from './error.ts'
-import { unlessAborted } from './unless-aborted.ts'
 
 /** What is attempted, how often, and for how long. */
 export interface Attempts<T> {

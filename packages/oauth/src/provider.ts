@@ -4,6 +4,7 @@
  * @module
  */
 
+export { unlessAborted } from '@countersign/core/backend'
 export {
   requireAdvertised,
   requireIssuer,
@@ -15,4 +16,3 @@ export { boundedFetch } from './http.ts'
 export { isWithin } from './protected-resource.ts'
 export { uniteScopes } from './scope.ts'
 export { serverValue, serverWords } from './server-words.ts'
-export { unlessAborted } from './unless-aborted.ts'

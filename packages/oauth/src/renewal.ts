@@ -1,10 +1,10 @@
+import { unlessAborted } from '@countersign/core/backend'
 import { attempts } from './attempts.ts'
 import { OAuthError } from './error.ts'
 import { type HeldToken, heldToken } from './held-token.ts'
 import { pacing } from './pacing.ts'
 import { includesScope, uniteScopes } from './scope.ts'
 import type { TokenResponse } from './token-request.ts'
-import { unlessAborted } from './unless-aborted.ts'
 
 /** What a renewal needs from outside. */
 export interface RenewalSettings {
