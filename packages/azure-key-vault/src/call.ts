@@ -42,8 +42,7 @@ export async function call<T>(
 }
 
 function asError({ code, message, retryable }: SignerFailure, cause?: unknown): SignerError {
-  const again = retryable === undefined ? {} : { retryable }
-  return new SignerError(code, message, { backend, cause, ...again })
+  return new SignerError(code, message, { backend, cause, retryable })
 }
 
 /** What the SDK's errors hold beside what they show. */

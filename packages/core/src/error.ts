@@ -29,11 +29,11 @@ export type SignerErrorCode =
 /** What a {@link SignerError} carries besides its code and message. */
 export interface SignerErrorOptions {
   /** Name of the backend, such as `aws-kms`; `core` for what happens in no backend. */
-  backend?: string
+  backend?: string | undefined
   /** The vendor's own error. */
   cause?: unknown
   /** Whether the same call may succeed later; by default decided by the code. */
-  retryable?: boolean
+  retryable?: boolean | undefined
 }
 
 const transient: ReadonlySet<SignerErrorCode> = new Set([

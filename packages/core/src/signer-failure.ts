@@ -20,11 +20,7 @@ export function asSignerError(
     code: 'ERR_SIGNER_BACKEND',
     message: `${backend.name} could not ${doing}; the cause says why`,
   }
-  return new SignerError(code, message, {
-    backend: backend.name,
-    cause: error,
-    ...(retryable === undefined ? {} : { retryable }),
-  })
+  return new SignerError(code, message, { backend: backend.name, cause: error, retryable })
 }
 
 function describeError(

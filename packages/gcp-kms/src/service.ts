@@ -71,8 +71,7 @@ function named(error: unknown, failure: SignerFailure | undefined): unknown {
   forgetRequest(error)
   if (failure === undefined) return error
   const { code, message, retryable } = failure
-  const more = retryable === undefined ? {} : { retryable }
-  return new SignerError(code, message, { backend, cause: error, ...more })
+  return new SignerError(code, message, { backend, cause: error, retryable })
 }
 
 /**
