@@ -1,9 +1,8 @@
 // @ts-check
-import { spawnSync } from 'node:child_process'
-import { performance } from 'node:perf_hooks'
 import { clientAssertion } from '@countersign/core'
 import { backends, openKey } from './clouds/open.js'
 import { durationRow, takeTurns, valueRow } from './measure.js'
+import { millisecondsOf } from './process-time.js'
 
 /** @import { Row } from './measure.js' */
 
@@ -71,17 +70,7 @@ export async function run() {
 /** @param {string} specifier */
 function importing(specifier) {
   const program = `await import(${JSON.stringify(import.meta.resolve(specifier))})`
-  return Array.from({ length: imports }, () => millisecondsOf(program) - millisecondsOf(''))
-}
-
-/** @param {string} program */
-function millisecondsOf(program) {
-  const start = performance.now()
-  const { status, stderr } = spawnSync(
-    process.execPath,
-    ['--input-type=module', '--eval', program],
-    { encoding: 'utf8' },
-  )
-  if (status !== 0) throw new Error(stderr)
-  return performance.now() - start
+  const run = (/** @type {string} */ source) =>
+    millisecondsOf(['--input-type=module', '--eval', source])
+  return Array.from({ length: imports }, () => run(program) - run(''))
 }

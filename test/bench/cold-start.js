@@ -1,12 +1,11 @@
 // @ts-check
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { performance } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 import { newKey } from './keys.js'
 import { valueRow } from './measure.js'
+import { millisecondsOf } from './process-time.js'
 
 const rounds = 21
 const nothing = fileURLToPath(new URL('./cold-start/nothing.cjs', import.meta.url))
@@ -46,13 +45,4 @@ export async function run() {
   } finally {
     rmSync(folder, { recursive: true })
   }
-}
-
-/** @param {string[]} args */
-function millisecondsOf(args) {
-  const start = performance.now()
-  const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
-  const milliseconds = performance.now() - start
-  if (status !== 0) throw new Error(`node ${args[0]} failed: ${stderr}`)
-  return milliseconds
 }

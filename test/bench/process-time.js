@@ -1,0 +1,16 @@
+// @ts-check
+import { spawnSync } from 'node:child_process'
+import { performance } from 'node:perf_hooks'
+
+/**
+ * How long a Node.js with these arguments takes from its start to its end.
+ *
+ * @param {string[]} args
+ */
+export function millisecondsOf(args) {
+  const start = performance.now()
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+  const milliseconds = performance.now() - start
+  if (status !== 0) throw new Error(`node ${args[0]} failed: ${stderr}`)
+  return milliseconds
+}
