@@ -3,7 +3,7 @@ import { attempts } from './attempts.ts'
 import { OAuthError } from './error.ts'
 import { type HeldToken, heldToken } from './held-token.ts'
 import { pacing } from './pacing.ts'
-import { includesScope, uniteScopes } from './scope.ts'
+import { includesScope, isBounded, limitScope, uniteScopes } from './scope.ts'
 import type { TokenResponse } from './token-request.ts'
 
 /** What a renewal needs from outside. */
@@ -13,6 +13,8 @@ export interface RenewalSettings {
   /** Told of each outcome. */
   readonly report: (background: boolean, seconds: number, failure?: unknown) => void
   readonly scope: string | undefined
+  /** The scope values that a resource may ask for; all when it is left out. */
+  readonly maxScope?: string | undefined
   /** Attempts after the first, while somebody waits. */
   readonly retries: number
   /** Bound on one renewal with all its attempts. */
@@ -168,7 +170,10 @@ export function tokenRenewal(settings: RenewalSettings): Renewal {
     return true
   }
 
-  const replace: Renewal['replace'] = async (refused, { status, scope: missing }, signal) => {
+  const replace: Renewal['replace'] = async (refused, { status, scope: challenged }, signal) => {
+    const allowed = limitScope(challenged, settings.maxScope)
+    const united = uniteScopes(scope, refused.scope, allowed)
+    const missing = united !== undefined && isBounded(united) ? allowed : undefined
     const lacking = !includesScope(refused.scope, missing)
     // Another token of the same scope is no answer to a lack of scope.
     if (status === 403 && !lacking) return undefined
@@ -183,7 +188,7 @@ export function tokenRenewal(settings: RenewalSettings): Renewal {
       refusals[403].failed()
       return true
     }
-    const wanted = lacking ? uniteScopes(scope, refused.scope, missing) : scope
+    const wanted = lacking ? united : scope
     return obtain(wanted, suits, permitted, signal)
   }
 

@@ -32,6 +32,11 @@ export interface TokenSourceOptions {
   readonly grant?: Grant | undefined
   /** Space-separated scope values to ask for. */
   readonly scope?: string | undefined
+  /**
+   * Space-separated scope values that the resource may ask for in a challenge; all by default. Tokens with more than 100
+   * values or 4,096 octets of scope are never asked for because of a challenge.
+   */
+  readonly maxScope?: string | undefined
   /** The resource that the token is for, RFC 8707; `fetch` attaches the token to nothing else. */
   readonly resource?: string | undefined
   /** The server's metadata when it is known already; it is discovered when this is left out, or has become old. */
@@ -124,17 +129,21 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
   if (typeof lifetimeSeconds !== 'number' || !(lifetimeSeconds > 0)) {
     throw new TypeError('"metadataLifetimeSeconds" must be a number above 0')
   }
+  if (options.maxScope !== undefined && typeof options.maxScope !== 'string') {
+    throw new TypeError('"maxScope" must be a string of scope values, separated by spaces')
+  }
   const resourceUrl = resource === undefined ? undefined : requireSecureUrl(resource, 'resource')
   const server = serverMetadata({ issuer, metadata: options.metadata, lifetimeSeconds, fetch, now })
 
   const renewal = tokenRenewal({
     scope: uniteScopes(options.scope),
+    maxScope: options.maxScope,
     retries,
     timeoutSeconds,
     now,
     async ask(scope, signal) {
       const as = await server.read(signal)
-      requireSecureUrl(as.token_endpoint, 'token endpoint')
+      requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
       // Here already, because a grant may be signed, too.
       const { method, alg } = authentication
       if (method !== undefined) requireAdvertised(as, method, alg)
@@ -143,7 +152,7 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
         const parameters = new URLSearchParams(granted)
         if (scope !== undefined) parameters.set('scope', scope)
         if (resource !== undefined) parameters.set('resource', resource)
-        const by = { as, clientId, authentication, fetch, now }
+        const by = { as, issuer, clientId, authentication, fetch, now }
         return requestToken({ ...by, parameters, signal, onReplaceable })
       }
       try {
