@@ -11,5 +11,5 @@ export {
 } from './load-signer.ts'
 export { isLoopback, mayBeLoopback } from './loopback.ts'
 export { describeNetworkFailure } from './network-failure.ts'
-export { own } from './options.ts'
+export { ownOptions } from './options.ts'
 export { sanitize, sanitizeValue } from './sanitize.ts'

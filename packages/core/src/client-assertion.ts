@@ -1,5 +1,5 @@
 import { type JwtOptions, signAssertion } from './jwt.ts'
-import { own, requireString } from './options.ts'
+import { ownOptions, requireString } from './options.ts'
 import type { SignerSource } from './signer.ts'
 
 /** Options of {@link clientAssertion}. */
@@ -46,7 +46,7 @@ export async function clientAssertion(
   source: SignerSource,
   options: ClientAssertionOptions,
 ): Promise<string> {
-  const { clientId, typ = 'client-authentication+jwt', ...rest } = own(options)
+  const { clientId, typ = 'client-authentication+jwt', ...rest } = ownOptions(options)
   requireString(clientId, 'clientId')
   return signAssertion(source, clientId, clientId, { ...rest, typ })
 }

@@ -6,7 +6,7 @@ import {
   requireJwsAlgorithm,
 } from './algorithm.ts'
 import { SignerError, type SignerErrorCode } from './error.ts'
-import { own, requireSignal, requireString, requireTimeout } from './options.ts'
+import { ownOptions, requireSignal, requireString, requireTimeout } from './options.ts'
 import {
   describePublicKey,
   type PublicJwk,
@@ -96,7 +96,7 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
   const alg = requireJwsAlgorithm(backend.alg, name)
   const key = readPublicKey(backend.publicKey, name)
   const described = describePublicKey(key, alg, name)
-  const given = own(options)
+  const given = ownOptions(options)
   const { kid = thumbprint({ ...described, alg }), timeoutSeconds = 10, verify = true } = given
   requireString(kid, 'kid')
   requireTimeout(timeoutSeconds)

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { encodeJson, readMembers } from './json-object.ts'
-import { own } from './options.ts'
+import { ownOptions } from './options.ts'
 import type { Signer, SignerSource } from './signer.ts'
 import { withSigner } from './signer-source.ts'
 
@@ -46,7 +46,7 @@ export async function signJws(
   if (typeof payload !== 'string' && !(payload instanceof Uint8Array)) {
     throw new TypeError('"payload" must be a Uint8Array or a string')
   }
-  const { header = {}, signal } = own(options)
+  const { header = {}, signal } = ownOptions(options)
   const further = readMembers(header, reservedHeader, 'header')
   const encoded = Buffer.from(payload as string).toString('base64url')
   const sign = (signer: Signer) =>

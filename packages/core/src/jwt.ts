@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { encodeJson, readMembers } from './json-object.ts'
 import { signCompact } from './jws.ts'
-import { own, requireString } from './options.ts'
+import { ownOptions, requireString } from './options.ts'
 import type { PublicJwk } from './public-key.ts'
 import type { Signer, SignerSource } from './signer.ts'
 import { withSigner } from './signer-source.ts'
@@ -64,7 +64,7 @@ export async function signJwt(
   claims: Readonly<Record<string, unknown>>,
   options: SignJwtOptions = {},
 ): Promise<string> {
-  const { typ = 'JWT', kid, header = {}, signal } = own(options)
+  const { typ = 'JWT', kid, header = {}, signal } = ownOptions(options)
   requireString(typ, 'typ')
   const further = readMembers(header, reservedHeader, 'header')
   const payload = encodeJson(readMembers(claims, none, 'claims'))
@@ -94,7 +94,13 @@ export async function signAssertion(
   subject: string,
   options: JwtOptions,
 ): Promise<string> {
-  const { audience, claims = {}, lifetimeSeconds = 60, now = Date.now, ...rest } = own(options)
+  const {
+    audience,
+    claims = {},
+    lifetimeSeconds = 60,
+    now = Date.now,
+    ...rest
+  } = ownOptions(options)
   requireString(audience, 'audience')
   if (!Number.isInteger(lifetimeSeconds) || lifetimeSeconds < 1 || lifetimeSeconds > 3600) {
     throw new TypeError('"lifetimeSeconds" must be a whole number from 1 to 3600')

@@ -2,7 +2,7 @@ import { Deadline } from './abort.ts'
 import { type JwsAlgorithm, requireJwsAlgorithm } from './algorithm.ts'
 import { type ClosableSigner, closable } from './closable-signer.ts'
 import { type CreateSignerOptions, createSigner, type SignerBackend } from './create-signer.ts'
-import { own, requireSignal, requireTimeout } from './options.ts'
+import { ownOptions, requireSignal, requireTimeout } from './options.ts'
 import { tooLate } from './sign-request.ts'
 import { asSignerError } from './signer-failure.ts'
 
@@ -61,8 +61,8 @@ export async function loadSigner(
   read: (signal: AbortSignal) => Promise<LoadedKey>,
   options: LoadSignerOptions = {},
 ): Promise<ClosableSigner> {
-  const { signal, alg, ...rest } = own(options)
-  const settings = own(rest)
+  const { signal, alg, ...rest } = ownOptions(options)
+  const settings = ownOptions(rest)
   const { timeoutSeconds: seconds = 10 } = settings
   const { name } = service
   requireSignal(signal)

@@ -7,16 +7,16 @@
  *
  * @example
  * ```ts
- * import { own } from '@countersign/core/backend'
+ * import { ownOptions } from '@countersign/core/backend'
  *
  * declare const options: { readonly verify?: boolean }
  *
- * const { verify = true } = own(options)
+ * const { verify = true } = ownOptions(options)
  * ```
  *
  * @see [CWE-1321](https://cwe.mitre.org/data/definitions/1321.html)
  */
-export function own<Options extends object>(options: Options): Options {
+export function ownOptions<Options extends object>(options: Options): Options {
   return Object.assign(Object.create(null), options)
 }
 

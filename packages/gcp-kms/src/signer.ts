@@ -1,5 +1,5 @@
 import { type ClosableSigner, type JwsAlgorithm, SignerError } from '@countersign/core'
-import { importPeer, type LoadedKey, loadSigner, own } from '@countersign/core/backend'
+import { importPeer, type LoadedKey, loadSigner, ownOptions } from '@countersign/core/backend'
 import type { KeyManagementServiceClient } from '@google-cloud/kms'
 import { backend } from './backend.ts'
 import type { GcpKmsClient } from './client.ts'
@@ -70,7 +70,7 @@ export async function gcpKmsSigner(options: GcpKmsSignerOptions): Promise<Closab
     timeoutSeconds = 10,
     verify,
     signal,
-  } = own(options)
+  } = ownOptions(options)
   requireName(name)
   requireClient(client, clientOptions)
   const settings = { alg, kid, timeoutSeconds, verify, signal }

@@ -9,7 +9,7 @@ import {
   SignerError,
   type SignRequest,
 } from '@countersign/core'
-import { own } from '@countersign/core/backend'
+import { ownOptions } from '@countersign/core/backend'
 import { algorithmOfCryptoKey, publicKeyOfCryptoKey, signWithCryptoKey } from './crypto-key.ts'
 import { defaultAlgorithm, statedAlgorithm } from './default-algorithm.ts'
 import { type PrivateKey, readPrivateKey } from './read-private-key.ts'
@@ -61,7 +61,7 @@ export interface LocalSignerOptions {
  * @see [RFC 7515 §5.1](https://www.rfc-editor.org/rfc/rfc7515#section-5.1)
  */
 export async function localSigner(options: LocalSignerOptions): Promise<Signer> {
-  const { key, passphrase, kid: named, verify = false } = own(options)
+  const { key, passphrase, kid: named, verify = false } = ownOptions(options)
   const backend = types.isCryptoKey(key)
     ? await cryptoKeyBackend(key, options)
     : keyObjectBackend(readPrivateKey(key, passphrase), options)
