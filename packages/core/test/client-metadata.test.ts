@@ -23,7 +23,6 @@ describe('a client metadata document', () => {
     expect(document()).toEqual({
       client_id: clientId,
       client_name: 'Billing agent',
-      redirect_uris: [],
       grant_types: ['client_credentials'],
       response_types: [],
       token_endpoint_auth_method: 'private_key_jwt',
