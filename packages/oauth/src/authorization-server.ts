@@ -1,7 +1,7 @@
+import { isLoopback, mayBeLoopback, sanitize, sanitizeValue } from '@countersign/core/backend'
 import type { AuthorizationServer } from 'oauth4webapi'
 import type { ClientAuthenticationMethod } from './client-authentication.ts'
 import { OAuthError } from './error.ts'
-import { sanitize, sanitizeValue } from './sanitize.ts'
 
 /** Who named a URL that {@link requireSecureUrl} is asked about. */
 export interface SecureUrlOptions {
@@ -69,21 +69,6 @@ export function leadsToLoopback(url: URL, from: URL | string): boolean {
 /** The origin of a URL, fit for a message; hosts may be of any length. */
 export function originOf(url: URL): string {
   return sanitize(url.origin === 'null' ? url.protocol : url.origin)
-}
-
-function isLoopback(hostname: string): boolean {
-  return (
-    hostname === 'localhost' ||
-    hostname === '0.0.0.0' ||
-    hostname === '[::]' ||
-    hostname === '[::1]' ||
-    /^127(\.\d+){3}$/.test(hostname) ||
-    /^\[::ffff:7f[0-9a-f]{2}:/.test(hostname)
-  )
-}
-
-function mayBeLoopback(hostname: string): boolean {
-  return isLoopback(hostname) || hostname === 'localhost.' || /\.localhost\.?$/.test(hostname)
 }
 
 /**

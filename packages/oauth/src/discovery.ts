@@ -1,8 +1,8 @@
+import { sanitize, timeoutSignal } from '@countersign/core/backend'
 import { type AuthorizationServer, processDiscoveryResponse } from 'oauth4webapi'
 import { requireIssuer, requireReachable, requireSecureUrl } from './authorization-server.ts'
 import { OAuthError } from './error.ts'
 import { type Fetch, requestMetadata, retryAfterSeconds } from './http.ts'
-import { sanitize } from './sanitize.ts'
 
 /** Options of {@link discoverAuthorizationServer}. */
 export interface DiscoveryOptions {
@@ -15,8 +15,8 @@ export interface DiscoveryOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** The deadline of a discovery without a signal, in milliseconds. */
-export const discoveryMs = 30_000
+/** The deadline of a discovery without a signal. */
+export const discoverySeconds = 30
 
 /**
  * Fetches the metadata of an authorization server, and makes sure that it speaks for the issuer that was asked.
@@ -42,7 +42,7 @@ export const discoveryMs = 30_000
  */
 export async function discoverAuthorizationServer(
   issuer: string,
-  { fetch = globalThis.fetch, signal = AbortSignal.timeout(discoveryMs) }: DiscoveryOptions = {},
+  { fetch = globalThis.fetch, signal = timeoutSignal(discoverySeconds) }: DiscoveryOptions = {},
 ): Promise<AuthorizationServer> {
   const url = requireSecureUrl(issuer, 'issuer')
   let refused: number | undefined

@@ -1,7 +1,6 @@
-import { unlessAborted } from '@countersign/core/backend'
+import { sanitize, unlessAborted } from '@countersign/core/backend'
 import { originOf } from './authorization-server.ts'
 import { OAuthError, type OAuthErrorCode } from './error.ts'
-import { sanitize } from './sanitize.ts'
 
 /** The shape of `fetch` as far as it is used here. */
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>

@@ -1,3 +1,4 @@
+import { sanitize, sanitizeValue, timeoutSignal } from '@countersign/core/backend'
 import { processResourceDiscoveryResponse, type ResourceServer } from 'oauth4webapi'
 import {
   isListOfStrings,
@@ -5,10 +6,9 @@ import {
   requireReachable,
   requireSecureUrl,
 } from './authorization-server.ts'
-import { type DiscoveryOptions, discoveryMs } from './discovery.ts'
+import { type DiscoveryOptions, discoverySeconds } from './discovery.ts'
 import { OAuthError } from './error.ts'
 import { requestMetadata, retryAfterSeconds } from './http.ts'
-import { sanitize, sanitizeValue } from './sanitize.ts'
 
 /** Options of {@link discoverProtectedResource}. */
 export interface ResourceDiscoveryOptions extends DiscoveryOptions {
@@ -44,7 +44,7 @@ export async function discoverProtectedResource(
   const {
     metadataUrl,
     fetch = globalThis.fetch,
-    signal = AbortSignal.timeout(discoveryMs),
+    signal = timeoutSignal(discoverySeconds),
   } = options
   const used = requireSecureUrl(url, 'resource')
   const locations =

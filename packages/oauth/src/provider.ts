@@ -4,7 +4,7 @@
  * @module
  */
 
-export { unlessAborted } from '@countersign/core/backend'
+export { sanitize, sanitizeValue, unlessAborted } from '@countersign/core/backend'
 export {
   requireAdvertised,
   requireIssuer,
@@ -15,5 +15,4 @@ export {
 export { type BearerChallenge, bearerChallenge } from './challenge.ts'
 export { boundedFetch } from './http.ts'
 export { isWithin } from './protected-resource.ts'
-export { sanitize, sanitizeValue } from './sanitize.ts'
 export { limitScope, uniteScopes } from './scope.ts'

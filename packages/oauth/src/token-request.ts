@@ -1,3 +1,4 @@
+import { sanitize, sanitizeValue } from '@countersign/core/backend'
 import {
   type AuthorizationServer,
   allowInsecureRequests,
@@ -9,7 +10,6 @@ import { originOf, requireSecureUrl } from './authorization-server.ts'
 import type { ClientAuthentication, ReplaceKey } from './client-authentication.ts'
 import { OAuthError } from './error.ts'
 import { boundedFetch, describeFetchError, type Fetch, retryAfterSeconds } from './http.ts'
-import { sanitize, sanitizeValue } from './sanitize.ts'
 
 /**
  * An access token as the server granted it, RFC 6749 §5.1.
