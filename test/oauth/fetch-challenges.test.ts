@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { startScriptedServer } from '../servers/scripted-server.js'
 import { errorResponse, hang, inTurn, tokenResponse } from '../servers/token-responses.js'
 import { accepting, bearerOf, startFetchScene } from './fetch-scene.ts'
-import { closing, refusal, signaturesOf, thrown, until } from './fixtures.ts'
+import { closing, expectBackoff, refusal, signaturesOf, thrown, until } from './fixtures.ts'
 
 const unauthorized = () => new Response('no', { status: 401 })
 
@@ -117,7 +117,8 @@ describe('a resource that refuses every token', () => {
       if (tokenRequests().length > before) renewed.push(second)
       clock.advance(1)
     }
-    expect(renewed).toEqual([0, 1, 3, 7, 15, 31, 63])
+    expectBackoff(renewed)
+    expect(renewed.length).toBeGreaterThanOrEqual(7)
     expect(tokenRequests()).toHaveLength(1 + renewed.length)
   })
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { errorResponse, htmlBadGateway, inTurn, tokenResponse } from '../servers/token-responses.js'
-import { refusal, signaturesOf, startScene } from './fixtures.ts'
+import { expectBackoff, refusal, signaturesOf, startScene } from './fixtures.ts'
 
 const refused = () => errorResponse('invalid_client', { status: 401 })
 
@@ -17,7 +17,9 @@ describe('a failure that goes on', () => {
       }
       clock.advance(1)
     }
-    expect(tried).toEqual([0, 0, 0, 1, 3, 7, 15, 31, 63, 123, 183])
+    expect(tried.slice(0, 3)).toEqual([0, 0, 0])
+    expectBackoff(tried.slice(2))
+    expect(tried.length).toBeGreaterThanOrEqual(11)
   })
 
   it('costs 100 callers at once no more than one', async () => {

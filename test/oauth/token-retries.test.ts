@@ -135,7 +135,7 @@ describe('a server that says when it wants to be asked again', () => {
       expect(error).toMatchObject({ code: 'ERR_OAUTH_UNAVAILABLE', retryAfterSeconds: 100 })
     }
     expect(tokenRequests()).toHaveLength(1)
-    clock.advance(1)
+    clock.advance(26)
     expect(await source.token()).toBe('access-token')
   })
 
@@ -146,7 +146,7 @@ describe('a server that says when it wants to be asked again', () => {
     )
     const { source, clock } = await startScene(later)
     await refusal(() => source.token())
-    clock.advance(3600)
+    clock.advance(4500)
     expect(await source.token()).toBe('access-token')
   })
 })

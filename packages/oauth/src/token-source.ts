@@ -182,9 +182,9 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
       return (await renewal.current(signal)).response.access_token
     },
     async tokenResponse({ signal }: TokenOptions = {}) {
-      const { response, expiresAt } = await renewal.current(signal)
-      if (expiresAt === Number.POSITIVE_INFINITY) return response
-      return { ...response, expires_in: Math.max(0, Math.floor((expiresAt - now()) / 1000)) }
+      const { response, secondsLeft } = await renewal.current(signal)
+      if (secondsLeft() === Number.POSITIVE_INFINITY) return response
+      return { ...response, expires_in: Math.floor(secondsLeft()) }
     },
     invalidate: renewal.invalidate,
     async fetch(input: string | URL | Request, init?: RequestInit) {
