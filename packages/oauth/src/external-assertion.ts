@@ -1,3 +1,4 @@
+import { ownOptions } from '@countersign/core/backend'
 import {
   requireAdvertised,
   requireAudience,
@@ -48,27 +49,25 @@ const compactJws = /^[\w-]+\.([\w-]+)\.[\w-]+$/
  */
 export function externalAssertion(
   provide: (audience: string) => string | Promise<string>,
-  { issuer, clientIdInBody = false }: ExternalAssertionOptions = {},
+  options: ExternalAssertionOptions = {},
 ): ClientAuthentication {
   if (typeof provide !== 'function') throw new TypeError('the first argument must be a function')
-  return namedMethod(
-    'private_key_jwt',
-    async (as, client, body, _headers, { issuer: pinned } = {}) => {
-      const isPinned = requirePinnedIssuer(as, issuer, pinned)
-      requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
-      requireAdvertised(as, 'private_key_jwt')
-      const assertion: unknown = await provide(as.issuer)
-      const parts = typeof assertion === 'string' ? compactJws.exec(assertion) : null
-      if (parts === null) {
-        throw new OAuthError(
-          'ERR_OAUTH_ASSERTION',
-          'The external assertion is not a signed JWT in compact serialization; nothing was sent',
-        )
-      }
-      if (!isPinned) requireAudience(as, audienceIn(parts[1]))
-      setAssertion(body, parts[0], clientIdInBody ? client.client_id : undefined)
-    },
-  )
+  const { issuer, clientIdInBody = false } = ownOptions(options)
+  return namedMethod('private_key_jwt', async (as, client, body, _headers, given = {}) => {
+    const isPinned = requirePinnedIssuer(as, issuer, ownOptions(given).issuer)
+    requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
+    requireAdvertised(as, 'private_key_jwt')
+    const assertion: unknown = await provide(as.issuer)
+    const parts = typeof assertion === 'string' ? compactJws.exec(assertion) : null
+    if (parts === null) {
+      throw new OAuthError(
+        'ERR_OAUTH_ASSERTION',
+        'The external assertion is not a signed JWT in compact serialization; nothing was sent',
+      )
+    }
+    if (!isPinned) requireAudience(as, audienceIn(parts[1]))
+    setAssertion(body, parts[0], clientIdInBody ? client.client_id : undefined)
+  })
 }
 
 /** The `aud` of a JWT whose payload can be read, and nothing of any other. */

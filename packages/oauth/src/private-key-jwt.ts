@@ -4,6 +4,7 @@ import {
   type Signer,
   type SignerSource,
 } from '@countersign/core'
+import { ownOptions } from '@countersign/core/backend'
 import {
   requireAdvertised,
   requireAudience,
@@ -63,10 +64,11 @@ export function privateKeyJwt(
   options: PrivateKeyJwtOptions = {},
 ): ClientAuthentication {
   requireSource(source)
-  const { issuer, audience, clientIdInBody = false, ...assertion } = options
+  const { issuer, audience, clientIdInBody = false, ...assertion } = ownOptions(options)
   return namedMethod(
     'private_key_jwt',
-    async (as, client, body, _headers, { issuer: pinned, signal, onReplaceable } = {}) => {
+    async (as, client, body, _headers, given = {}) => {
+      const { issuer: pinned, signal, onReplaceable } = ownOptions(given)
       const isPinned = requirePinnedIssuer(as, issuer, pinned)
       requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
       // Also before a rotating source is asked, which may have to load its key first.

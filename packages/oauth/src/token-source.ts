@@ -1,3 +1,4 @@
+import { ownOptions } from '@countersign/core/backend'
 import type { AuthorizationServer } from 'oauth4webapi'
 import { requireAdvertised, requireSecureUrl } from './authorization-server.ts'
 import { bearerFetch } from './bearer-fetch.ts'
@@ -109,13 +110,16 @@ export interface TokenSource {
  * @see [RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)
  */
 export function tokenSource(options: TokenSourceOptions): TokenSource {
-  const { issuer, clientId, authentication, resource, timeoutSeconds = 30, retries = 2 } = options
+  const own = ownOptions(options)
+  const { issuer, clientId, authentication, resource, maxScope } = own
   const {
     grant = { grant_type: 'client_credentials' },
+    timeoutSeconds = 30,
+    retries = 2,
     now = Date.now,
     fetch = globalThis.fetch,
     metadataLifetimeSeconds: lifetimeSeconds = 3600,
-  } = options
+  } = own
   requireString(issuer, 'issuer')
   requireString(clientId, 'clientId')
   if (typeof authentication !== 'function')
@@ -129,15 +133,15 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
   if (typeof lifetimeSeconds !== 'number' || !(lifetimeSeconds > 0)) {
     throw new TypeError('"metadataLifetimeSeconds" must be a number above 0')
   }
-  if (options.maxScope !== undefined && typeof options.maxScope !== 'string') {
+  if (maxScope !== undefined && typeof maxScope !== 'string') {
     throw new TypeError('"maxScope" must be a string of scope values, separated by spaces')
   }
   const resourceUrl = resource === undefined ? undefined : requireSecureUrl(resource, 'resource')
-  const server = serverMetadata({ issuer, metadata: options.metadata, lifetimeSeconds, fetch, now })
+  const server = serverMetadata({ issuer, metadata: own.metadata, lifetimeSeconds, fetch, now })
 
   const renewal = tokenRenewal({
-    scope: uniteScopes(options.scope),
-    maxScope: options.maxScope,
+    scope: uniteScopes(own.scope),
+    maxScope,
     retries,
     timeoutSeconds,
     now,
@@ -171,7 +175,7 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
       tokenChannel.publish(code === undefined ? message : { ...message, code })
     },
   })
-  if (options.tokenResponse !== undefined) renewal.adopt(options.tokenResponse)
+  if (own.tokenResponse !== undefined) renewal.adopt(own.tokenResponse)
 
   const authorized =
     resourceUrl &&
