@@ -351,6 +351,22 @@ describe('a signature that fails', () => {
     await expectSignedBy(next, await clientAssertion(vault.source, client))
   })
 
+  it('has its successor loaded at once, however long the delay was before the last success', async () => {
+    const keys = [version(), version(), version()]
+    const vault = scene(keys[0] as Version)
+    await vault.source.ready()
+    keys[0]?.fail('ERR_SIGNER_KEY_DISABLED')
+    for (let failure = 0; failure < 8; failure++) {
+      await refusal(() => clientAssertion(vault.source, client))
+      vault.advance(60)
+    }
+    for (const next of keys.slice(1)) {
+      vault.name(next)
+      await expectSignedBy(next, await clientAssertion(vault.source, client))
+      next.fail('ERR_SIGNER_KEY_DISABLED')
+    }
+  })
+
   it('is made again at once although loads by age have been failing', async () => {
     const [old, next] = [version(), version()]
     const vault = scene(old, { maxAgeSeconds: 60 })
@@ -510,6 +526,31 @@ describe('close()', () => {
     }
     await vault.source.close()
     expect([vault.loads, key.closed, vault.source.current]).toEqual([1, 1, undefined])
+  })
+
+  it('twice is as good as once, also while a signature is under way', async () => {
+    const key = version()
+    const vault = scene(key)
+    await vault.source.ready()
+    key.hold()
+    const under = clientAssertion(vault.source, client)
+    await settled()
+    const closing = [vault.source.close(), vault.source.close()]
+    key.release()
+    await expectSignedBy(key, await under)
+    await Promise.all(closing)
+    expect(key.closed).toBe(1)
+  })
+
+  it('is called for what was loaded and is not a signer', async () => {
+    let closed = 0
+    const close = async () => {
+      closed++
+    }
+    const vault = scene({ ...version().signer, alg: 'none', close } as never)
+    expect(await thrown(() => vault.source.ready())).toBeInstanceOf(TypeError)
+    await settled()
+    expect(closed).toBe(1)
   })
 
   it('gives up a load, tells its signal, and closes what it still brings', async () => {
