@@ -351,20 +351,55 @@ describe('a signature that fails', () => {
     await expectSignedBy(next, await clientAssertion(vault.source, client))
   })
 
-  it('has its successor loaded at once, however long the delay was before the last success', async () => {
-    const keys = [version(), version(), version()]
-    const vault = scene(keys[0] as Version)
+  it.each(['failure', 'refusal'] as const)(
+    'for want of a successor delays the next load by a second at most once another one was found, after a %s',
+    async (cause) => {
+      const [first, second, third] = [version(), version(), version()]
+      const vault = scene(first)
+      await vault.source.ready()
+      /** A load that finds no other key. */
+      const failed = async (key: Version) => {
+        if (cause === 'refusal') return expect(await vault.source.replace(key.signer)).toBe(false)
+        key.fail('ERR_SIGNER_KEY_DISABLED')
+        await refusal(() => clientAssertion(vault.source, client))
+      }
+      /** A load that finds this one. */
+      const found = async (key: Version, refused: Version) => {
+        vault.name(key)
+        if (cause === 'refusal') expect(await vault.source.replace(refused.signer)).toBe(true)
+        await expectSignedBy(key, await clientAssertion(vault.source, client))
+      }
+      for (let failure = 0; failure < 8; failure++) {
+        await failed(first)
+        vault.advance(60)
+      }
+      await found(second, first)
+      await failed(second)
+      vault.advance(1)
+      await found(third, second)
+    },
+  )
+
+  it('to load by age is tried again within a second once a load has succeeded', async () => {
+    const key = version()
+    const vault = scene(key, { maxAgeSeconds: 100 })
+    const down = () => {
+      throw new SignerError('ERR_SIGNER_UNAVAILABLE', 'down')
+    }
     await vault.source.ready()
-    keys[0]?.fail('ERR_SIGNER_KEY_DISABLED')
-    for (let failure = 0; failure < 8; failure++) {
-      await refusal(() => clientAssertion(vault.source, client))
-      vault.advance(60)
+    const loadsAfter = async (seconds: number) => {
+      vault.advance(seconds)
+      await clientAssertion(vault.source, client)
+      await settled()
+      return vault.loads
     }
-    for (const next of keys.slice(1)) {
-      vault.name(next)
-      await expectSignedBy(next, await clientAssertion(vault.source, client))
-      next.fail('ERR_SIGNER_KEY_DISABLED')
-    }
+    vault.name(down)
+    for (let failure = 0; failure < 8; failure++) await loadsAfter(100)
+    vault.name(key)
+    expect(await loadsAfter(100)).toBe(10)
+    vault.name(down)
+    expect(await loadsAfter(100)).toBe(11)
+    expect(await loadsAfter(1)).toBe(12)
   })
 
   it('is made again at once although loads by age have been failing', async () => {
@@ -528,14 +563,17 @@ describe('close()', () => {
     expect([vault.loads, key.closed, vault.source.current]).toEqual([1, 1, undefined])
   })
 
-  it('twice is as good as once, also while a signature is under way', async () => {
+  it('twice closes the signer once, and both calls wait for what is under way', async () => {
     const key = version()
     const vault = scene(key)
     await vault.source.ready()
     key.hold()
     const under = clientAssertion(vault.source, client)
     await settled()
-    const closing = [vault.source.close(), vault.source.close()]
+    const closed: number[] = []
+    const closing = [1, 2].map((call) => vault.source.close().then(() => closed.push(call)))
+    await settled()
+    expect(closed).toEqual([])
     key.release()
     await expectSignedBy(key, await under)
     await Promise.all(closing)
