@@ -2,7 +2,15 @@ import { describe, expect, it } from 'vitest'
 import { startScriptedServer } from '../servers/scripted-server.js'
 import { errorResponse, hang, inTurn, tokenResponse } from '../servers/token-responses.js'
 import { accepting, bearerOf, startFetchScene } from './fetch-scene.ts'
-import { closing, expectBackoff, refusal, signaturesOf, thrown, until } from './fixtures.ts'
+import {
+  closing,
+  expectBackoff,
+  numberedTokens,
+  refusal,
+  signaturesOf,
+  thrown,
+  until,
+} from './fixtures.ts'
 
 const unauthorized = () => new Response('no', { status: 401 })
 
@@ -139,6 +147,47 @@ describe('a resource that refuses every token', () => {
       expect((await source.fetch(`${resource}/forbidden`)).status).toBe(401)
     }
     expect(tokenRequests()).toHaveLength(2)
+  })
+
+  it('costs a bounded number of signatures when it accepts each new token once', async () => {
+    const used = new Set<string>()
+    const { source, clock, resource, tokenRequests } = await startFetchScene({
+      token: numberedTokens({ expires_in: 100_000 }),
+      answer({ headers }) {
+        const bearer = bearerOf(headers) ?? ''
+        const response = used.has(bearer) ? unauthorized() : new Response('welcome')
+        used.add(bearer)
+        return response
+      },
+    })
+    const statuses: number[] = []
+    for (let second = 0; second < 1800; second += 1) {
+      statuses.push((await source.fetch(resource)).status)
+      clock.advance(1)
+    }
+    // The first token, ten renewals at once, and one more per minute.
+    expect(tokenRequests().length).toBeGreaterThanOrEqual(38)
+    expect(tokenRequests().length).toBeLessThanOrEqual(41)
+    expect(statuses.slice(0, 11)).toEqual(Array(11).fill(200))
+    expect(statuses[11]).toBe(401)
+  })
+
+  it('costs a bounded number of signatures when it asks for more scope and accepts each new token once', async () => {
+    let calls = 0
+    const { source, resource, tokenRequests } = await startFetchScene({
+      token: numberedTokens(),
+      answer: () =>
+        ++calls % 2 === 1
+          ? new Response('no', {
+              status: 403,
+              headers: {
+                'www-authenticate': `Bearer error="insufficient_scope", scope="s${calls}"`,
+              },
+            })
+          : new Response('welcome'),
+    })
+    for (let call = 0; call < 60; call += 1) await source.fetch(resource)
+    expect(tokenRequests()).toHaveLength(11)
   })
 
   it('costs no signature for each stream that is refused', async () => {

@@ -1,5 +1,5 @@
 import { sanitize, sanitizeValue, timeoutSignal } from '@countersign/core/backend'
-import { processResourceDiscoveryResponse, type ResourceServer } from 'oauth4webapi'
+import type { ResourceServer } from 'oauth4webapi'
 import {
   isListOfStrings,
   originOf,
@@ -101,10 +101,7 @@ function isAmbiguous(path: string): boolean {
 }
 
 async function readMetadata(response: Response, used: URL): Promise<ResourceServer> {
-  const body: unknown = await response
-    .clone()
-    .json()
-    .catch(() => undefined)
+  const body: unknown = await response.json().catch(() => undefined)
   const metadata = (body ?? {}) as Partial<Record<keyof ResourceServer, unknown>>
   const { resource, authorization_servers, scopes_supported } = metadata
   if (
@@ -113,7 +110,10 @@ async function readMetadata(response: Response, used: URL): Promise<ResourceServ
     !isListOrAbsent(authorization_servers) ||
     !isListOrAbsent(scopes_supported)
   ) {
-    throw notMetadata(used)
+    throw new OAuthError(
+      'ERR_OAUTH_DISCOVERY',
+      `What the resource ${originOf(used)} publishes is not protected resource metadata`,
+    )
   }
   if (!isWithin(used, new URL(resource))) {
     throw new OAuthError(
@@ -124,16 +124,7 @@ async function readMetadata(response: Response, used: URL): Promise<ResourceServ
   for (const server of authorization_servers ?? []) {
     if (URL.canParse(server)) requireReachable(new URL(server), 'authorization server', used.origin)
   }
-  return processResourceDiscoveryResponse(new URL(resource), response).catch(() => {
-    throw notMetadata(used)
-  })
-}
-
-function notMetadata(used: URL): OAuthError {
-  return new OAuthError(
-    'ERR_OAUTH_DISCOVERY',
-    `What the resource ${originOf(used)} publishes is not protected resource metadata`,
-  )
+  return body as ResourceServer
 }
 
 /** Origin and path of a URL, without its query. */
