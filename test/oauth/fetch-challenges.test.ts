@@ -61,6 +61,25 @@ describe('a token that the resource refuses with a 401', () => {
     expect(tokenRequests()).toHaveLength(2)
   })
 
+  it('is not replaced by one that has expired meanwhile, when a request comes back late', async () => {
+    const late: (() => void)[] = []
+    const { source, clock, resource, bearers } = await startFetchScene({
+      async answer(request) {
+        if (request.path === '/mcp/late' && late.length === 0) {
+          await new Promise<void>((resolve) => late.push(resolve))
+        }
+        return accepting('token-2', 'token-3')(request)
+      },
+    })
+    const slow = source.fetch(`${resource}/late`)
+    await until(() => late.length === 1)
+    expect((await source.fetch(resource)).status).toBe(200)
+    clock.advance(3600)
+    for (const answer of late) answer()
+    expect((await slow).status).toBe(200)
+    expect(bearers().at(-1)).toBe('token-3')
+  })
+
   it('is not asked for again by each request that comes back late, while no other can be had', async () => {
     const late: (() => void)[] = []
     const token = inTurn(

@@ -74,6 +74,21 @@ describe('attempts', () => {
     expect(error.cause).toMatchObject({ cause: { code: 'ECONNREFUSED' } })
   })
 
+  it('that fail with a cause in a circle end in a finite error', async () => {
+    const circle = new Error('fetch failed')
+    circle.cause = new Error('socket closed', { cause: circle })
+    const { source } = await startScene(undefined, {
+      retries: 0,
+      fetch: () => Promise.reject(circle),
+    })
+    const error = await refusal(() => source.token())
+    expect(error.code).toBe('ERR_OAUTH_UNAVAILABLE')
+    let depth = 0
+    for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) depth += 1
+    expect(depth).toBeGreaterThan(2)
+    expect(depth).toBeLessThan(10)
+  })
+
   it('are made for metadata, too', async () => {
     let refusals = 0
     const { source, tokenRequests } = await startScene(undefined, {

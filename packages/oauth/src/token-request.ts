@@ -64,8 +64,8 @@ export async function requestToken(request: TokenRequest): Promise<TokenResponse
       [allowInsecureRequests]: endpoint.protocol === 'http:',
     },
   ).catch((error) => {
-    // What the authentication threw says by itself what to do, unless it was the deadline that ended it.
-    if (sent === undefined && !signal.aborted) throw error
+    // The error of an authentication says by itself what to do.
+    if (sent === undefined) throw error
     throw describeFetchError(error, signal, `token endpoint ${originOf(endpoint)}`, sent)
   })
   if (response.status !== 200) throw await describeRefusal(response, as, sent ?? [], request.now())
