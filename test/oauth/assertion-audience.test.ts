@@ -265,20 +265,24 @@ describe('the header of an assertion', () => {
   })
 })
 
-it('an option on a polluted prototype pins nothing and changes no audience', async () => {
+it('an option on a polluted prototype pins nothing, and changes no audience or scope', async () => {
   const server = closing(await startScriptedAuthorizationServer())
   const signer = await es256Signer()
-  const prototype = Object.prototype as { issuer?: string; audience?: string }
+  const prototype = Object.prototype as { issuer?: string; audience?: string; scope?: string }
   prototype.issuer = server.url
   prototype.audience = bank
+  prototype.scope = 'admin'
   try {
     const authentication = privateKeyJwt(signer)
     const as = await discoverAuthorizationServer(server.url)
     const body = new URLSearchParams()
     await authentication(as, { client_id: 'agent' }, body, new Headers(), {})
     expect(decodeJwt(assertionIn(body)).aud).toBe(server.url)
+    await tokenSource({ issuer: server.url, clientId: 'agent', authentication }).token()
+    expect(tokenRequestsOf(server)[0]?.has('scope')).toBe(false)
   } finally {
     delete prototype.issuer
     delete prototype.audience
+    delete prototype.scope
   }
 })

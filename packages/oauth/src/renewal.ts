@@ -30,20 +30,20 @@ export interface Refusal {
 
 type Signal = AbortSignal | null | undefined
 
-/** Keeps one token, renews it ahead of its expiry, and lets all callers share each renewal. */
+/** Caches one token, renews it ahead of its expiry, and lets all callers share each renewal. */
 export interface Renewal {
   /** The token, at once while it is good. */
   current(signal?: Signal): Promise<CachedToken>
   /** Forgets the token if it is still this one. */
   invalidate(token: string): void
   /**
-   * A token that may help where a resource refused this one; `undefined` when none is to be expected, or the last
-   * one did not help either and it is too early to ask again.
+   * Returns a token that the resource may accept where it refused this one; `undefined` when another token cannot help,
+   * or when it is too early for another renewal.
    */
   replace(refused: CachedToken, refusal: Refusal, signal?: Signal): Promise<CachedToken | undefined>
-  /** Forgets a token that a resource refused with a 401, unless the last such replacement was in vain just now. */
+  /** Forgets a token that a resource refused with a 401, unless it is too early for another renewal. */
   discard(refused: CachedToken): boolean
-  /** Notes that a replacement was accepted where its predecessor had been refused. */
+  /** Records that a new token was accepted where the one before was refused, and resets the delay. */
   helped(refusal: Refusal): void
   /** Starts out with a token that was obtained elsewhere. */
   adopt(response: TokenResponse): void
@@ -58,7 +58,7 @@ interface Pending {
   waiting: number
 }
 
-/** Failures in a row that cost a caller who waits no pause. */
+/** Failures in a row that cause no delay for a caller who waits. */
 const freeFailures = 2
 
 /** Renewals that refusals may cause at once. */
