@@ -167,6 +167,22 @@ describe('this machine may be named', () => {
     expect(requireSecureUrl('http://[::1]/', 'issuer', options).href).toBe('http://[::1]/')
   })
 
+  it('by a host with a name below localhost, if that is the host itself', async () => {
+    const server = serverMetadata({
+      issuer: 'https://as.localhost',
+      token_endpoint: 'https://as.localhost:8443/token',
+    })
+    const { fetch } = remote(server)
+    expect(await discoverAuthorizationServer('https://as.localhost', { fetch })).toEqual(server)
+    const body = new URLSearchParams()
+    await clientSecretPost('secret')(server, { client_id: 'agent' }, body, new Headers())
+    expect(body.get('client_secret')).toBe('secret')
+    const other = remote({ ...server, token_endpoint: 'https://other.localhost/token' })
+    const options = { fetch: other.fetch }
+    const discover = () => discoverAuthorizationServer('https://as.localhost', options)
+    expect((await refusal(discover)).code).toBe(INSECURE)
+  })
+
   it('but not by what only looks like it, or cannot be read', () => {
     for (const namedBy of [
       'https://127.0.0.1.evil.test',

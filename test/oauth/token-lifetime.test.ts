@@ -96,11 +96,13 @@ describe('a token', () => {
   })
 
   it.each([-1, 'soon', null, true, {}])(
-    'with expires_in %j is no answer to a token request',
+    'with expires_in %j is not a token response, and costs no request per call',
     async (expires_in) => {
       const { source, tokenRequests } = await startScene(() => tokenResponse({ expires_in }))
       expect((await refusal(() => source.token())).code).toBe('ERR_OAUTH_INVALID_RESPONSE')
       expect(tokenRequests()).toHaveLength(1)
+      for (let call = 0; call < 50; call += 1) await refusal(() => source.token())
+      expect(tokenRequests()).toHaveLength(3)
     },
   )
 

@@ -60,10 +60,10 @@ export function requireReachable(url: URL, what: string, namedBy: URL | string):
   )
 }
 
-/** Whether a URL leads from another machine to this one. */
+/** Whether a URL leads from another machine to this one. A host may always name itself. */
 export function leadsToLoopback(url: URL, from: URL | string): boolean {
-  const fromHere = URL.canParse(String(from)) && isLoopback(new URL(from).hostname)
-  return !fromHere && mayBeLoopback(url.hostname)
+  const host = URL.canParse(String(from)) ? new URL(from).hostname : ''
+  return mayBeLoopback(url.hostname) && !isLoopback(host) && url.hostname !== host
 }
 
 /** The origin of a URL, fit for a message; hosts may be of any length. */
