@@ -1,8 +1,7 @@
 import { requireClientUrl, requireRedirectUri, requireWebUrl } from './client-url.ts'
 import { type Jwks, jwks } from './jwks.ts'
 import { requireString } from './options.ts'
-import type { SignerSource } from './signer.ts'
-import { currentSigner } from './signer-source.ts'
+import { currentSigner, type SignerSource } from './signer.ts'
 
 /** Options of {@link clientMetadata}. */
 export interface ClientMetadataOptions {

@@ -93,3 +93,38 @@ export class SignerError extends Error {
     return typeof value === 'object' && value !== null && brand in value
   }
 }
+
+/** How a vendor's error appears to the caller of a signer. */
+export interface SignerFailure {
+  readonly code: SignerErrorCode
+  /** What was refused and what to do; nothing secret. */
+  readonly message: string
+  readonly retryable?: boolean
+}
+
+/** A key service: its name, and how its errors read. */
+export interface KeyService {
+  /** Name for errors and diagnostics, such as `aws-kms`. */
+  readonly name: string
+  /** Names a vendor's error; `undefined` leaves it at `ERR_SIGNER_BACKEND`. */
+  describeError?(error: unknown): SignerFailure | undefined
+}
+
+/** Turns what a key service threw into a {@link SignerError}. */
+export function asSignerError(error: unknown, backend: KeyService, doing: string): SignerError {
+  if (SignerError.is(error)) return error
+  const { code, message, retryable } = describeError(error, backend) ?? {
+    code: 'ERR_SIGNER_BACKEND',
+    message: `${backend.name} could not ${doing}; the cause says why`,
+  }
+  return new SignerError(code, message, { backend: backend.name, cause: error, retryable })
+}
+
+function describeError(error: unknown, backend: KeyService): SignerFailure | undefined {
+  try {
+    return backend.describeError?.(error)
+  } catch {
+    // An error that nobody expected must not be hidden by a failure to name it.
+    return undefined
+  }
+}

@@ -1,6 +1,5 @@
 import { hasPrivateMember, type PublicJwk } from './public-key.ts'
-import type { SignerSource } from './signer.ts'
-import { currentSigner } from './signer-source.ts'
+import { currentSigner, type SignerSource } from './signer.ts'
 
 /** A JWK Set of public keys, RFC 7517 §5. */
 export interface Jwks {

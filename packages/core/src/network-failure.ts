@@ -1,4 +1,4 @@
-import type { SignerFailure } from './signer-failure.ts'
+import type { SignerFailure } from './error.ts'
 
 const unreachable: ReadonlyMap<string, string> = new Map([
   ['ECONNREFUSED', 'nothing listens there'],

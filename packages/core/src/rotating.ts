@@ -1,12 +1,20 @@
 import { unlessAborted } from './abort.ts'
 import { backoff } from './backoff.ts'
+import { type RotationMessage, rotationReport } from './diagnostics.ts'
 import { SignerError, type SignerErrorCode } from './error.ts'
-import { type HeldSigner, holdLoaded, identityOf } from './held-signer.ts'
-import { type LoadSigner, loadInTime } from './load-in-time.ts'
-import { type RotatingOptions, readOptions } from './rotating-options.ts'
-import type { RotatingSigner } from './rotating-signer.ts'
-import type { Signer } from './signer.ts'
-import { type RotationMessage, rotationReport } from './tracing.ts'
+import { identityOf, type LoadedSigner, type LoadSigner, loadWithin } from './loaded-signer.ts'
+import { ownOptions, requireTimeout } from './options.ts'
+import type { RotatingSigner, Signer } from './signer.ts'
+
+/** Options of {@link rotating}. */
+export interface RotatingOptions {
+  /** Age at which the key is loaded anew, in the background, when it is next used; 3600 by default. */
+  readonly maxAgeSeconds?: number | undefined
+  /** Bound on one load; 30 by default. */
+  readonly timeoutSeconds?: number | undefined
+  /** The clock, in milliseconds since the epoch; `Date.now` by default. */
+  readonly now?: (() => number) | undefined
+}
 
 type Cause = RotationMessage['cause']
 type Signal = AbortSignal | undefined
@@ -53,19 +61,19 @@ const anotherKey: ReadonlySet<SignerErrorCode> = new Set([
 export function rotating(load: LoadSigner, options: RotatingOptions = {}): RotatingSigner {
   const { maxAgeSeconds, timeoutSeconds, now } = readOptions(options)
   if (typeof load !== 'function') throw new TypeError('the first argument must be a function')
-  let held: HeldSigner | undefined
+  let current: LoadedSigner | undefined
   let loadedAt = 0
   let pending: { readonly cause: Cause; readonly outcome: Promise<void> } | undefined
   let failure: unknown
   // Each for itself, so that a server that refuses everything does not keep a key that is gone from being replaced.
-  const pauses = { age: backoff(now), failure: backoff(now), refusal: backoff(now) }
+  const delays = { age: backoff(now), failure: backoff(now), refusal: backoff(now) }
   const closing = new AbortController()
   const retiring = new Set<Promise<void>>()
   // Those are closed after what is under way with them, and not when a load that has them again is given up.
   const taken = new WeakSet<Signer>()
 
   function start(cause: Cause): { readonly outcome: Promise<void> } {
-    const outcome = loadAnew(cause).finally(() => {
+    const outcome = reload(cause).finally(() => {
       pending = undefined
     })
     // Perhaps nobody waits.
@@ -74,30 +82,30 @@ export function rotating(load: LoadSigner, options: RotatingOptions = {}): Rotat
     return pending
   }
 
-  async function loadAnew(cause: Cause): Promise<void> {
-    const report = rotationReport(cause, held?.signer)
+  async function reload(cause: Cause): Promise<void> {
+    const report = rotationReport(cause, current?.signer)
     try {
-      const loaded = holdLoaded(await loadInTime(load, timeoutSeconds, closing.signal, taken))
+      const loaded = await loadWithin(load, timeoutSeconds, closing.signal, taken)
       if (closing.signal.aborted) retire(loaded)
       requireOpen()
       loadedAt = now()
-      pauses.age.succeeded()
+      delays.age.succeeded()
       take(loaded, cause)
-      report(held?.signer)
+      report(current?.signer)
     } catch (reason) {
       if (closing.signal.aborted) throw closed()
       failure = reason
-      pauses.age.failed()
-      if (cause === 'failure' || cause === 'refusal') pauses[cause].failed()
-      report(held?.signer, { reason })
+      delays.age.failed()
+      if (cause === 'failure' || cause === 'refusal') delays[cause].failed()
+      report(current?.signer, { reason })
       throw reason
     }
   }
 
-  function take(loaded: HeldSigner, cause: Cause): void {
-    const before = held
+  function take(loaded: LoadedSigner, cause: Cause): void {
+    const before = current
     if (before?.identity === loaded.identity) {
-      if (cause === 'failure' || cause === 'refusal') pauses[cause].failed()
+      if (cause === 'failure' || cause === 'refusal') delays[cause].failed()
       if (before.signer === loaded.signer) return
       // What failed may be bound to a version or a replica of the key that is gone; this one has just been loaded.
       if (cause !== 'failure') {
@@ -105,15 +113,15 @@ export function rotating(load: LoadSigner, options: RotatingOptions = {}): Rotat
         return
       }
     } else {
-      pauses.failure.succeeded()
-      pauses.refusal.succeeded()
+      delays.failure.succeeded()
+      delays.refusal.succeeded()
     }
-    held = loaded
+    current = loaded
     taken.add(loaded.signer)
     if (before !== undefined) retire(before)
   }
 
-  function retire(old: HeldSigner): void {
+  function retire(old: LoadedSigner): void {
     const retired = old.retire()
     retiring.add(retired)
     // What closing it comes to concerns nobody but whoever waits in close().
@@ -128,31 +136,31 @@ export function rotating(load: LoadSigner, options: RotatingOptions = {}): Rotat
   async function loaded(signal: Signal): Promise<void> {
     signal?.throwIfAborted()
     requireOpen()
-    if (held !== undefined) return
-    if (pending === undefined && pauses.age.tooEarly()) throw failure
+    if (current !== undefined) return
+    if (pending === undefined && delays.age.tooEarly()) throw failure
     await unlessAborted((pending ?? start('start')).outcome, signal)
   }
 
   /** The signer in use, to be entered before anything else happens, since it may then be replaced and closed. */
-  function inUse(): HeldSigner {
+  function inUse(): LoadedSigner {
     requireOpen()
-    if (held === undefined) throw failure
+    if (current === undefined) throw failure
     const age = now() - loadedAt
     // A clock that was set back must not make it younger.
     const isOld = age < 0 || age >= maxAgeSeconds * 1000
-    if (isOld && pending === undefined && !pauses.age.tooEarly()) start('age')
-    return held
+    if (isOld && pending === undefined && !delays.age.tooEarly()) start('age')
+    return current
   }
 
   async function replace(
-    isOther: (signer: HeldSigner) => boolean,
+    isOther: (signer: LoadedSigner) => boolean,
     cause: 'failure' | 'refusal',
     signal: Signal,
   ): Promise<boolean> {
-    const isReplaced = () => held !== undefined && isOther(held)
+    const isReplaced = () => current !== undefined && isOther(current)
     for (let isFresh = false; !isFresh && !isReplaced(); ) {
       if (closing.signal.aborted) return false
-      if (pending === undefined && pauses[cause].tooEarly()) return false
+      if (pending === undefined && delays[cause].tooEarly()) return false
       // What began earlier, for another reason, may have found the key as it was before it was replaced.
       isFresh = pending === undefined || pending.cause === cause
       const { outcome } = pending ?? start(cause)
@@ -166,14 +174,14 @@ export function rotating(load: LoadSigner, options: RotatingOptions = {}): Rotat
 
   async function close(): Promise<void> {
     closing.abort(closed())
-    if (held !== undefined) retire(held)
-    held = undefined
+    if (current !== undefined) retire(current)
+    current = undefined
     await Promise.all(retiring)
   }
 
   const source: RotatingSigner = Object.freeze<RotatingSigner>({
     get current() {
-      return held?.signer
+      return current?.signer
     },
     async ready({ signal } = {}) {
       await loaded(signal)
@@ -214,4 +222,19 @@ export function rotating(load: LoadSigner, options: RotatingOptions = {}): Rotat
 
 function closed(): SignerError {
   return new SignerError('ERR_SIGNER_CONFIG', 'This rotating signer was closed; make a new one')
+}
+
+/** Refuses options that are not of their type, and adds the defaults. */
+function readOptions(options: RotatingOptions): {
+  readonly maxAgeSeconds: number
+  readonly timeoutSeconds: number
+  readonly now: () => number
+} {
+  const { maxAgeSeconds = 3600, timeoutSeconds = 30, now = Date.now } = ownOptions(options)
+  if (typeof maxAgeSeconds !== 'number' || !(maxAgeSeconds > 0)) {
+    throw new TypeError('"maxAgeSeconds" must be a number above 0')
+  }
+  requireTimeout(timeoutSeconds)
+  if (typeof now !== 'function') throw new TypeError('"now" must be a function')
+  return { maxAgeSeconds, timeoutSeconds, now }
 }
