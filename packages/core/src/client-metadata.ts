@@ -68,7 +68,7 @@ const mostOctets = 5000
  * @param options - identifier, name, and what the client is for.
  * @returns the document, frozen, to be served as JSON, with status 200 and without a redirect.
  * @throws `TypeError` when an option is not what the draft, or MCP, wants there; when a further member would replace
- *   one of these or hold a secret; and when the document is larger than 5000 octets, beyond which servers need not read.
+ *   one of these or contain a secret; and when the document is larger than 5000 octets, the size that servers are advised to read.
  *
  * @example
  * ```ts

@@ -20,18 +20,17 @@ export interface SignerBackend extends KeyService {
   readonly alg: JwsAlgorithm
   /** The public key: `KeyObject`, JWK, SPKI in PEM or in DER. */
   readonly publicKey: PublicKeyInput
-  /** How the key is kept, where the service says so; the signer repeats it. */
+  /** How the key is kept, where the service says so; the signer shows it. */
   readonly protection?: KeyProtection | undefined
   /** How `sign` returns an ECDSA signature; `raw` (r ‖ s) unless said otherwise. */
   readonly signatureFormat?: 'raw' | 'der'
   /**
-   * Makes one signature. Returning it without a promise means that it took no waiting, and
-   * the deadline does not apply.
+   * Makes one signature. The deadline does not apply to a signature that is returned without a promise.
    */
   sign(request: SignRequest): Uint8Array | Promise<Uint8Array>
 }
 
-/** Options of {@link createSigner}, which factories hand on. */
+/** Options of {@link createSigner}, which factories pass on. */
 export interface CreateSignerOptions {
   /** Key ID to publish and to put in headers; by default the RFC 7638 SHA-256 thumbprint. */
   readonly kid?: string | undefined
@@ -45,11 +44,11 @@ export interface CreateSignerOptions {
  * Turns a backend into a {@link Signer}.
  *
  * It checks that algorithm, key type, curve and size agree; hashes the input or passes it through;
- * holds each call to one deadline and the caller's `AbortSignal`; turns DER into r ‖ s; checks the width
+ * bounds each call by one deadline and the caller's `AbortSignal`; turns DER into r ‖ s; checks the width
  * of each signature and verifies it with the public key; gives every failure one of the codes of
  * {@link SignerErrorCode}; and reports each signature on the diagnostics channel `countersign:sign`.
  *
- * @param backend - the public key and the verb.
+ * @param backend - the public key, and the function that signs.
  * @param options - key ID, deadline in seconds, verification.
  * @returns the frozen signer.
  * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when the algorithm does not fit the key,
@@ -103,7 +102,7 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
     const start = performance.now()
     try {
       signal?.throwIfAborted()
-      // What is verified in the end is this copy, whatever the caller or the backend does to theirs.
+      // This copy is verified at the end, so the caller and the backend cannot change it meanwhile.
       const input = new Uint8Array(signingInput)
       const request = new BoundedRequest(input, hash, timeoutSeconds, signal, name)
       const result = backend.sign(request)
@@ -139,7 +138,7 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
   })
 }
 
-/** What a backend is asked to sign; it takes whichever half its key service wants. */
+/** A request to sign. A backend uses the message or the digest, as its key service wants. */
 export interface SignRequest {
   /** The JWS signing input itself, as a copy for this backend. */
   readonly message: Uint8Array
@@ -149,7 +148,7 @@ export interface SignRequest {
   readonly digest: Uint8Array | undefined
   /** Aborts when the caller aborts or the deadline passes. */
   readonly signal: AbortSignal
-  /** Whether that has happened: to ask takes a thousandth of what it takes to make a signal. */
+  /** Whether that has happened; cheaper than `signal.aborted`, which makes a signal. */
   readonly aborted: boolean
 }
 
@@ -184,7 +183,7 @@ export class BoundedRequest extends Deadline implements SignRequest {
   }
 }
 
-/** What a deadline rejects with. */
+/** The error of a deadline that passed. */
 export function tooLate(backend: string, doing: string, seconds: number): SignerError {
   return new SignerError(
     'ERR_SIGNER_TIMEOUT',

@@ -6,7 +6,7 @@ import { type Signer, type SignerSource, withSigner } from './signer.ts'
 export interface SignJwsOptions {
   /** Further protected header members; `alg` and `kid` are the signer's and cannot be replaced. */
   readonly header?: Readonly<Record<string, unknown>> | undefined
-  /** Gives up waiting; the promise then rejects with `signal.reason`. */
+  /** Stops waiting; the promise then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined
 }
 

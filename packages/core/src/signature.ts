@@ -2,7 +2,7 @@ import { type KeyObject, verify } from 'node:crypto'
 import { algorithms, type EcdsaAlgorithm, type JwsAlgorithm } from './algorithm.ts'
 import { SignerError } from './error.ts'
 
-/** What the signatures of one key are held to. */
+/** What is checked of each signature of one key. */
 export interface SignatureRules {
   /** Name of the backend, for errors. */
   readonly backend: string
