@@ -47,6 +47,11 @@ export interface Pkcs11SignerOptions {
   /** Whether the module runs in a process of its own, which can hang or crash without harm; `true` by default. */
   readonly isolate?: boolean | undefined
   /**
+   * Environment variables that the module needs in its own process, beyond the usual ones: names, in which `*` at the
+   * end stands for the rest, as in `AWS_*`; by default the names in `COUNTERSIGN_PKCS11_ENV`, separated by commas.
+   */
+  readonly env?: readonly string[] | undefined
+  /**
    * Bound on one signature; 10 by default. The longest one among the signers on a token bounds each step of opening it,
    * too.
    */
