@@ -73,7 +73,8 @@ export interface Pkcs11Signer extends ClosableSigner {
  *
  * The vendor's module runs in a child process of its own, one for each module and token, so that a hang, a crash or a
  * lost token ends in an error here and in nothing worse; signers on one token share it, its login and its sessions. A
- * token that went away is found again by itself. A PIN that the token refused is never tried a second time.
+ * token that went away is found again. A PIN that the token refused is never tried a second time, and a signer whose
+ * PIN was refused logs in no more.
  *
  * @param options - module, token, key and PIN.
  * @returns a frozen signer. An open one keeps no process alive.

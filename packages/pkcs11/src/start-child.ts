@@ -26,7 +26,7 @@ const never = /^(?:node|bun)_options$/i
  *
  * @param more - names beyond the usual ones; `*` at the end stands for the rest of a name.
  */
-export function moduleEnvironment(
+function moduleEnvironment(
   environment: NodeJS.ProcessEnv,
   more: readonly string[],
 ): NodeJS.ProcessEnv {
