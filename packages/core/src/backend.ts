@@ -1,7 +1,7 @@
 export { onAbort } from './abort-listener.ts'
 export { chooseAlgorithm } from './choose-algorithm.ts'
 export { closable } from './closable-signer.ts'
-export { importPeer } from './import-peer.ts'
+export { importPeer, peerError } from './import-peer.ts'
 export {
   type KeyService,
   type LoadedKey,
