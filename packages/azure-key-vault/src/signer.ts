@@ -1,6 +1,6 @@
 import type { KeyClientOptions } from '@azure/keyvault-keys'
 import type { ClosableSigner, JwsAlgorithm } from '@countersign/core'
-import { chooseAlgorithm, type LoadedKey, loadSigner } from '@countersign/core/backend'
+import { chooseAlgorithm, type LoadedKey, loadSigner, ownOptions } from '@countersign/core/backend'
 import { backend } from './backend.ts'
 import { call } from './call.ts'
 import {
@@ -73,7 +73,7 @@ export async function azureKeyVaultSigner(
   options: AzureKeyVaultSignerOptions,
 ): Promise<ClosableSigner> {
   const id = parseKeyId(options.keyId)
-  const { alg, kid, timeoutSeconds, verify, signal } = options
+  const { alg, kid, timeoutSeconds, verify, signal } = ownOptions(options)
   const open = accessTo(id, options)
   return loadSigner({ name: backend }, async (abort) => loadKey(id, await open(), alg, abort), {
     alg,

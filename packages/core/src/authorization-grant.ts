@@ -1,6 +1,6 @@
-import { type JwtOptions, requireString, signJwt } from './jwt.ts'
+import { type JwtOptions, signAssertion } from './jwt.ts'
+import { requireString } from './options.ts'
 import type { SignerSource } from './signer.ts'
-import { withSigner } from './signer-source.ts'
 
 /** Options of {@link authorizationGrant}. */
 export interface AuthorizationGrantOptions extends JwtOptions {
@@ -8,8 +8,6 @@ export interface AuthorizationGrantOptions extends JwtOptions {
   readonly issuer: string
   /** On whose behalf a token is asked for; becomes `sub`. */
   readonly subject: string
-  /** The header's `typ`; `JWT` by default. */
-  readonly typ?: string | undefined
 }
 
 /**
@@ -19,7 +17,7 @@ export interface AuthorizationGrantOptions extends JwtOptions {
  * @param source - who signs.
  * @param options - `issuer`, `subject`, and `audience`: the authorization server's issuer identifier or
  *   its token endpoint, as the server wants it.
- * @returns the JWT in compact serialization, made anew by each call.
+ * @returns the JWT in compact serialization, a new one for each call.
  * @throws {@link SignerError} when the signer cannot sign.
  * @throws `TypeError` when an option is not of its type, or a claim or header member would replace one that is set.
  *
@@ -45,12 +43,8 @@ export async function authorizationGrant(
   source: SignerSource,
   options: AuthorizationGrantOptions,
 ): Promise<string> {
-  const { issuer, subject, typ = 'JWT' } = options
+  const { issuer, subject } = options
   requireString(issuer, 'issuer')
   requireString(subject, 'subject')
-  return withSigner(
-    source,
-    (signer) => signJwt(signer, issuer, subject, typ, options),
-    options.signal,
-  )
+  return signAssertion(source, issuer, subject, options)
 }

@@ -1,4 +1,5 @@
-export { onAbort } from './abort-listener.ts'
+export { onAbort, timeoutSignal, unlessAborted } from './abort.ts'
+export { type Backoff, backoff } from './backoff.ts'
 export { chooseAlgorithm } from './choose-algorithm.ts'
 export { closable } from './closable-signer.ts'
 export { importPeer, peerError } from './import-peer.ts'
@@ -8,5 +9,7 @@ export {
   type LoadSignerOptions,
   loadSigner,
 } from './load-signer.ts'
+export { isLoopback, mayBeLoopback } from './loopback.ts'
 export { describeNetworkFailure } from './network-failure.ts'
-export { unlessAborted } from './unless-aborted.ts'
+export { ownOptions } from './options.ts'
+export { sanitize, sanitizeValue } from './sanitize.ts'

@@ -1,30 +1,56 @@
-/** Pauses between tries that keep being in vain. */
+/** Delays retries after repeated failures. */
 export interface Backoff {
-  /** Whether it is too early for another try. */
-  tooEarly(): boolean
-  /** Notes a try that was in vain. */
-  failed(): void
-  /** Notes one that was not. */
+  /** Whether it is too early for another attempt; the first `free` failures in a row cause no delay. */
+  tooEarly(free?: number): boolean
+  /** Records a failure, and how many seconds the server asked the client to wait. */
+  failed(retryAfterSeconds?: number): void
+  /** Records a success and resets the delay. */
   succeeded(): void
 }
 
 const longestSeconds = 60
+/** A server may ask for a longer delay than the client makes by itself, but not for an endless one. */
+const longestAskedSeconds = 3600
 
-/** Pauses that double from one second to a minute, each cut short by up to half, so that processes drift apart. */
+/**
+ * Makes a delay that doubles with each failure in a row, from one second to a minute. Each delay is cut at random by
+ * up to half, so that processes that failed together do not retry together.
+ *
+ * It starts no timer: the caller asks {@link Backoff.tooEarly} before each attempt.
+ *
+ * @param now - the clock, in milliseconds.
+ *
+ * @example
+ * ```ts
+ * import { backoff } from '@countersign/core/backend'
+ *
+ * const delay = backoff(Date.now)
+ * delay.failed()
+ * console.log(delay.tooEarly()) // true for half a second to a second
+ * ```
+ *
+ * @see [RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)
+ */
 export function backoff(now: () => number): Backoff {
   let failures = 0
   let failedAt = 0
-  let pause = 0
+  let askedSeconds = 0
+  let jitter = 1
   return {
-    tooEarly() {
+    tooEarly(free = 0) {
+      if (failures === 0) return false
+      const doubled = Math.min(longestSeconds, 2 ** (failures - free - 1))
+      const own = failures <= free ? 0 : doubled * jitter
       const elapsed = now() - failedAt
-      // A clock that was set back must not make the pause longer.
-      return failures > 0 && elapsed >= 0 && elapsed < pause
+      // A clock that was set back must not make the delay longer.
+      return elapsed >= 0 && elapsed < Math.max(own, askedSeconds) * 1000
     },
-    failed() {
+    failed(retryAfterSeconds = 0) {
       failures++
       failedAt = now()
-      pause = Math.min(longestSeconds, 2 ** (failures - 1)) * (500 + Math.random() * 500)
+      jitter = 0.5 + Math.random() / 2
+      // Clients that were told the same delay must not return in the same second.
+      askedSeconds = Math.min(longestAskedSeconds, retryAfterSeconds) * (1.5 - jitter / 2)
     },
     succeeded() {
       failures = 0

@@ -1,6 +1,6 @@
-import { type JwtOptions, requireString, signJwt } from './jwt.ts'
+import { type JwtOptions, signAssertion } from './jwt.ts'
+import { ownOptions, requireString } from './options.ts'
 import type { SignerSource } from './signer.ts'
-import { withSigner } from './signer-source.ts'
 
 /** Options of {@link clientAssertion}. */
 export interface ClientAssertionOptions extends JwtOptions {
@@ -46,13 +46,9 @@ export async function clientAssertion(
   source: SignerSource,
   options: ClientAssertionOptions,
 ): Promise<string> {
-  const { clientId, typ = 'client-authentication+jwt' } = options
+  const { clientId, typ = 'client-authentication+jwt', ...rest } = ownOptions(options)
   requireString(clientId, 'clientId')
-  return withSigner(
-    source,
-    (signer) => signJwt(signer, clientId, clientId, typ, options),
-    options.signal,
-  )
+  return signAssertion(source, clientId, clientId, { ...rest, typ })
 }
 
 /**

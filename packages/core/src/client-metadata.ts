@@ -1,6 +1,6 @@
 import { requireClientUrl, requireRedirectUri, requireWebUrl } from './client-url.ts'
 import { type Jwks, jwks } from './jwks.ts'
-import { requireString } from './jwt.ts'
+import { requireString } from './options.ts'
 import type { SignerSource } from './signer.ts'
 import { currentSigner } from './signer-source.ts'
 
@@ -30,7 +30,8 @@ export interface ClientMetadataOptions {
 export interface ClientMetadata {
   readonly client_id: string
   readonly client_name: string
-  readonly redirect_uris: readonly string[]
+  /** Absent without redirect URIs: some servers refuse an empty list. */
+  readonly redirect_uris?: readonly string[]
   readonly grant_types: readonly string[]
   readonly response_types: readonly string[]
   readonly token_endpoint_auth_method: 'private_key_jwt'
@@ -108,7 +109,7 @@ export function clientMetadata(
     ...furtherMembers(members),
     client_id: clientId,
     client_name: clientName,
-    redirect_uris: [...redirectUris],
+    ...(redirectUris.length > 0 && { redirect_uris: [...redirectUris] }),
     grant_types: [...grantTypes],
     response_types: grantTypes.includes('authorization_code') ? ['code'] : [],
     token_endpoint_auth_method: 'private_key_jwt',

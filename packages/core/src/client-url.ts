@@ -1,3 +1,5 @@
+import { isLoopback } from './loopback.ts'
+
 /**
  * Refuses a client identifier that is not the URL of a metadata document, or that servers might read otherwise than it
  * is written: they compare it character by character.
@@ -31,8 +33,7 @@ export function requireWebUrl(value: unknown, option: string): asserts value is 
 /** Refuses where no authorization code may be sent: RFC 6749 §3.1.2, RFC 8252 §7.3, and the MCP authorization rules. */
 export function requireRedirectUri(value: unknown): asserts value is string {
   const url = requireUrl(value, 'redirectUris')
-  const loopback = /^(?:localhost|\[::1\]|127(?:\.\d+){3})$/.test(url.hostname)
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) {
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) {
     throw new TypeError('each of "redirectUris" must be an https URL, or an http URL on loopback')
   }
   requireNoCredentials(url, 'redirectUris')

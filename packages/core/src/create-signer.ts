@@ -6,6 +6,7 @@ import {
   requireJwsAlgorithm,
 } from './algorithm.ts'
 import { SignerError, type SignerErrorCode } from './error.ts'
+import { ownOptions, requireSignal, requireString, requireTimeout } from './options.ts'
 import {
   describePublicKey,
   type PublicJwk,
@@ -87,127 +88,68 @@ export interface CreateSignerOptions {
  * @see [RFC 7515 §5.1](https://www.rfc-editor.org/rfc/rfc7515#section-5.1)
  */
 export function createSigner(backend: SignerBackend, options: CreateSignerOptions = {}): Signer {
-  const { name } = backend
-  if (typeof name !== 'string' || name === '')
-    throw new TypeError('"backend.name" must be a non-empty string')
+  const { name, signatureFormat = 'raw' } = backend
+  requireString(name, 'backend.name')
   if (typeof backend.sign !== 'function') throw new TypeError('"backend.sign" must be a function')
-  const { signatureFormat = 'raw' } = backend
   if (signatureFormat !== 'raw' && signatureFormat !== 'der')
     throw new TypeError('"backend.signatureFormat" must be "raw" or "der"')
   const alg = requireJwsAlgorithm(backend.alg, name)
   const key = readPublicKey(backend.publicKey, name)
   const described = describePublicKey(key, alg, name)
-  const kid = options.kid ?? thumbprint({ ...described, alg })
-  if (typeof kid !== 'string' || kid === '') throw new TypeError('"kid" must be a non-empty string')
-  const seconds = secondsOf(options)
-  const verify = options.verify ?? true
+  const given = ownOptions(options)
+  const { kid = thumbprint({ ...described, alg }), timeoutSeconds = 10, verify = true } = given
+  requireString(kid, 'kid')
+  requireTimeout(timeoutSeconds)
   if (typeof verify !== 'boolean') throw new TypeError('"verify" must be a boolean')
   const publicJwk = Object.freeze({ ...described, kid, alg, use: 'sig' }) as unknown as PublicJwk
   const finish = finisher(backend, alg, key, verify)
   const { hash } = algorithms[alg]
 
-  function attempt(
-    signingInput: Uint8Array,
-    options?: SignOptions,
-  ): Uint8Array | Promise<Uint8Array> {
+  async function sign(signingInput: Uint8Array, options?: SignOptions): Promise<Uint8Array> {
     if (!(signingInput instanceof Uint8Array))
       throw new TypeError('"signingInput" must be a Uint8Array')
     const signal = options?.signal
-    if (signal && typeof signal.addEventListener !== 'function')
-      throw new TypeError('"signal" must be an AbortSignal')
-    const start = signChannel.hasSubscribers ? performance.now() : undefined
+    requireSignal(signal)
+    const start = performance.now()
     try {
       signal?.throwIfAborted()
-      const request = new BoundedRequest(signingInput, hash, seconds, signal, name)
+      // What is verified in the end is this copy, whatever the caller or the backend does to theirs.
+      const input = new Uint8Array(signingInput)
+      const request = new BoundedRequest(input, hash, timeoutSeconds, signal, name)
       const result = backend.sign(request)
-      const finished =
-        result instanceof Uint8Array ? finish(signingInput, result) : settle(request, result)
-      return finished instanceof Uint8Array
-        ? signed(finished, start)
-        : conclude(finished, signal, start)
+      const octets = result instanceof Uint8Array ? result : await request.settle(result)
+      const signature = await finish(input, octets)
+      report(start, 'signed')
+      return signature
     } catch (error) {
-      throw failed(error, signal, start)
+      if (signal?.aborted && Object.is(error, signal.reason)) {
+        report(start, 'aborted')
+        throw error
+      }
+      const failure = asSignerError(error, backend, 'sign')
+      report(start, 'failed', failure.code)
+      throw failure
     }
-  }
-
-  async function settle(request: BoundedRequest, result: Promise<Uint8Array>): Promise<Uint8Array> {
-    return finish(request.message, await request.settle(result))
-  }
-
-  async function conclude(
-    finished: Promise<Uint8Array>,
-    signal: AbortSignal | undefined,
-    start: number | undefined,
-  ): Promise<Uint8Array> {
-    try {
-      return signed(await finished, start)
-    } catch (error) {
-      throw failed(error, signal, start)
-    }
-  }
-
-  function signed(octets: Uint8Array, start: number | undefined): Uint8Array {
-    if (start !== undefined) report(start, 'signed')
-    return octets
-  }
-
-  function failed(
-    error: unknown,
-    signal: AbortSignal | undefined,
-    start: number | undefined,
-  ): unknown {
-    if (signal?.aborted && Object.is(error, signal.reason)) {
-      if (start !== undefined) report(start, 'aborted')
-      return error
-    }
-    const failure = asSignerError(error, backend, 'sign')
-    if (start !== undefined) report(start, 'failed', failure.code)
-    return failure
   }
 
   function report(start: number, outcome: SignMessage['outcome'], code?: SignerErrorCode): void {
+    if (!signChannel.hasSubscribers) return
     const durationSeconds = (performance.now() - start) / 1000
     const message = { backend: name, alg, kid, durationSeconds, outcome }
     signChannel.publish(code === undefined ? message : { ...message, code })
   }
 
-  const signer: Signer = Object.freeze({
+  const { protection } = backend
+  return Object.freeze({
     alg,
     kid,
     publicJwk,
-    ...(backend.protection !== undefined && { protection: backend.protection }),
-    async sign(signingInput: Uint8Array, options?: SignOptions): Promise<Uint8Array> {
-      return attempt(signingInput, options)
-    },
+    ...(protection !== undefined && { protection }),
+    sign,
   })
-  attempts.set(signer, attempt)
-  return signer
 }
 
-/** The deadline that the options ask for. */
-export function secondsOf({ timeoutSeconds = 10 }: CreateSignerOptions): number {
-  if (typeof timeoutSeconds === 'number' && timeoutSeconds > 0 && timeoutSeconds <= 600) {
-    return timeoutSeconds
-  }
-  throw new TypeError('"timeoutSeconds" must be a number above 0 and up to 600')
-}
-
-const attempts = new WeakMap<
-  Signer,
-  (signingInput: Uint8Array, options?: SignOptions) => Uint8Array | Promise<Uint8Array>
->()
-
-/** Signs as `signer.sign` does, but hands out and throws at once what takes no waiting. */
-export function signAtOnce(
-  signer: Signer,
-  signingInput: Uint8Array,
-  options: SignOptions,
-): Uint8Array | Promise<Uint8Array> {
-  const attempt = attempts.get(signer)
-  return attempt === undefined ? signer.sign(signingInput, options) : attempt(signingInput, options)
-}
-
-/** Makes what stands between a backend's answer and the caller: conversion, width and verification. */
+/** Makes the checks of a backend's answer: conversion from DER, width, and verification. */
 function finisher(backend: SignerBackend, alg: JwsAlgorithm, key: KeyObject, verify: boolean) {
   const length = signatureLength(alg, key)
   const refuse = (why: string) =>
@@ -227,20 +169,22 @@ function finisher(backend: SignerBackend, alg: JwsAlgorithm, key: KeyObject, ver
     }
     return signature
   }
-  const requireOctets = (signature: unknown): Uint8Array => {
-    if (signature instanceof Uint8Array && signature.byteLength > 0) return signature
+  const copyOctets = (signature: unknown): Uint8Array => {
+    // A copy, so that a backend cannot change it after it was checked, and no caller gets a view into a larger buffer.
+    if (signature instanceof Uint8Array && signature.byteLength > 0)
+      return new Uint8Array(signature)
     throw refuse('no signature')
   }
   if (backend.signatureFormat !== 'der' || algorithms[alg].kty !== 'EC') {
     return (signingInput: Uint8Array, signature: unknown) =>
-      check(signingInput, requireOctets(signature))
+      check(signingInput, copyOctets(signature))
   }
   // Loaded here and not at the top, so that signers without DER never load an ASN.1 parser.
   const der = import('./der.ts')
   der.catch(() => {})
   return async (signingInput: Uint8Array, signature: unknown) => {
     const { derToRaw } = await der
-    const octets = requireOctets(signature)
+    const octets = copyOctets(signature)
     let raw: Uint8Array
     try {
       raw = derToRaw(octets, alg as EcdsaAlgorithm)

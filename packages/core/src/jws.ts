@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
-import { jsonMembers } from './json-members.ts'
+import { encodeJson, readMembers } from './json-object.ts'
+import { ownOptions } from './options.ts'
 import type { Signer, SignerSource } from './signer.ts'
 import { withSigner } from './signer-source.ts'
 
@@ -45,29 +46,25 @@ export async function signJws(
   if (typeof payload !== 'string' && !(payload instanceof Uint8Array)) {
     throw new TypeError('"payload" must be a Uint8Array or a string')
   }
-  const { header = {}, signal } = options
-  const octets = typeof payload === 'string' ? Buffer.from(payload) : Buffer.from(payload)
-  const encoded = octets.toString('base64url')
-  const sign = async (signer: Signer) => {
-    const signingInput = `${encodeHeader(signer, header, reservedHeader)}.${encoded}`
-    return compact(signingInput, await signer.sign(Buffer.from(signingInput, 'latin1'), { signal }))
-  }
+  const { header = {}, signal } = ownOptions(options)
+  const further = readMembers(header, reservedHeader, 'header')
+  const encoded = Buffer.from(payload as string).toString('base64url')
+  const sign = (signer: Signer) =>
+    signCompact(signer, { alg: signer.alg, kid: signer.kid, ...further }, encoded, signal)
   return withSigner(source, sign, signal)
 }
 
-/** The protected header of a signer with the caller's members behind its own, as base64url. */
-export function encodeHeader(
-  { alg, kid }: Signer,
-  members: Readonly<Record<string, unknown>>,
-  reserved: ReadonlySet<string>,
-  typ?: string,
-): string {
-  const own = JSON.stringify({ alg, kid, typ }).slice(0, -1)
-  return Buffer.from(`${own}${jsonMembers(members, reserved, 'header')}}`).toString('base64url')
-}
+// Its arrays have memory of their own, where a `Buffer` may be a view into memory that others use.
+const encoder = new TextEncoder()
 
-/** The compact serialization of a signing input and its signature. */
-export function compact(signingInput: string, signature: Uint8Array): string {
-  const octets = Buffer.isBuffer(signature) ? signature : Buffer.from(signature)
-  return `${signingInput}.${octets.toString('base64url')}`
+/** Signs a payload that is base64url already, under a header that is complete. */
+export async function signCompact(
+  signer: Signer,
+  header: Readonly<Record<string, unknown>>,
+  payload: string,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const signingInput = `${encodeJson(header)}.${payload}`
+  const signature = await signer.sign(encoder.encode(signingInput), signal && { signal })
+  return `${signingInput}.${Buffer.from(signature).toString('base64url')}`
 }

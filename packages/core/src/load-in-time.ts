@@ -1,4 +1,4 @@
-import { onAbort } from './abort-listener.ts'
+import { onAbort } from './abort.ts'
 import { SignerError } from './error.ts'
 import { closeSigner } from './held-signer.ts'
 import type { Signer } from './signer.ts'

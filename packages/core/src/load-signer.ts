@@ -1,12 +1,8 @@
+import { Deadline } from './abort.ts'
 import { type JwsAlgorithm, requireJwsAlgorithm } from './algorithm.ts'
 import { type ClosableSigner, closable } from './closable-signer.ts'
-import {
-  type CreateSignerOptions,
-  createSigner,
-  type SignerBackend,
-  secondsOf,
-} from './create-signer.ts'
-import { Deadline } from './deadline.ts'
+import { type CreateSignerOptions, createSigner, type SignerBackend } from './create-signer.ts'
+import { ownOptions, requireSignal, requireTimeout } from './options.ts'
 import { tooLate } from './sign-request.ts'
 import { asSignerError } from './signer-failure.ts'
 
@@ -65,12 +61,13 @@ export async function loadSigner(
   read: (signal: AbortSignal) => Promise<LoadedKey>,
   options: LoadSignerOptions = {},
 ): Promise<ClosableSigner> {
-  const { signal, alg, ...settings } = options
+  const { signal, alg, ...rest } = ownOptions(options)
+  const settings = ownOptions(rest)
+  const { timeoutSeconds: seconds = 10 } = settings
   const { name } = service
-  if (signal && typeof signal.addEventListener !== 'function')
-    throw new TypeError('"signal" must be an AbortSignal')
+  requireSignal(signal)
   signal?.throwIfAborted()
-  const seconds = secondsOf(settings)
+  requireTimeout(seconds)
   if (alg !== undefined) requireJwsAlgorithm(alg, name)
   const deadline = new Deadline(seconds, signal, () => tooLate(name, 'load the key', seconds))
 

@@ -1,3 +1,4 @@
+import { unlessAborted } from './abort.ts'
 import { backoff } from './backoff.ts'
 import { SignerError, type SignerErrorCode } from './error.ts'
 import { type HeldSigner, holdLoaded, identityOf } from './held-signer.ts'
@@ -6,7 +7,6 @@ import { type RotatingOptions, readOptions } from './rotating-options.ts'
 import type { RotatingSigner } from './rotating-signer.ts'
 import type { Signer } from './signer.ts'
 import { type RotationMessage, rotationReport } from './tracing.ts'
-import { unlessAborted } from './unless-aborted.ts'
 
 type Cause = RotationMessage['cause']
 type Signal = AbortSignal | undefined

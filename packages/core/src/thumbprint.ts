@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto'
+import { createHash, createPublicKey } from 'node:crypto'
+import type { PublicJwk } from './public-key.ts'
 
 const required: { readonly [kty: string]: readonly string[] } = {
   EC: ['crv', 'kty', 'x', 'y'],
@@ -40,4 +41,35 @@ export function thumbprint(jwk: { readonly [member: string]: unknown }): string 
     canonical[member] = value
   }
   return createHash('sha256').update(JSON.stringify(canonical)).digest('base64url')
+}
+
+/**
+ * Computes the SHA-256 hash of a public key's SubjectPublicKeyInfo in DER, which servers such as Keycloak take for the
+ * `kid` of a client that was registered by its certificate.
+ *
+ * @param publicJwk - the public key.
+ * @returns the hash as base64url without padding, 43 characters.
+ * @throws what `createPublicKey` of `node:crypto` throws when `publicJwk` is not a public key that it reads.
+ *
+ * @example
+ * ```ts
+ * import { clientAssertion, type Signer, spkiThumbprint } from '@countersign/core'
+ *
+ * declare const signer: Signer
+ *
+ * const assertion = await clientAssertion(signer, {
+ *   clientId: 'billing-agent',
+ *   audience: 'https://keycloak.example.com/realms/bank',
+ *   kid: spkiThumbprint,
+ * })
+ * ```
+ *
+ * @see [RFC 7469 §2.4](https://www.rfc-editor.org/rfc/rfc7469#section-2.4)
+ */
+export function spkiThumbprint(publicJwk: PublicJwk): string {
+  const spki = createPublicKey({ key: { ...publicJwk }, format: 'jwk' }).export({
+    type: 'spki',
+    format: 'der',
+  })
+  return createHash('sha256').update(spki).digest('base64url')
 }

@@ -23,7 +23,6 @@ describe('a client metadata document', () => {
     expect(document()).toEqual({
       client_id: clientId,
       client_name: 'Billing agent',
-      redirect_uris: [],
       grant_types: ['client_credentials'],
       response_types: [],
       token_endpoint_auth_method: 'private_key_jwt',
@@ -41,6 +40,14 @@ describe('a client metadata document', () => {
       response_types: ['code'],
       scope: 'read write',
     })
+  })
+
+  it('has no "redirect_uris" for a client without redirects, since some servers refuse an empty list', () => {
+    expect(document({ redirectUris: [] })).not.toHaveProperty('redirect_uris')
+  })
+
+  it.each(['redirectUris', 'grantTypes', 'members'])('refuses "%s" given as a string', (option) => {
+    expect(() => document({ [option]: 'authorization_code' })).toThrow(TypeError)
   })
 
   it('names the keys, or where they are', () => {

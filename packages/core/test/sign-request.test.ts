@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
-import { algorithms, createSigner, type SignRequest } from '@countersign/core'
+import { algorithms, clientAssertion, createSigner, type SignRequest } from '@countersign/core'
 import { describe, expect, it } from 'vitest'
 import { backend, signRequest } from './backend.ts'
 import { keyPair, runnable } from './keys.ts'
+import { refusal } from './outcome.ts'
+import { verifiesOctetsWithNode } from './verification.ts'
 
 const input = Buffer.from('eyJhbGciOiJFUzI1NiJ9.e30')
 
@@ -23,28 +25,78 @@ describe('what a backend is asked to sign', () => {
       )
       await signer.sign(input)
       const [request] = seen
-      expect(request?.message).toBe(input)
+      expect(request?.message).toEqual(new Uint8Array(input))
       expect(request?.hash).toBe(hash)
       expect(request?.hash).toBe(algorithms[alg].hash)
-      expect(request?.digest).toEqual(hash && createHash(hash).update(input).digest())
+      const digest = hash && new Uint8Array(createHash(hash).update(input).digest())
+      expect(request?.digest).toEqual(digest)
     },
   )
 
-  it('computes the digest when it is first read, and only then', async () => {
+  it('is what the caller passed, whatever the caller does to it later', async () => {
     const message = Buffer.from('first')
-    const sha256 = (text: string) => createHash('sha256').update(text).digest()
+    const digest = new Uint8Array(createHash('sha256').update('first').digest())
     const signer = createSigner(
       backend('ES256', {
-        sign: (request) => {
+        sign: async (request) => {
           message.set(Buffer.from('later'))
-          expect(request.digest).toEqual(sha256('later'))
-          message.set(Buffer.from('other'))
-          expect(request.digest).toEqual(sha256('later'))
+          expect(Buffer.from(request.message).toString()).toBe('first')
+          expect(request.digest).toEqual(digest)
           return signRequest('ES256', keyPair('ES256'), request)
         },
       }),
     )
-    expect(await signer.sign(message)).toHaveLength(64)
+    const signature = await signer.sign(message)
+    expect(verifiesOctetsWithNode(Buffer.from('first'), signature, signer.publicJwk)).toBe(true)
+  })
+
+  it('is refused when the backend changed it before it signed', async () => {
+    const signer = createSigner(
+      backend('ES256', {
+        sign: (request) => {
+          request.message.set([0])
+          return signRequest('ES256', keyPair('ES256'), request)
+        },
+      }),
+    )
+    expect((await refusal(() => signer.sign(input))).code).toBe('ERR_SIGNER_INTEGRITY')
+  })
+
+  it('is in memory of its own, and so is the signature that the caller gets', async () => {
+    const pooled = Buffer.from('a view into the pool of Node.js')
+    expect(pooled.buffer.byteLength).toBeGreaterThan(pooled.byteLength)
+    const seen: Uint8Array[] = []
+    const signer = createSigner(
+      backend('ES256', {
+        sign: (request) => {
+          seen.push(request.message, request.digest ?? new Uint8Array())
+          return Buffer.concat([signRequest('ES256', keyPair('ES256'), request)])
+        },
+      }),
+    )
+    seen.push(await signer.sign(pooled))
+    await clientAssertion(signer, { clientId: 'c', audience: 'a' })
+    expect(seen).toHaveLength(5)
+    for (const octets of seen) {
+      expect(octets.buffer.byteLength).toBe(octets.byteLength)
+      expect(Buffer.isBuffer(octets)).toBe(false)
+    }
+  })
+
+  it('gives out the signature that was checked, whatever the backend does to its own', async () => {
+    const made: Uint8Array[] = []
+    const signer = createSigner(
+      backend('ES256', {
+        sign: (request) => {
+          const signature = signRequest('ES256', keyPair('ES256'), request)
+          made.push(signature)
+          return signature
+        },
+      }),
+    )
+    const signature = await signer.sign(input)
+    made[0]?.fill(0)
+    expect(verifiesOctetsWithNode(input, signature, signer.publicJwk)).toBe(true)
   })
 
   it('may be no octets at all, or 64 kB', async () => {

@@ -1,5 +1,5 @@
 import { type ClosableSigner, type JwsAlgorithm, SignerError } from '@countersign/core'
-import { importPeer, type LoadedKey, loadSigner } from '@countersign/core/backend'
+import { importPeer, type LoadedKey, loadSigner, ownOptions } from '@countersign/core/backend'
 import type { KeyManagementServiceClient } from '@google-cloud/kms'
 import { backend } from './backend.ts'
 import type { GcpKmsClient } from './client.ts'
@@ -61,7 +61,16 @@ export interface GcpKmsSignerOptions {
  * @see [AsymmetricSign](https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys.cryptoKeyVersions/asymmetricSign)
  */
 export async function gcpKmsSigner(options: GcpKmsSignerOptions): Promise<ClosableSigner> {
-  const { name, alg, kid, client, clientOptions, timeoutSeconds = 10, verify, signal } = options
+  const {
+    name,
+    alg,
+    kid,
+    client,
+    clientOptions,
+    timeoutSeconds = 10,
+    verify,
+    signal,
+  } = ownOptions(options)
   requireName(name)
   requireClient(client, clientOptions)
   const settings = { alg, kid, timeoutSeconds, verify, signal }

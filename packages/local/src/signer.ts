@@ -9,6 +9,7 @@ import {
   SignerError,
   type SignRequest,
 } from '@countersign/core'
+import { ownOptions } from '@countersign/core/backend'
 import { algorithmOfCryptoKey, publicKeyOfCryptoKey, signWithCryptoKey } from './crypto-key.ts'
 import { defaultAlgorithm, statedAlgorithm } from './default-algorithm.ts'
 import { type PrivateKey, readPrivateKey } from './read-private-key.ts'
@@ -60,11 +61,11 @@ export interface LocalSignerOptions {
  * @see [RFC 7515 §5.1](https://www.rfc-editor.org/rfc/rfc7515#section-5.1)
  */
 export async function localSigner(options: LocalSignerOptions): Promise<Signer> {
-  const { key, passphrase } = options
+  const { key, passphrase, kid: named, verify = false } = ownOptions(options)
   const backend = types.isCryptoKey(key)
     ? await cryptoKeyBackend(key, options)
     : keyObjectBackend(readPrivateKey(key, passphrase), options)
-  const kid = options.kid ?? jwkMember(key, 'kid')
+  const kid = named ?? jwkMember(key, 'kid')
   const probe = createSigner(backend, { kid, verify: true })
   try {
     await probe.sign(Buffer.from('countersign'))
@@ -72,7 +73,7 @@ export async function localSigner(options: LocalSignerOptions): Promise<Signer> 
     if (SignerError.is(error) && error.code === 'ERR_SIGNER_TIMEOUT') throw error
     throw mismatch(SignerError.is(error) ? error.cause : error)
   }
-  return createSigner(backend, { kid, verify: options.verify ?? false })
+  return createSigner(backend, { kid, verify })
 }
 
 function keyObjectBackend(key: KeyObject, options: LocalSignerOptions): SignerBackend {
@@ -103,12 +104,14 @@ async function cryptoKeyBackend(
   key: webcrypto.CryptoKey,
   options: LocalSignerOptions,
 ): Promise<SignerBackend> {
-  const own = algorithmOfCryptoKey(key)
+  const stated = algorithmOfCryptoKey(key)
   const alg =
-    own === 'EdDSA' && options.alg === 'Ed25519' ? 'Ed25519' : statedAlgorithm(options.alg, own)
+    stated === 'EdDSA' && options.alg === 'Ed25519'
+      ? 'Ed25519'
+      : statedAlgorithm(options.alg, stated)
   return {
     name: 'local',
-    alg: alg ?? own,
+    alg: alg ?? stated,
     publicKey: await publicKeyOfCryptoKey(key),
     sign: signWithCryptoKey(key),
   }

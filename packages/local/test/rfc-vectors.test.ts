@@ -52,7 +52,7 @@ it('each signature of the RFCs passes the gate of a signer, and none passes anot
       publicKey: { ...publicJwk },
       sign: () => signature,
     })
-    expect(await replay.sign(signingInput)).toBe(signature)
+    expect(await replay.sign(signingInput)).toEqual(new Uint8Array(signature))
     await expect(replay.sign(Buffer.from('other'))).rejects.toMatchObject({
       code: 'ERR_SIGNER_INTEGRITY',
     })

@@ -92,18 +92,27 @@ export const inputFaults: Fault[] = [
   },
   {
     check: 'jws-verifies',
-    that: 'trips over a signal that is undefined',
-    factory: signing('ES256', () => (good, input, options) => {
-      if (options && 'signal' in options && options.signal === undefined) throw unsupported()
+    that: 'signs no token but a JWT',
+    factory: signing('ES256', () => (good, input) => {
+      if (isToken(input) && !isJwt(input)) throw unsupported()
       return good(input)
     }),
   },
   {
     check: 'client-assertion-verifies',
-    that: 'refuses options that it does not know',
-    factory: signing('ES256', () => (good, input, options) => {
-      if (Object.keys(options ?? {}).some((option) => option !== 'signal')) throw unsupported()
+    that: 'refuses the type of a client assertion',
+    factory: signing('ES256', () => (good, input) => {
+      if (isAssertion(input)) throw unsupported()
       return good(input)
     }),
   },
 ]
+
+const parts = (input: Uint8Array) =>
+  Buffer.from(input)
+    .toString()
+    .split('.')
+    .map((part) => Buffer.from(part, 'base64url').toString())
+const isToken = (input: Uint8Array) => parts(input)[0]?.startsWith('{"alg"')
+const isJwt = (input: Uint8Array) => parts(input)[1]?.startsWith('{')
+const isAssertion = (input: Uint8Array) => parts(input)[0]?.includes('client-authentication+jwt')
