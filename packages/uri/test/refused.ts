@@ -137,6 +137,11 @@ export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
   ['azurekms://evilvault.azure.net/keys/k', /host that is not one/],
   ['azurekms://vault.example/keys/k', /host that is not one/],
   ['azurekms://127.0.0.1:0/keys/k', /host that is not one/],
+  // Spellings of this machine that a URL would not keep
+  ...['127.1', '0x7f.1', '2130706433', '0177.0.0.1', 'LOCALHOST', '[0:0::1]'].flatMap((host) => [
+    [`azurekms://${host}:8443/keys/k`, /host that is not one/] as const,
+    [`gcpkms://${version}?endpoint=http://${host}:8443`, /"endpoint" is none/] as const,
+  ]),
   [`azurekms://${vault}?credential=x`, /unknown attribute "credential"/],
   // pkcs11:
   ['pkcs11:', /path.*attribute without a value; it takes token, manufacturer/],
