@@ -43,7 +43,7 @@ export const lanes = [
     run: wycheproofLane,
   },
   { name: 'pkcs11', about: 'keys on SoftHSM, directly and through p11-kit', run: pkcs11Lane },
-  { name: 'ministack', about: 'keys in MiniStack, an AWS KMS of others', run: ministackLane },
+  { name: 'ministack', about: 'keys in MiniStack, an independent AWS KMS', run: ministackLane },
   {
     name: 'conformance',
     about: 'the MCP conformance suite',
