@@ -11,6 +11,8 @@ import { Failure } from '../../scripts/lib/failure.mjs'
 import { LaneReport } from '../../scripts/lib/lane-report.mjs'
 import { npm } from '../../scripts/lib/npm.mjs'
 import { packAll, withTarballs } from '../../scripts/lib/pack.mjs'
+import { prepared } from '../../scripts/lib/prepare.mjs'
+import { root } from '../../scripts/lib/root.mjs'
 import { tool } from '../../scripts/lib/tool.mjs'
 import { startAwsKms } from '../servers/aws-kms.js'
 import { listenOnLoopback } from '../servers/loopback.js'
@@ -28,6 +30,7 @@ await report.check('the packages can be packed', async () => {
 })
 
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+const pem = privateKey.export({ type: 'pkcs8', format: 'pem' })
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
 const rsaFile = join(folder, 'rsa.pem')
 writeFileSync(rsaFile, rsa.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
@@ -101,8 +104,13 @@ const notHere = [/@countersign\/gcp-kms/, /@countersign\/pkcs11/, /from 'vitest'
 for (const page of pages()) {
   const { file } = page
   const installs = installsOf(page)
+  if (file === 'docs/getting-started.md') {
+    // The walk below follows the other sections.
+    const others = installs.filter(({ words }) => /google|azure/.test(words.join()))
+    for (const { words } of others) await install(file, words)
+    continue
+  }
   for (const { words } of installs) await install(file, words)
-  if (file === 'docs/getting-started.md') continue
   for (const { line, text } of programsOf(page)) {
     const words = installs
       .filter((before) => before.line < line && !before.words.includes('--global'))
@@ -122,7 +130,6 @@ for (const page of pages()) {
 async function runProgram(project, text) {
   const place = mkdtempSync(join(project, 'program-'))
   writeFileSync(join(place, 'package.json'), '{ "type": "module" }')
-  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' })
   writeFileSync(join(place, 'agent-key.pem'), pem, { mode: 0o600 })
   writeFileSync(join(place, 'program.ts'), adapted(text))
   const options = /** @type {const} */ ({ cwd: place, output: 'capture', timeoutSeconds: 60 })
@@ -130,6 +137,23 @@ async function runProgram(project, text) {
   await succeeds(tool('tsc', [...compiler, 'program.ts'], options))
   await succeeds(run(process.execPath, ['program.js'], { ...options, env: aws.env }))
 }
+
+await report.check('npm run pack prints a line that installs the packages elsewhere', async () => {
+  const place = join(folder, 'from-a-clone')
+  mkdirSync(place)
+  const args = ['run', '--silent', 'pack', '--', '@countersign/core', '@countersign/local']
+  const line = await succeeds(npm(args, { cwd: root, env: prepared, output: 'capture' }))
+  match(line, /^npm install \S+ \S+\n$/)
+  const installing = npm(line.trim().split(' ').slice(1), { cwd: place, output: 'capture' })
+  match(await succeeds(installing), /^added \d+ packages/m)
+})
+
+await report.check('npm run countersign runs the command in the folder of the caller', async () => {
+  writeFileSync(join(folder, 'key.pem'), pem, { mode: 0o600 })
+  const args = ['run', '--silent', '--prefix', root, 'countersign', '--', 'inspect', 'key.pem']
+  const running = npm(args, { cwd: folder, env: prepared, output: 'capture' })
+  match(await succeeds(running), /^algorithm +ES256$/m)
+})
 
 await checkGettingStarted(report, packed, { folder, pair })
 
