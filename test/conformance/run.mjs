@@ -10,8 +10,8 @@ import { missing } from '../../scripts/lib/counts.mjs'
 import { Failure } from '../../scripts/lib/failure.mjs'
 import { findProgram } from '../../scripts/lib/find-program.mjs'
 import { LaneReport } from '../../scripts/lib/lane-report.mjs'
-import { installMinistack } from '../../scripts/lib/ministack.mjs'
 import { nodeBinary, nodeBinaryMissing } from '../../scripts/lib/node-binary.mjs'
+import { ministack } from '../../scripts/lib/python.mjs'
 import { findSoftHsm } from '../support/softhsm.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
@@ -26,7 +26,7 @@ const places = {
   'aws-kms': undefined,
   'azure-key-vault': undefined,
   'gcp-kms': undefined,
-  ministack: await installMinistack(),
+  ministack: await ministack.install(),
 }
 
 /** The scenarios, each with the check that it is about. */
