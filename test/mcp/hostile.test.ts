@@ -183,7 +183,12 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
       clientId: 'agent',
       authentication,
     }).catch((error: unknown) => error)
-    expect(error).toMatchObject({ name: 'OAuthError', code: 'ERR_OAUTH_RESOURCE_MISMATCH' })
+    // In an SDK's own flow, the claimed resource counts as the one that named an authorization server on loopback.
+    const early = !withFetch && claims.resource.startsWith('https:')
+    expect(error).toMatchObject({
+      name: 'OAuthError',
+      code: early ? 'ERR_OAUTH_INSECURE_ENDPOINT' : 'ERR_OAUTH_RESOURCE_MISMATCH',
+    })
     expect(signatures).toEqual([])
     expect(as.credentials).toEqual([])
   })
@@ -222,17 +227,19 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
       resource: { get: () => turn(own, 'https://victim.example/mcp', new URL(own).origin) },
       authorizationServers: { get: () => [turn(as.url, other.url, as.url)] },
     })
+    let passed = 0
     const provider = clientCredentialsProvider({
       clientId: 'agent',
       authentication: privateKeyJwt(signer),
+      now: () => Date.now() + passed,
     })
     const fetch = withFetch ? provider.fetch : undefined
-    const clients = await Promise.allSettled(
-      Array.from({ length: 12 }, () =>
-        connect(major, own, { authProvider: provider, fetch }).then(closing),
-      ),
-    )
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 6; round++) {
+      const clients = await Promise.allSettled(
+        Array.from({ length: 6 }, () =>
+          connect(major, own, { authProvider: provider, fetch }).then(closing),
+        ),
+      )
       accepted.clear()
       provider.invalidateCredentials('all')
       await Promise.allSettled(
@@ -242,6 +249,7 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
             : [],
         ),
       )
+      passed += 100_000
     }
     const sent = (server: ScriptedServer) =>
       server.requests.filter(({ path }) => path === '/token').map(({ form }) => form)
