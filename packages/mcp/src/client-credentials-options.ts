@@ -1,5 +1,5 @@
 import type { ClientAuthentication, Fetch } from '@countersign/oauth'
-import { requireAuthentication, withPin } from './authentication.ts'
+import { providerAuthentication } from './authentication.ts'
 
 /** Options of {@link clientCredentialsProvider}. */
 export interface ClientCredentialsProviderOptions {
@@ -45,11 +45,10 @@ export interface Settings extends ClientCredentialsProviderOptions {
 /** Refuses options that are not of their type, and adds the defaults. */
 export function readOptions(options: ClientCredentialsProviderOptions): Settings {
   const { clientId, authentication, issuer, scope, maxScope } = options
-  const { metadataLifetimeSeconds = 3600, timeoutSeconds = 30 } = options
+  const { metadataLifetimeSeconds = 3600, timeoutSeconds = 30, now = Date.now } = options
   if (typeof clientId !== 'string' || clientId === '') {
     throw new TypeError('"clientId" must be a non-empty string')
   }
-  requireAuthentication(authentication)
   if (issuer !== undefined && !(typeof issuer === 'string' && URL.canParse(issuer))) {
     throw new TypeError('"issuer" must be the URL that identifies the authorization server')
   }
@@ -66,13 +65,13 @@ export function readOptions(options: ClientCredentialsProviderOptions): Settings
   }
   return {
     ...options,
-    authentication: withPin(authentication, issuer),
+    authentication: providerAuthentication(authentication, issuer, now),
     issuer,
     scope,
     maxScope,
     metadataLifetimeSeconds,
     timeoutSeconds,
     fetch: options.fetch ?? globalThis.fetch,
-    now: options.now ?? Date.now,
+    now,
   }
 }

@@ -1,5 +1,5 @@
 import type { ClientAuthentication } from '@countersign/oauth'
-import { requireAuthentication } from './authentication.ts'
+import { providerAuthentication } from './authentication.ts'
 import { type CredentialScope, keyReplacement } from './key-replacement.ts'
 import type { AddClientAuthentication, SdkDiscoveryState, SdkTokens } from './sdk-shapes.ts'
 import { verifiedDiscovery } from './verified-discovery.ts'
@@ -56,7 +56,7 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
   authentication: ClientAuthentication,
   { issuer, signInSeconds = 3600 }: WithClientAuthenticationOptions = {},
 ): Provider {
-  requireAuthentication(authentication)
+  const authenticate = providerAuthentication(authentication, issuer, Date.now)
   const discovery = verifiedDiscovery(authentication, issuer)
   const keys = keyReplacement()
   let passesContext = false
@@ -79,7 +79,7 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
       throw new TypeError('the provider has no "client_id" to authenticate')
     }
     const { onReplaceable } = keys
-    await authentication(as, { client_id: clientId }, params, headers, { issuer, onReplaceable })
+    await authenticate(as, { client_id: clientId }, params, headers, { onReplaceable })
   }
 
   const added: { readonly [member: PropertyKey]: unknown } = {
