@@ -86,6 +86,21 @@ describe.each(ways)('what was discovered, on SDK $major $way', ({ major, withFet
     expect(spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: 2 })
   })
 
+  it('does not keep a client from following a resource that moves at once', async () => {
+    const { client, claims, accepted } = await connected()
+    const other = closing(
+      await startScriptedAuthorizationServer({
+        token: () => tokenResponse({ access_token: 'of-the-other' }),
+      }),
+    )
+    claims.authorizationServers = [other.url]
+    accepted.clear()
+    accepted.add('of-the-other')
+    accepted.add = () => accepted
+    expect(await client.call('any')).toBe('ok')
+    expect(other.credentials).toHaveLength(1)
+  })
+
   it.each([
     ['goes on granting tokens', false],
     ['is gone', true],

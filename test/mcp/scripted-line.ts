@@ -49,7 +49,7 @@ export interface ScriptedLineOptions {
   /** Answers instead of the 401 that asks for a token. */
   readonly refuse?: (self: Resource, request: ScriptedRequest) => Answer
   /** Answers a request whose token is good. */
-  readonly answer?: (request: ScriptedRequest, self: Resource) => Answer
+  readonly answer?: (request: ScriptedRequest, self: Resource) => Answer | Promise<Answer>
 }
 
 /** Starts the servers; they end with the test. Tokens are called `token-1`, `token-2` and so on. */
