@@ -1,4 +1,4 @@
-import { clientCredentialsProvider } from '@countersign/mcp'
+import { clientCredentialsProvider, withClientAuthentication } from '@countersign/mcp'
 import { type Fetch, privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
@@ -6,6 +6,7 @@ import { startScriptedResource, unauthorized } from '../servers/hostile-resource
 import { startScriptedServer } from '../servers/scripted-server.js'
 import { authorize, connect, type Major, majors } from './clients.ts'
 import { closing } from './closing.ts'
+import { InteractiveProvider } from './interactive-provider.ts'
 import { newSigner } from './line.ts'
 import { answerAsMcp, bearer } from './scripted-mcp.ts'
 import { signaturesOf } from './signatures.ts'
@@ -190,4 +191,28 @@ describe.each(majors)('on SDK %s, without provider.fetch', (major) => {
       expect(remote.victim.requests).toEqual([])
     },
   )
+
+  it('no assertion goes to an authorization server on this machine that a server elsewhere names', async () => {
+    const local = closing(await startScriptedAuthorizationServer())
+    const remote = await startRemote({ authorizationServers: () => [local.url] })
+    const connection = { authProvider: provider(remote), fetch: remote.remote as typeof fetch }
+    await expect(connect(major, mcpUrl, connection)).rejects.toMatchObject({
+      code: 'ERR_OAUTH_INSECURE_ENDPOINT',
+    })
+    expect(remote.signatures).toEqual([])
+    expect(local.credentials).toEqual([])
+  })
+
+  it('nobody is sent to sign in where the token endpoint is on this machine', async () => {
+    const remote = await startRemote({
+      metadata: ({ origin }) => ({ token_endpoint: `${origin}/token` }),
+    })
+    const interactive = new InteractiveProvider('agent')
+    const authProvider = withClientAuthentication(interactive, privateKeyJwt(remote.signer))
+    const connection = { authProvider, fetch: remote.remote as typeof fetch }
+    await expect(connect(major, mcpUrl, connection)).rejects.toMatchObject({
+      code: 'ERR_OAUTH_INSECURE_ENDPOINT',
+    })
+    expect(() => interactive.sentTo).toThrow('nobody was sent away')
+  })
 })

@@ -3,7 +3,8 @@ import { privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
 import { unauthorized } from '../servers/hostile-resource.js'
-import { tokenResponse } from '../servers/token-responses.js'
+import { startScriptedServer } from '../servers/scripted-server.js'
+import { redirect, tokenResponse } from '../servers/token-responses.js'
 import { closing } from './closing.ts'
 import { type ScriptedLine, type ScriptedLineOptions, startScriptedLine } from './scripted-line.ts'
 import { answerAsMcp } from './scripted-mcp.ts'
@@ -94,6 +95,17 @@ describe('provider.fetch', () => {
     const response = await provider.fetch(new Request(resource.url, ping))
     expect(response.status).toBe(200)
     expect(resource.requests.at(-1)?.body).toBe(ping.body)
+  })
+
+  it('follows no redirect of a metadata request that an SDK makes through it', async () => {
+    const { provider, as, resource } = await start()
+    const elsewhere = closing(await startScriptedServer(() => Response.json({})))
+    const moved = closing(await startScriptedServer(() => redirect(elsewhere.url, 302)))
+    for (const name of ['oauth-authorization-server', 'oauth-protected-resource']) {
+      const response = await provider.fetch(`${moved.url}/.well-known/${name}`)
+      expect(response.status).toBe(302)
+    }
+    expect([...as.requests, ...resource.requests, ...elsewhere.requests]).toEqual([])
   })
 
   it('asks the resource again where tokens are to be had, a minute after it refused the last one', async () => {

@@ -6,13 +6,7 @@ import {
   OAuthError,
   type ResourceServer,
 } from '@countersign/oauth'
-import {
-  bearerChallenge,
-  requireSecureUrl,
-  sameIssuer,
-  sanitize,
-  timeoutSignal,
-} from '@countersign/oauth/provider'
+import { bearerChallenge, sameIssuer, sanitize, timeoutSignal } from '@countersign/oauth/provider'
 
 /** Where to get a token for a resource. */
 export interface ChallengedResource {
@@ -85,7 +79,6 @@ async function discoverServerOf(
   }
   const [first] = named
   if (first === undefined) return discoverServerAt(origin, request)
-  requireSecureUrl(first, 'authorization server', { namedBy: origin })
   return discoverAuthorizationServer(first, request)
 }
 
