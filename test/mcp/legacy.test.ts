@@ -17,14 +17,14 @@ describe.each(ways)('an MCP server from before RFC 9728, on SDK $major $way', (w
   const { major, withFetch } = way
 
   /** It is its own authorization server, and has no resource metadata. */
-  async function startServer(token: () => Response): Promise<ScriptedServer> {
+  async function startServer(token: () => Response, issuer?: string): Promise<ScriptedServer> {
     const server: ScriptedServer = closing(
       await startScriptedServer((request) => {
         const { url } = server
         if (request.path === '/token') return token()
         if (request.path === '/.well-known/oauth-authorization-server') {
           return Response.json({
-            issuer: url,
+            issuer: issuer ?? url,
             authorization_endpoint: `${url}/authorize`,
             token_endpoint: `${url}/token`,
             response_types_supported: ['code'],
@@ -58,6 +58,20 @@ describe.each(ways)('an MCP server from before RFC 9728, on SDK $major $way', (w
     expect(await client.call('any')).toBe('ok')
     const asked = server.requests.filter(({ path }) => path === '/token')
     expect(asked.map(({ form }) => form.get('resource'))).toEqual([`${server.url}/mcp`])
+  })
+
+  it('gets no assertion when its root names another issuer, and the error says to pin one', async () => {
+    const server = await startServer(() => tokenResponse(), 'https://idp.example')
+    const error: unknown = await connectTo(server).catch((error: unknown) => error)
+    expect(error).toMatchObject(
+      withFetch
+        ? {
+            code: 'ERR_OAUTH_ISSUER_MISMATCH',
+            message: expect.stringMatching(/https:\/\/idp\.example.+by the option "issuer"$/),
+          }
+        : { message: expect.stringContaining('https://idp.example') },
+    )
+    expect(server.credentials).toEqual([])
   })
 
   it('refuses a client in its own words, and the token endpoint is not taken for the resource', async () => {
