@@ -132,7 +132,7 @@ async function playSignIns(node, report) {
     if (gone.length > 0) throw new Failure(gone.join(', '))
   })
   for (const name of names) {
-    const client = 'interactive-v2.mjs'
+    const client = 'client-v2-sign-in.mjs'
     const [plain, wrapped] = await Promise.all([
       play(node, name, client, 'plain'),
       play(node, name, client, 'wrapped'),

@@ -1,8 +1,6 @@
 import { clientCredentialsProvider } from '@countersign/mcp'
 import { privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
-import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
-import { tokenResponse } from '../servers/token-responses.js'
 import { connect, majors } from './clients.ts'
 import { closing } from './closing.ts'
 import { startScriptedLine } from './scripted-line.ts'
@@ -87,16 +85,8 @@ describe.each(ways)('what was discovered, on SDK $major $way', ({ major, withFet
   })
 
   it('does not keep a client from following a resource that moves at once', async () => {
-    const { client, claims, accepted } = await connected()
-    const other = closing(
-      await startScriptedAuthorizationServer({
-        token: () => tokenResponse({ access_token: 'of-the-other' }),
-      }),
-    )
-    claims.authorizationServers = [other.url]
-    accepted.clear()
-    accepted.add('of-the-other')
-    accepted.add = () => accepted
+    const { client, move } = await connected()
+    const other = await move()
     expect(await client.call('any')).toBe('ok')
     expect(other.credentials).toHaveLength(1)
   })
@@ -107,17 +97,9 @@ describe.each(ways)('what was discovered, on SDK $major $way', ({ major, withFet
   ])(
     'leads, when it is old, to where the resource has moved, though its old server %s',
     async (_what, gone) => {
-      const { client, as, claims, accepted, pass, spent } = await connected()
-      const other = closing(
-        await startScriptedAuthorizationServer({
-          token: () => tokenResponse({ access_token: 'of-the-other' }),
-        }),
-      )
-      claims.authorizationServers = [other.url]
-      accepted.add = () => accepted
-      accepted.clear()
+      const { client, as, move, pass, spent } = await connected()
+      const other = await move()
       if (gone) await as.close()
-      Set.prototype.add.call(accepted, 'of-the-other')
       pass(gone ? 100_000 : 3700)
       // v1 by itself gives up on calls that are refused while the flow of another ends.
       const calls = Array.from({ length: withFetch ? 20 : 1 }, () => client.call('any'))

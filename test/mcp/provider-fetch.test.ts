@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
 import { unauthorized } from '../servers/hostile-resource.js'
 import { startScriptedServer } from '../servers/scripted-server.js'
-import { redirect, tokenResponse } from '../servers/token-responses.js'
+import { redirect } from '../servers/token-responses.js'
 import { closing } from './closing.ts'
 import { type ScriptedLine, type ScriptedLineOptions, startScriptedLine } from './scripted-line.ts'
 import { answerAsMcp } from './scripted-mcp.ts'
@@ -110,21 +110,17 @@ describe('provider.fetch', () => {
 
   it('asks the resource again where tokens are to be had, a minute after it refused the last one', async () => {
     const line = await start()
-    const { call, pass, claims, accepted, as, spent } = line
+    const { call, pass, move, accepted, as, spent } = line
     await call()
     spent()
     const refused = { code: 'ERR_OAUTH_TOKEN_REFUSED', status: 401 }
-    const other = closing(
-      await startScriptedAuthorizationServer({
-        token: () => tokenResponse({ access_token: 'of-the-other' }),
-      }),
-    )
+    const { add } = accepted
     accepted.clear()
     accepted.add = () => accepted
     await expect(call()).rejects.toMatchObject(refused)
     expect(spent().discovery).toBe(2)
-    claims.authorizationServers = [other.url]
-    Set.prototype.add.call(accepted, 'of-the-other')
+    accepted.add = add
+    const other = await move()
     for (let number = 0; number < 5; number++) await expect(call()).rejects.toMatchObject(refused)
     expect(spent()).toEqual({ signatures: 0, tokenRequests: 0, discovery: 0 })
     pass(61)
@@ -163,18 +159,10 @@ describe('provider.fetch', () => {
   })
 
   it('follows a resource that moves while its old authorization server goes on granting tokens', async () => {
-    const { call, claims, accepted, spent } = await start()
+    const { call, move, spent } = await start()
     await call()
     spent()
-    const other = closing(
-      await startScriptedAuthorizationServer({
-        token: () => tokenResponse({ access_token: 'of-the-other' }),
-      }),
-    )
-    claims.authorizationServers = [other.url]
-    accepted.clear()
-    accepted.add('of-the-other')
-    accepted.add = () => accepted
+    const other = await move()
     const responses = await Promise.all(Array.from({ length: 20 }, () => call()))
     expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([200]))
     expect(other.credentials).toHaveLength(1)

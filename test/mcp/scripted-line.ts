@@ -27,6 +27,8 @@ export interface ScriptedLine {
   readonly claims: Claims
   /** Tokens that the resource lets in. */
   readonly accepted: Set<string>
+  /** Moves the resource to another authorization server, and returns that; no other's tokens are let in any more. */
+  move(): Promise<ScriptedServer>
   /** Waits for the stream that an SDK asks for after it has connected. */
   streamAsked(): Promise<void>
   /** What was asked for since the last call of this function. */
@@ -86,6 +88,16 @@ export async function startScriptedLine(options: ScriptedLineOptions = {}): Prom
     resource,
     claims,
     accepted,
+    async move() {
+      const access_token = 'of-the-other'
+      const token = () => tokenResponse({ access_token })
+      const other = closing(await startScriptedAuthorizationServer({ token }))
+      claims.authorizationServers = [other.url]
+      accepted.clear()
+      accepted.add(access_token)
+      accepted.add = () => accepted
+      return other
+    },
     async streamAsked() {
       const streams = () => resource.requests.filter((one) => one.method === 'GET' && bearer(one))
       await expect.poll(streams).not.toEqual([])

@@ -1,5 +1,5 @@
 // @ts-check
-// A client with a user, on SDK v2: `node interactive-v2.mjs plain|wrapped URL`. Its user signs in by following one
+// A client with a user, on SDK v2: `node client-v2-sign-in.mjs plain|wrapped URL`. Its user signs in by following one
 // redirect. Wrapped, it authenticates itself by an assertion of its own key in each token request.
 import { generateKeyPairSync } from 'node:crypto'
 import { localSigner } from '@countersign/local'
