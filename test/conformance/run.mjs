@@ -142,7 +142,7 @@ async function playSignIns(node, report) {
     })
     const difference = differences[name]
     const claim =
-      difference === undefined ? 'the suite is content, too' : `fails, since ${difference.why}`
+      difference === undefined ? 'the suite is content' : `fails, since ${difference.why}`
     await report.check(`${name}, SDK v2 with a user and an assertion: ${claim}`, () => {
       const failures = wrapped.checks.filter(({ status }) => status === 'FAILURE')
       const failed = [...new Set(failures.map(({ name }) => name))]

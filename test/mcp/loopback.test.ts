@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
 import { startScriptedResource, unauthorized } from '../servers/hostile-resource.js'
 import { startScriptedServer } from '../servers/scripted-server.js'
+import { redirect } from '../servers/token-responses.js'
 import { authorize, connect, type Major, majors } from './clients.ts'
 import { closing } from './closing.ts'
 import { InteractiveProvider } from './interactive-provider.ts'
@@ -19,6 +20,8 @@ interface Lie {
   readonly authorizationServers?: (victim: URL) => readonly string[]
   readonly resourceMetadata?: (victim: URL) => string
   readonly metadata?: (victim: URL) => Readonly<Record<string, unknown>>
+  /** Where the resource redirects every request. */
+  readonly redirect?: (victim: URL) => string
 }
 
 const onPort = (host: string) => (victim: URL) => [`http://${host}:${victim.port}`]
@@ -58,7 +61,8 @@ const lies: Readonly<Record<string, Lie>> = {
 }
 
 /** An MCP server and an authorization server that are not on this machine as far as a client can see. */
-async function startRemote({ authorizationServers, resourceMetadata, metadata }: Lie = {}) {
+async function startRemote(lie: Lie = {}) {
+  const { authorizationServers, resourceMetadata, metadata } = lie
   const victim = closing(await startScriptedServer(() => Response.json({})))
   const at = new URL(victim.url)
   const as = closing(
@@ -78,10 +82,12 @@ async function startRemote({ authorizationServers, resourceMetadata, metadata }:
     await startScriptedResource({
       authorizationServers: authorizationServers?.(at) ?? [asUrl],
       resource: mcpUrl,
-      answer: (request) =>
-        bearer(request) === undefined
+      answer(request) {
+        if (lie.redirect !== undefined) return redirect(lie.redirect(at))
+        return bearer(request) === undefined
           ? unauthorized({ url: mcpUrl, resourceMetadataUrl })
-          : answerAsMcp(request),
+          : answerAsMcp(request)
+      },
     }),
   )
   const places = new Map([
@@ -164,6 +170,24 @@ describe.each(majors)('on SDK %s', (major) => {
     const remote = await startRemote({ authorizationServers: () => [] })
     await attempts['provider.fetch'](major, remote, local.url)
     expect(local.credentials).toHaveLength(1)
+  })
+
+  it.each([
+    ['to this machine is not followed, although redirects are', '/containers/create', 0],
+    ['to its own machine is followed, so that the other would be noticed', undefined, 1],
+  ])('a redirect of the MCP server %s', async (_where, path, times) => {
+    const to =
+      path === undefined ? () => 'https://as.example/mcp' : ({ origin }: URL) => origin + path
+    const remote = await startRemote({ redirect: to })
+    const authProvider = provider(remote)
+    const connection = {
+      authProvider,
+      fetch: authProvider.fetch,
+      redirectPolicy: 'follow',
+    } as const
+    await expect(connect(major, mcpUrl, connection)).rejects.toThrow()
+    expect(remote.victim.requests).toEqual([])
+    expect(remote.as.requests.filter((request) => request.path === '/mcp')).toHaveLength(times)
   })
 
   it('a pin on this machine does not have the metadata of a server elsewhere read from there', async () => {

@@ -108,7 +108,7 @@ describe('provider.fetch', () => {
     expect([...as.requests, ...resource.requests, ...elsewhere.requests]).toEqual([])
   })
 
-  it('asks the resource again where tokens are to be had, a minute after it refused the last one', async () => {
+  it('asks the resource again where to get a token, a minute after it refused the last one', async () => {
     const line = await start()
     const { call, pass, move, accepted, as, spent } = line
     await call()
@@ -152,7 +152,7 @@ describe('provider.fetch', () => {
     accepted.add('token-2')
     slow.open()
     expect((await late).status).toBe(200)
-    // The source of the token that was refused may renew it once, and finds nothing out anew.
+    // The source of the token that was refused may renew it once, and discovers nothing again.
     expect(spent().discovery).toBe(0)
     expect((await call()).status).toBe(200)
     expect(spent()).toEqual({ signatures: 0, tokenRequests: 0, discovery: 0 })

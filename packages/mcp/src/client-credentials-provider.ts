@@ -21,7 +21,7 @@ export interface ClientCredentialsProvider {
   /**
    * For the transport's `fetch` option: attaches the token to requests to the MCP server and to no others, and
    * answers a challenge once, with a token that all calls share. It throws an `OAuthError` when no token can be had, or
-   * the server refuses the new one, too.
+   * the server refuses the new one as well.
    */
   readonly fetch: Fetch
   clientInformation(): { client_id: string; issuer?: string }

@@ -3,6 +3,8 @@ import {
   backoff,
   bearerChallenge,
   boundedFetch,
+  firstHop,
+  followRedirects,
   isReplayable,
   isWithin,
   requireReachable,
@@ -50,7 +52,7 @@ export function resourceFetch(settings: ResourceFetchSettings): Fetch {
     }
   }
 
-  /** Finds where a resource has moved that refuses a new token of its authorization server. */
+  /** Finds out whether a resource that refuses a new token has moved to another authorization server. */
   async function findAgain(url: URL, response: Response, refused: Bound): Promise<Bound> {
     if (moves.tooEarly()) throw tokenRefused(refused, 401)
     // Never reset: a resource that names another server each time would cost a signature each time.
@@ -84,6 +86,10 @@ export function resourceFetch(settings: ResourceFetchSettings): Fetch {
     return bounded(url.href, { ...init, redirect: 'manual' })
   }
 
+  async function sendWithoutToken(input: Input, init?: RequestInit): Promise<Response> {
+    return (await followRedirects(fetch, firstHop(input, init))).response
+  }
+
   return async (input, given) => {
     const url = new URL(input instanceof Request ? input.url : input)
     server ??= url
@@ -94,16 +100,16 @@ export function resourceFetch(settings: ResourceFetchSettings): Fetch {
     const init = withoutToken(input, given)
     const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined)
     const current = tokens.current()
-    if (current !== undefined && !covers(current, url)) return fetch(input, init)
+    if (current !== undefined && !covers(current, url)) return sendWithoutToken(input, init)
     const bound = await tokens.ready(signal)
     const again = input instanceof Request ? input.clone() : input
-    const response = await (bound?.source.fetch ?? fetch)(input, init)
-    if (response.status !== 401) return accepted(bound, response)
+    const response = await (bound?.source.fetch ?? sendWithoutToken)(input, init)
+    if (response.status !== 401) return requireAccepted(bound, response)
     try {
       const other = await bindingAfter(url, response, bound, signal)
       if (!covers(other, url) || !isReplayable(init?.body)) return response
       await response.body?.cancel()
-      return await accepted(other, await other.source.fetch(again, init))
+      return await requireAccepted(other, await other.source.fetch(again, init))
     } catch (error) {
       await response.body?.cancel()
       throw error
@@ -111,8 +117,8 @@ export function resourceFetch(settings: ResourceFetchSettings): Fetch {
   }
 }
 
-/** Refuses the answer of a resource that does not accept the token, which the SDK would answer with a flow of its own. */
-async function accepted(bound: Bound | undefined, response: Response): Promise<Response> {
+/** Throws where the resource does not accept the token. An SDK would answer such a response with a flow of its own. */
+async function requireAccepted(bound: Bound | undefined, response: Response): Promise<Response> {
   const { status } = response
   if (bound === undefined || (status !== 401 && status !== 403)) return response
   const challenge = await bearerChallenge(response)
@@ -150,7 +156,7 @@ function isServerMetadata(url: URL): boolean {
   return url.pathname.includes('/.well-known/') && !isResourceMetadata(url)
 }
 
-/** The SDK puts the token into every request, those along a redirect included; where it belongs it is added later. */
+/** Removes the token that the SDK adds to every request, redirected ones included. It is added later where it belongs. */
 function withoutToken(input: Input, init?: RequestInit): RequestInit | undefined {
   const headers = new Headers(
     init?.headers ?? (input instanceof Request ? input.headers : undefined),

@@ -34,7 +34,7 @@ export function verifiedDiscovery(
         `The authorization server ${sanitize(url)} publishes no metadata; nothing was signed`,
       )
     }
-    // One major of the SDK leaves this comparison out, and an assertion for another server could be had by it.
+    // v1 of the SDK does not compare them, so that a server could get an assertion for another one.
     requireIssuer(metadata, url)
     if (issuer !== undefined) requireIssuer(metadata, issuer)
     requireSecureUrl(metadata.issuer, 'issuer', {

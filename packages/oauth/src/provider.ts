@@ -22,5 +22,5 @@ export {
 export { type BearerChallenge, bearerChallenge } from './challenge.ts'
 export { boundedFetch } from './http.ts'
 export { isWithin } from './protected-resource.ts'
-export { isReplayable } from './redirect.ts'
+export { firstHop, followRedirects, isReplayable } from './redirect.ts'
 export { limitScope, uniteScopes } from './scope.ts'
