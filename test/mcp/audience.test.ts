@@ -3,6 +3,7 @@ import { clientCredentialsProvider, withClientAuthentication } from '@countersig
 import { type ClientAuthentication, externalAssertion, privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import { authorize, connect, majors } from './clients.ts'
+import { silenceWarnings } from './closing.ts'
 import { InteractiveProvider } from './interactive-provider.ts'
 import { type ScriptedLine, startScriptedLine } from './scripted-line.ts'
 
@@ -83,6 +84,7 @@ describe.each(majors)('an interactive client on SDK %s', (major) => {
     authentication: ClientAuthentication,
     issuer?: string,
   ) {
+    silenceWarnings()
     const interactive = new InteractiveProvider('agent')
     interactive.saveTokens({ access_token: 'old', token_type: 'bearer', refresh_token: 'r' })
     const authProvider = withClientAuthentication(interactive, authentication, { issuer })

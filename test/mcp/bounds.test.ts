@@ -2,11 +2,11 @@ import type { ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { clientCredentialsProvider } from '@countersign/mcp'
 import { privateKeyJwt } from '@countersign/oauth'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { type ScriptedServer, startScriptedServer } from '../servers/scripted-server.js'
 import { tokenResponse } from '../servers/token-responses.js'
 import { authorize, connect, majors } from './clients.ts'
-import { closing } from './closing.ts'
+import { closing, silenceWarnings } from './closing.ts'
 import { newSigner } from './line.ts'
 import { answerAsMcp, bearer } from './scripted-mcp.ts'
 
@@ -45,8 +45,7 @@ describe.each(
   it.each(Object.entries(documents))(
     '%s is read up to 1 MiB, however long it is',
     async (_what, path) => {
-      const warning = vi.spyOn(console, 'warn').mockImplementation(() => {})
-      closing({ close: () => warning.mockRestore() })
+      silenceWarnings()
       const { taken, answer } = enormousAnswer()
       const server: ScriptedServer = closing(
         await startScriptedServer((request) => {

@@ -2,7 +2,7 @@ import { type ClientCredentialsProviderOptions, clientCredentialsProvider } from
 import { clientSecretBasic, type OAuthErrorCode, privateKeyJwt } from '@countersign/oauth'
 import { PrivateKeyJwtProvider as ProviderOfV1 } from '@modelcontextprotocol/sdk/client/auth-extensions.js'
 import { exportJWK, exportPKCS8, generateKeyPair } from 'jose'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import {
   startAcceptingOnly,
   startIssuerMixUp,
@@ -17,7 +17,7 @@ import { startScriptedResource } from '../servers/hostile-resource.js'
 import { type ScriptedServer, startScriptedServer } from '../servers/scripted-server.js'
 import { hang, redirect } from '../servers/token-responses.js'
 import { connect, majors } from './clients.ts'
-import { closing } from './closing.ts'
+import { closing, silenceWarnings } from './closing.ts'
 import { newSigner, startLine } from './line.ts'
 import type { ProviderOfBoth } from './provider-of-both.ts'
 import { startScriptedLine } from './scripted-line.ts'
@@ -369,8 +369,7 @@ describe.each(majors)('on SDK %s', (major) => {
 
 describe('with the SDK’s own provider on v1', () => {
   it('the same thief does get an assertion, and an honest server accepts it', async () => {
-    const warning = vi.spyOn(console, 'warn').mockImplementation(() => {})
-    closing({ close: () => warning.mockRestore() })
+    silenceWarnings()
     const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true })
     const { as } = await startLine()
     await as.registerClient({

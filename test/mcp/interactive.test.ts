@@ -8,7 +8,7 @@ import {
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import {
   startAcceptingOnly,
   startIssuerThief,
@@ -18,7 +18,7 @@ import {
 import { startScriptedResource } from '../servers/hostile-resource.js'
 import { startMcpServer } from '../servers/mcp-server.js'
 import { connect, type Major, majors } from './clients.ts'
-import { closing } from './closing.ts'
+import { closing, silenceWarnings } from './closing.ts'
 import { InteractiveProvider, RememberingProvider } from './interactive-provider.ts'
 import { newSigner } from './line.ts'
 import type { ProviderOfBoth } from './provider-of-both.ts'
@@ -144,8 +144,7 @@ describe.each(majors)('an interactive client on SDK %s', (major) => {
   })
 
   it('follows a resource that moves to another authorization server', async () => {
-    const warning = vi.spyOn(console, 'warn').mockImplementation(() => {})
-    closing({ close: () => warning.mockRestore() })
+    silenceWarnings()
     const { as, resource, claims, accepted, signer } = await startScriptedLine()
     const other = closing(await startScriptedAuthorizationServer())
     const interactive = new InteractiveProvider('app')

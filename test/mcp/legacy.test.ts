@@ -1,10 +1,10 @@
 import { clientCredentialsProvider } from '@countersign/mcp'
 import { privateKeyJwt } from '@countersign/oauth'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { type ScriptedServer, startScriptedServer } from '../servers/scripted-server.js'
 import { errorResponse, tokenResponse } from '../servers/token-responses.js'
 import { connect, type McpClient, majors } from './clients.ts'
-import { closing } from './closing.ts'
+import { closing, silenceWarnings } from './closing.ts'
 import { newSigner } from './line.ts'
 import { answerAsMcp, bearer } from './scripted-mcp.ts'
 
@@ -75,8 +75,7 @@ describe.each(ways)('an MCP server from before RFC 9728, on SDK $major $way', (w
   })
 
   it('refuses a client in its own words, and the token endpoint is not taken for the resource', async () => {
-    const warning = vi.spyOn(console, 'warn').mockImplementation(() => {})
-    closing({ close: () => warning.mockRestore() })
+    silenceWarnings()
     const server = await startServer(() =>
       errorResponse('invalid_client', { status: 401, description: 'who are you?' }),
     )

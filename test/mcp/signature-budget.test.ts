@@ -1,9 +1,9 @@
 import { clientCredentialsProvider, withClientAuthentication } from '@countersign/mcp'
 import { privateKeyJwt } from '@countersign/oauth'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { unauthorized } from '../servers/hostile-resource.js'
 import { connect, majors } from './clients.ts'
-import { closing } from './closing.ts'
+import { closing, silenceWarnings } from './closing.ts'
 import { InteractiveProvider } from './interactive-provider.ts'
 import { startScriptedLine } from './scripted-line.ts'
 import { answerAsMcp } from './scripted-mcp.ts'
@@ -104,8 +104,7 @@ describe.each(majors)('on SDK %s', (major) => {
 
 describe.each(majors)('an interactive client on SDK %s', (major) => {
   it('signs some 200 assertions at most for a resource that accepts every second request', async () => {
-    const warning = vi.spyOn(console, 'warn').mockImplementation(() => {})
-    closing({ close: () => warning.mockRestore() })
+    silenceWarnings()
     const { resource, signer, alternate, spent } = await startAlternating()
     const interactive = new InteractiveProvider('agent')
     interactive.saveTokens({ access_token: 'old', token_type: 'bearer', refresh_token: 'refresh' })
