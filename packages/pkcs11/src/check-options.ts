@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { ownOptions } from '@countersign/core/backend'
 import type { ConnectionSettings } from './connection.ts'
 import type { KeySelector, TokenSelector } from './selector.ts'
 import type { Pkcs11SignerOptions } from './signer.ts'
@@ -62,7 +63,7 @@ function namesInEnvironment(): string[] {
 }
 
 function checkToken(token: TokenSelector): TokenSelector {
-  const { label, serial, slot, manufacturer, model } = token ?? {}
+  const { label, serial, slot, manufacturer, model } = ownOptions(token ?? {})
   if (label === undefined && serial === undefined && slot === undefined) {
     throw new TypeError('"token" must have a "label", a "serial" or a "slot"')
   }
@@ -77,7 +78,7 @@ function checkToken(token: TokenSelector): TokenSelector {
 }
 
 function checkKey(key: Pkcs11SignerOptions['key']): KeySelector {
-  const { label, id } = key ?? {}
+  const { label, id } = ownOptions(key ?? {})
   if (label === undefined && id === undefined) {
     throw new TypeError('"key" must have a "label" or an "id"')
   }

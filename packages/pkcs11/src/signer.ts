@@ -7,7 +7,7 @@ import {
   SignerError,
   thumbprint,
 } from '@countersign/core'
-import { chooseAlgorithm } from '@countersign/core/backend'
+import { chooseAlgorithm, ownOptions } from '@countersign/core/backend'
 import { checkOptions } from './check-options.ts'
 import { closed } from './connection.ts'
 import { backend, failure } from './failure.ts'
@@ -76,7 +76,7 @@ export interface Pkcs11Signer extends ClosableSigner {
  * token that went away is found again. A PIN that the token refused is never tried a second time, and a signer whose
  * PIN was refused logs in no more.
  *
- * @param options - module, token, key and PIN.
+ * @param given - module, token, key and PIN.
  * @returns a frozen signer. An open one keeps no process alive.
  * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when module, token or options do not fit, with what there is;
  *   `ERR_SIGNER_KEY_NOT_FOUND` with the keys there are; `ERR_SIGNER_KEY_UNSUPPORTED` when key or token cannot make the
@@ -102,7 +102,8 @@ export interface Pkcs11Signer extends ClosableSigner {
  *
  * @see [PKCS #11 Specification Version 3.1](https://docs.oasis-open.org/pkcs11/pkcs11-spec/v3.1/pkcs11-spec-v3.1.html)
  */
-export async function pkcs11Signer(options: Pkcs11SignerOptions): Promise<Pkcs11Signer> {
+export async function pkcs11Signer(given: Pkcs11SignerOptions): Promise<Pkcs11Signer> {
+  const options = ownOptions(given)
   const { selector, timeoutSeconds, ...settings } = checkOptions(options)
   const { connection, release } = await shareConnection(settings, timeoutSeconds)
   let isOpen = true
