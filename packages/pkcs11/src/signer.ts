@@ -7,62 +7,14 @@ import {
   SignerError,
   thumbprint,
 } from '@countersign/core'
-import { chooseAlgorithm } from '@countersign/core/backend'
-import { checkOptions } from './check-options.ts'
-import { closed } from './connection.ts'
-import { backend, failure } from './failure.ts'
-import type { KeyDescription, KeyOnToken } from './find-key.ts'
-import { possibleAlgorithms, signingMethod } from './mechanism.ts'
-import type { Pin } from './pin-holder.ts'
-import { algorithmsOf, publicKeyOnToken } from './public-key.ts'
-import type { TokenSelector } from './selector.ts'
-import { shareConnection } from './shared-connections.ts'
+import { chooseAlgorithm, ownOptions } from '@countersign/core/backend'
+import { possibleAlgorithms, signingMethod } from './algorithms.ts'
+import { shareConnection } from './connections.ts'
+import { backend, closed, failure } from './errors.ts'
+import { algorithmsOf, type KeyDescription, type KeyOnToken, publicKeyOnToken } from './key.ts'
+import { checkOptions, type Pkcs11SignerOptions } from './options.ts'
 
-/** Options of {@link pkcs11Signer}. */
-export interface Pkcs11SignerOptions {
-  /** Path of the vendor's PKCS#11 module, such as `/usr/lib/softhsm/libsofthsm2.so`. */
-  readonly module: string
-  /** Which token: by label, serial number or slot number; of this manufacturer and model, if they are given. */
-  readonly token: TokenSelector
-  /** Which private key on it: by label, or by ID, as octets or in hexadecimal. */
-  readonly key: {
-    readonly label?: string | undefined
-    readonly id?: string | Uint8Array | undefined
-  }
-  /** The user PIN, or a function that is asked for it whenever a login is needed. */
-  readonly pin?: Pin | undefined
-  /** The algorithm; by default the key's only one, RS256 for RSA and EdDSA for Ed25519. */
-  readonly alg?: JwsAlgorithm | undefined
-  /** Key ID; by default the RFC 7638 thumbprint. */
-  readonly kid?: string | undefined
-  /** Most sessions to sign in at once; 4 by default. */
-  readonly sessions?: number | undefined
-  /**
-   * The public key, where the token has neither a public object nor a certificate for it; where it has, it must be this
-   * one.
-   */
-  readonly publicKey?: PublicKeyInput | undefined
-  /** What the module wants at initialisation, for those that do; NSS is one. */
-  readonly libraryParameters?: string | undefined
-  /** Whether the module runs in a process of its own, which can hang or crash without harm; `true` by default. */
-  readonly isolate?: boolean | undefined
-  /**
-   * Environment variables that the module needs in its own process, beyond the usual ones: names, in which `*` at the
-   * end stands for the rest, as in `AWS_*`; by default the names in `COUNTERSIGN_PKCS11_ENV`, separated by commas.
-   */
-  readonly env?: readonly string[] | undefined
-  /**
-   * Bound on one signature; 10 by default. The longest one among the signers on a token bounds each step of opening it,
-   * too.
-   */
-  readonly timeoutSeconds?: number | undefined
-  /** Whether each signature is verified before it is handed out; `true` by default, and always with a `publicKey` that the token does not have. */
-  readonly verify?: boolean | undefined
-  /** Whether to log in although the token says that one more wrong PIN locks it; `false` by default. */
-  readonly allowFinalPinTry?: boolean | undefined
-}
-
-/** A signer over a token, which is let go by `close()` or by `await using`. */
+/** A signer over a token, which `close()` or `await using` gives back. */
 export interface Pkcs11Signer extends ClosableSigner {
   /** Gives the token back; the last signer that shares it ends its process and its login. */
   close(): Promise<void>
@@ -76,7 +28,7 @@ export interface Pkcs11Signer extends ClosableSigner {
  * token that went away is found again. A PIN that the token refused is never tried a second time, and a signer whose
  * PIN was refused logs in no more.
  *
- * @param options - module, token, key and PIN.
+ * @param given - module, token, key and PIN.
  * @returns a frozen signer. An open one keeps no process alive.
  * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when module, token or options do not fit, with what there is;
  *   `ERR_SIGNER_KEY_NOT_FOUND` with the keys there are; `ERR_SIGNER_KEY_UNSUPPORTED` when key or token cannot make the
@@ -102,9 +54,10 @@ export interface Pkcs11Signer extends ClosableSigner {
  *
  * @see [PKCS #11 Specification Version 3.1](https://docs.oasis-open.org/pkcs11/pkcs11-spec/v3.1/pkcs11-spec-v3.1.html)
  */
-export async function pkcs11Signer(options: Pkcs11SignerOptions): Promise<Pkcs11Signer> {
-  const { selector, timeoutSeconds, ...settings } = checkOptions(options)
-  const { connection, release } = await shareConnection(settings, timeoutSeconds)
+export async function pkcs11Signer(given: Pkcs11SignerOptions): Promise<Pkcs11Signer> {
+  const options = ownOptions(given)
+  const { connection: wanted, selector, timeoutSeconds } = checkOptions(options)
+  const { connection, release } = await shareConnection(wanted, timeoutSeconds)
   let isOpen = true
   const close = () => {
     isOpen = false
@@ -145,17 +98,17 @@ export async function pkcs11Signer(options: Pkcs11SignerOptions): Promise<Pkcs11
   }
 }
 
-/** What a key can be used with; first what its token has a mechanism for. */
+/** The algorithms of a key, first those that its token has a mechanism for. */
 function byMechanism(key: KeyDescription): JwsAlgorithm[] {
   const has = (alg: JwsAlgorithm) => Number(signingMethod(alg, key.mechanisms) !== undefined)
   return [...algorithmsOf(key)].sort((one, other) => has(other) - has(one))
 }
 
 function impossible(alg: JwsAlgorithm, mechanisms: readonly number[]): SignerError {
-  const possible = possibleAlgorithms(mechanisms)
+  const possible = possibleAlgorithms(mechanisms).join(', ') || 'no JWS signature at all'
   return failure(
     'ERR_SIGNER_KEY_UNSUPPORTED',
-    `The token has no mechanism for ${alg}; it can make ${possible.length === 0 ? 'no JWS signature at all' : possible.join(', ')}`,
+    `The token has no mechanism for ${alg}; it can make ${possible}`,
   )
 }
 
