@@ -146,8 +146,8 @@ test("the PIN is not in a report of the module's process", async () => {
     { id: 1, op: 'identify', location, token: location.token },
     { id: 2, op: 'open', login },
   ]) {
-    running.send(request)
-    const [answer] = await once(running, 'message')
+    running.send([request])
+    const [[answer]] = await once(running, 'message')
     expect(answer).toHaveProperty('id', request.id)
     expect(answer).not.toHaveProperty('error')
   }

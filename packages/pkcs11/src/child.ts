@@ -1,30 +1,8 @@
 import { Worker } from 'node:worker_threads'
 import type { PKCS11 } from 'pkcs11js'
-import type { Mechanism } from './algorithms.ts'
-import { packError, type SentError } from './errors.ts'
-import type { BoundKey } from './key.ts'
+import { type Answer, batch, type NumberedRequest, packError, type Request } from './messages.ts'
 import { startModule } from './module.ts'
-import type { KeySelector, TokenLocation, TokenSelector } from './options.ts'
-import { type Login, Token } from './token.ts'
-
-/** What the parent asks for. Octets are base64. */
-export type Request =
-  | { readonly op: 'identify'; readonly location: TokenLocation; readonly token: TokenSelector }
-  | { readonly op: 'open'; readonly login: Login | undefined }
-  | { readonly op: 'describeKey'; readonly selector: KeySelector }
-  | {
-      readonly op: 'sign'
-      readonly key: BoundKey
-      readonly mechanism: Mechanism
-      readonly data: string
-    }
-  /** Nobody waits for the answer to the request of this number any more. */
-  | { readonly op: 'forget' }
-  | { readonly op: 'close' }
-
-export type Answer =
-  | { readonly id: number; readonly value: unknown }
-  | { readonly id: number; readonly error: SentError }
+import { Token } from './token.ts'
 
 /** Ends this process when its parent, whose number is given, has ended. */
 const watchParent = `
@@ -46,6 +24,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 
 /** The numbers of the requests for signatures that somebody waits for. */
 const wanted = new Set<number>()
+/** The number of the request to close, whose answer is the last one. */
+let closing: number | undefined
 let native: PKCS11 | undefined
 let token: Token | undefined
 
@@ -88,17 +68,25 @@ function finalize(): void {
   }
 }
 
-process.on('message', ({ id, ...request }: Request & { readonly id: number }) => {
+const post = batch<Answer>((answers) => {
+  const isLast = answers.some(({ id }) => id === closing)
+  process.send?.(answers, undefined, {}, isLast ? end : undefined)
+})
+
+function receive({ id, ...request }: NumberedRequest): void {
   if (request.op === 'forget') {
     wanted.delete(id)
     return
   }
-  const post = (message: Answer) =>
-    process.send?.(message, undefined, {}, request.op === 'close' ? end : undefined)
+  if (request.op === 'close') closing = id
   answer(id, request).then(
     (value) => post({ id, value }),
     (error) => post({ id, error: packError(error) }),
   )
+}
+
+process.on('message', (requests: readonly NumberedRequest[]) => {
+  for (const request of requests) receive(request)
 })
 
 /** At once: the module's own exit handlers may also hang. */

@@ -139,34 +139,3 @@ export function isRefusal(error: unknown): boolean {
 function valueBehind(error: unknown): number | undefined {
   return returnValueOf(error) ?? returnValueOf((error as { readonly cause?: unknown })?.cause)
 }
-
-/** An error on its way between the processes. */
-export interface SentError {
-  readonly code: SignerErrorCode
-  readonly message: string
-  readonly retryable: boolean
-  /** Message and return value of the error behind it. */
-  readonly cause?: { readonly message: string; readonly code?: number | undefined } | undefined
-}
-
-/** Takes along only what is known to hold no secret. */
-export function packError(error: unknown): SentError {
-  const known = SignerError.is(error) ? error : failure(unexpected, 'The token failed')
-  const { code, message, retryable } = known
-  const cause = (known === error ? known.cause : error) as
-    | { readonly message?: unknown; readonly code?: unknown }
-    | undefined
-  if (cause === undefined) return { code, message, retryable }
-  const value = typeof cause.code === 'number' ? cause.code : undefined
-  return { code, message, retryable, cause: { message: String(cause.message), code: value } }
-}
-
-/** The error that was sent. */
-export function unpackError({ code, message, retryable, cause }: SentError): SignerError {
-  if (cause === undefined) return failure(code, message, { retryable })
-  const inner = Object.assign(
-    new Error(cause.message),
-    cause.code === undefined ? {} : { code: cause.code },
-  )
-  return failure(code, message, { retryable, cause: inner })
-}

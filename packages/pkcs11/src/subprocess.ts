@@ -1,9 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import type { SignRequest } from '@countersign/core'
 import type { Mechanism } from './algorithms.ts'
-import type { Answer, Request } from './child.ts'
-import { unpackError } from './errors.ts'
 import type { BoundKey, KeyDescription } from './key.ts'
+import { type Answer, batch, type NumberedRequest, type Request, unpackError } from './messages.ts'
 import type { KeySelector, TokenLocation, TokenSelector } from './options.ts'
 import type { Login, TokenIdentity } from './token.ts'
 
@@ -110,15 +109,19 @@ export function isolatedToken(location: TokenLocation, patienceSeconds: () => nu
     else kill(new ProcessLost('hung'))
   }
 
-  child.on('message', (answer: Answer) => {
-    silentSince = performance.now()
-    hasAnswered = true
+  function receive(answer: Answer): void {
     const call = pending.get(answer.id)
     if (call === undefined) return
     pending.delete(answer.id)
     forget(call)
     if ('error' in answer) call.reject(unpackError(answer.error))
     else call.resolve(answer.value)
+  }
+
+  child.on('message', (answers: readonly Answer[]) => {
+    silentSince = performance.now()
+    hasAnswered = true
+    for (const answer of answers) receive(answer)
   })
   child.on('error', ({ message }) => lose(new ProcessLost('unstarted', message)))
   child.on('exit', (code, signal) => {
@@ -127,10 +130,10 @@ export function isolatedToken(location: TokenLocation, patienceSeconds: () => nu
   })
   keepAlive()
 
-  function post(id: number, request: Request): void {
+  const post = batch<NumberedRequest>((requests) => {
     // A message that cannot be sent belongs to a child that is about to be reported as gone.
-    child.send?.({ ...request, id }, ignore)
-  }
+    child.send?.(requests, ignore)
+  })
 
   function call(request: Request, signal?: AbortSignal): Promise<unknown> {
     return new Promise((resolve, reject) => {
@@ -145,11 +148,11 @@ export function isolatedToken(location: TokenLocation, patienceSeconds: () => nu
       wanted++
       if (wanted === 1) keepAlive()
       watch()
-      post(id, request)
+      post({ ...request, id })
       const onAbort = () => {
         if (!pending.has(id)) return
         forget(entry)
-        post(id, { op: 'forget' })
+        post({ op: 'forget', id })
       }
       signal?.addEventListener('abort', onAbort, { once: true })
     })
