@@ -180,6 +180,19 @@ describe.each(modes)('$where', ({ isolate }) => {
   })
 })
 
+test('a polluted prototype switches nothing on or off', async () => {
+  const polluted = { verify: false, isolate: false, allowFinalPinTry: true, serial: 'another' }
+  Object.assign(Object.prototype, polluted)
+  try {
+    await using signer = await pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' } })
+    expect([...pids()]).not.toContain(process.pid)
+    shim.set('C_Sign.garble')
+    await expect(signer.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
+  } finally {
+    for (const name of Object.keys(polluted)) Reflect.deleteProperty(Object.prototype, name)
+  }
+})
+
 test('closing ends the process of the module', async () => {
   const signer = await pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' } })
   const [pid = 0] = pids()
