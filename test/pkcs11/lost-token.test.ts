@@ -125,6 +125,22 @@ describe('in a process of its own', () => {
     await signsOn(signer, 8)
   })
 
+  test('a key that is gone does not disturb the signers of others', async () => {
+    await token.generateKey({ type: 'EC:prime256v1', label: 'short-lived', id: '77' })
+    await using signer = await open(shim.module)
+    await using bad = await open(shim.module, { key: { label: 'short-lived' } })
+    await token.deleteObject({ kind: 'privkey', id: '77' })
+    shim.forget()
+    for (let n = 0; n < 5; n++) {
+      const outcomes = Promise.allSettled(Array.from({ length: 4 }, () => bad.sign(input)))
+      await signsOn(signer, 16)
+      for (const outcome of await outcomes) {
+        expect(outcome).toMatchObject({ reason: { code: 'ERR_SIGNER_KEY_NOT_FOUND' } })
+      }
+    }
+    expect(shim.count('C_Initialize')).toBe(1)
+  })
+
   test.each(['logout', 'close-all', 'finalize'])(
     '%s behind our back, under 32 signatures, fails none and costs one login',
     async (what) => {

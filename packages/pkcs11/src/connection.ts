@@ -15,8 +15,8 @@ interface Opening {
   readonly done: Promise<TokenPort>
 }
 
-/** Between two starts of the module for an error that may have another reason. */
-const secondsBetweenDoubts = 10
+/** Between two restarts for an error that can also have another cause. */
+const secondsBetweenRestarts = 10
 
 /**
  * A token that several signers share.
@@ -28,12 +28,12 @@ export class Connection {
   readonly #options: ConnectionOptions
   readonly #pin: PinHolder
   /** The longest deadline of a signer here: a token that is silent for longer answers nobody in time. */
-  #patienceSeconds = 0
+  #timeoutSeconds = 0
   #port: TokenPort | undefined
   #opening: Opening | undefined
   #hasSigned = false
   #openedAt = Number.NEGATIVE_INFINITY
-  #doubtedAt = Number.NEGATIVE_INFINITY
+  #restartedAt = Number.NEGATIVE_INFINITY
   #wasOpen = false
   #isLost = false
   #closed = false
@@ -43,9 +43,9 @@ export class Connection {
     this.#pin = new PinHolder(options)
   }
 
-  /** Waits for the token as long as the most patient of its signers. */
-  bePatient(seconds: number): void {
-    this.#patienceSeconds = Math.max(this.#patienceSeconds, seconds)
+  /** Waits for the token as long as the signer with the longest timeout. */
+  allowSeconds(seconds: number): void {
+    this.#timeoutSeconds = Math.max(this.#timeoutSeconds, seconds)
   }
 
   /** Whether a new signer can use it. */
@@ -105,12 +105,12 @@ export class Connection {
         return await call(port)
       } catch (error) {
         if (isRefusal(error)) this.#refused(port)
-        else if (!this.#options.isolate) throw this.#unrecovered(error)
+        else if (!this.#options.isolate) throw this.#describeInProcess(error)
         const isOver = error instanceof ProcessLost || this.#endIfLost(port, error)
         if (caller?.aborted) throw caller.signal.reason
         // A caller without a deadline has waited for as long as one.
         const waited = error instanceof ProcessLost && error.how === 'hung' && caller === undefined
-        if (!isOver || attempt === 2 || this.#closed || waited) throw this.#described(error)
+        if (!isOver || attempt === 2 || this.#closed || waited) throw this.#describe(error)
       }
     }
   }
@@ -135,7 +135,7 @@ export class Connection {
   #start(): Opening {
     const { location, isolate } = this.#options
     const port = isolate
-      ? isolatedToken(location, () => this.#patienceSeconds)
+      ? isolatedToken(location, () => this.#timeoutSeconds)
       : inProcessToken(location)
     const open = async () => {
       try {
@@ -144,7 +144,7 @@ export class Connection {
         if (this.#closed) throw closed()
       } catch (error) {
         port.kill()
-        throw this.#unopened(error)
+        throw this.#describeOpening(error)
       } finally {
         this.#opening = undefined
       }
@@ -172,20 +172,21 @@ export class Connection {
     if (loss === undefined) return false
     // Another call may have ended it meanwhile.
     if (this.#port !== port) return true
-    if (loss === 'possible' && !this.#mayDoubt()) return false
+    if (loss === 'possible' && !this.#mayRestart()) return false
     this.#end(port)
     return true
   }
 
   /**
-   * Whether the module may be started again for an error that can have another reason. Not when it was started a moment
-   * ago and has done nothing yet, and not so often that one bad key holds up the signers of others.
+   * Whether the module may be restarted for an error that can also have another cause. Not if it has just started and
+   * not signed yet, and not so often that the signer of a bad key disturbs the others.
    */
-  #mayDoubt(): boolean {
+  #mayRestart(): boolean {
     const now = performance.now()
-    const isLongAgo = (time: number) => now - time >= secondsBetweenDoubts * 1000
-    if (!(this.#hasSigned || isLongAgo(this.#openedAt)) || !isLongAgo(this.#doubtedAt)) return false
-    this.#doubtedAt = now
+    const isLongAgo = (time: number) => now - time >= secondsBetweenRestarts * 1000
+    if (!(this.#hasSigned || isLongAgo(this.#openedAt)) || !isLongAgo(this.#restartedAt))
+      return false
+    this.#restartedAt = now
     return true
   }
 
@@ -195,8 +196,8 @@ export class Connection {
   }
 
   /** The error of a module in this process, where nothing is recovered. */
-  #unrecovered(error: unknown): unknown {
-    if (lossBehind(error) === undefined || !SignerError.is(error)) return this.#described(error)
+  #describeInProcess(error: unknown): unknown {
+    if (lossBehind(error) === undefined || !SignerError.is(error)) return this.#describe(error)
     this.#isLost = true
     const { code, message, retryable, cause } = error
     return failure(
@@ -206,15 +207,15 @@ export class Connection {
     )
   }
 
-  #described(error: unknown): unknown {
+  #describe(error: unknown): unknown {
     if (this.#closed) return closed()
-    return error instanceof ProcessLost ? describeLoss(error, this.#patienceSeconds) : error
+    return error instanceof ProcessLost ? describeLoss(error, this.#timeoutSeconds) : error
   }
 
   /** The error of opening the token; if it was open before, the options are right. */
-  #unopened(error: unknown): unknown {
+  #describeOpening(error: unknown): unknown {
     const isConfig = SignerError.is(error) && error.code === 'ERR_SIGNER_CONFIG'
-    if (!(this.#wasOpen && isConfig) || this.#closed) return this.#described(error)
+    if (!(this.#wasOpen && isConfig) || this.#closed) return this.#describe(error)
     return failure('ERR_SIGNER_UNAVAILABLE', error.message, { cause: error })
   }
 }

@@ -23,6 +23,7 @@ export type Request =
 /** A request with the number that its answer bears. */
 export type NumberedRequest = Request & { readonly id: number }
 
+/** The answer to the request of the same number. */
 export type Answer =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: SentError }

@@ -178,7 +178,7 @@ async function shareConnection(options: ConnectionOptions, seconds: number): Pro
     shared.set(name, entry)
   }
   const { connection } = entry
-  connection.bePatient(seconds)
+  connection.allowSeconds(seconds)
   entry.users++
   let released = false
   return {

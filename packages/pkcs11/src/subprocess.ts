@@ -52,9 +52,9 @@ const secondsToClose = 1
 /**
  * A token whose module runs in a process of its own, which can hang, crash and be ended without harm to this one.
  *
- * @param patienceSeconds - after how long without any answer the process is taken to hang.
+ * @param timeoutSeconds - the process hangs if it gives no answer for so long.
  */
-export function isolatedToken(location: TokenLocation, patienceSeconds: () => number): TokenPort {
+export function isolatedToken(location: TokenLocation, timeoutSeconds: () => number): TokenPort {
   const child = startChild(location)
   const pending = new Map<number, Pending>()
   let nextId = 1
@@ -97,7 +97,7 @@ export function isolatedToken(location: TokenLocation, patienceSeconds: () => nu
   function watch(): void {
     if (watching) return
     watching = true
-    const milliseconds = silentSince + patienceSeconds() * 1000 - performance.now()
+    const milliseconds = silentSince + timeoutSeconds() * 1000 - performance.now()
     // After the answers that may have arrived: this process can have been the busy one.
     setTimeout(() => setImmediate(look), Math.max(0, milliseconds)).unref()
   }
@@ -105,7 +105,7 @@ export function isolatedToken(location: TokenLocation, patienceSeconds: () => nu
   function look(): void {
     watching = false
     if (pending.size === 0) return
-    if (performance.now() - silentSince < patienceSeconds() * 1000) watch()
+    if (performance.now() - silentSince < timeoutSeconds() * 1000) watch()
     else kill(new ProcessLost('hung'))
   }
 
