@@ -193,6 +193,25 @@ test('a polluted prototype switches nothing on or off', async () => {
   }
 })
 
+test.each(modes)('a slow token signs in all sessions at once $where', async ({ isolate }) => {
+  await using signer = await pkcs11Signer({
+    ...on(token, shim.module),
+    key: { label: 'key' },
+    isolate,
+    sessions: 3,
+  })
+  shim.forget()
+  shim.set('C_Sign.hang')
+  const all = Array.from({ length: 8 }, () => signer.sign(input))
+  await until(() => shim.count('C_Sign') === 3)
+  await sleep(50)
+  expect(shim.count('C_Sign')).toBe(3)
+  shim.clear('C_Sign.hang')
+  for (const signature of await Promise.all(all)) {
+    expect(isSignatureOf(signer, signature)).toBe(true)
+  }
+})
+
 test('closing ends the process of the module', async () => {
   const signer = await pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' } })
   const [pid = 0] = pids()
