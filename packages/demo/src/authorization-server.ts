@@ -1,3 +1,5 @@
+/// <reference path="../../../test/servers/oidc-provider.d.ts" />
+
 import { randomBytes } from 'node:crypto'
 import type { RequestListener } from 'node:http'
 import type { Jwks } from '@countersign/core'
