@@ -1,25 +1,29 @@
+import { createRequire } from 'node:module'
 import { Command } from 'commander'
-import { type ExitCode, exitCodeTable } from './exit-code.ts'
-import { interruptible, orInterrupted } from './interruption.ts'
-import { type Output, openOutput } from './output.ts'
-import { withProgress } from './progress.ts'
+import { type ExitCode, exitCodeTable, Interruption } from './errors.ts'
+import { type Output, openOutput, withProgress } from './output.ts'
 
-/** What every command runs in. */
-export interface Frame {
+/** The version of this package. */
+export const version: string = (
+  createRequire(import.meta.url)('../package.json') as { readonly version: string }
+).version
+
+/** What every command gets when it runs. */
+export interface Context {
   readonly output: Output
-  /** Aborts when the person or the system that started the command ends it. */
+  /** Aborts at SIGINT and SIGTERM. */
   readonly signal: AbortSignal
-  /** Says on standard error what is being waited for, if it takes more than a second. */
+  /** Prints on standard error what the command waits for, if the work takes longer than a second. */
   progress<T>(sentence: string, work: () => Promise<T>): Promise<T>
 }
 
-/** What a command is for, as help says it. */
+/** The help of a command. */
 export interface CommandText {
   /** One line, for the list of commands. */
   readonly summary: string
   /** What it does, in full sentences. */
   readonly description: string
-  /** Command lines that work, each with what it is for. */
+  /** Command lines that work, and what each is for. */
   readonly examples: readonly (readonly [line: string, purpose: string])[]
 }
 
@@ -37,18 +41,18 @@ export function defineCommand(name: string, text: CommandText): Command {
 export const addJsonOption = (command: Command): Command =>
   command.option('--json', 'print JSON, errors too')
 
-/** What runs a command: its arguments as they stand on the command line, and its options. */
+/** Runs a command with its parsed arguments and options. */
 export type Run<Arguments extends readonly unknown[], Options> = (
-  frame: Frame,
+  context: Context,
   args: Arguments,
   options: Options,
 ) => Promise<ExitCode | undefined>
 
 /**
- * Turns what runs a command into commander's action handler.
+ * Makes commander's action handler of a function that runs a command.
  *
- * What it returns becomes the exit code of the process, 0 when that is `undefined`; what it throws is
- * the caller's of `parseAsync`.
+ * The function's result becomes the exit code of the process, 0 when it is `undefined`. Its errors reject
+ * `parseAsync`.
  */
 export function runs<Arguments extends readonly unknown[], Options extends object>(
   run: Run<Arguments, Options>,
@@ -57,13 +61,41 @@ export function runs<Arguments extends readonly unknown[], Options extends objec
     const options = this.opts<Options & { readonly json?: boolean }>()
     const output = openOutput(options.json === true)
     const signal = interruptible()
-    const frame: Frame = {
+    const context: Context = {
       output,
       signal,
       progress: (sentence, work) => withProgress(output, sentence, work),
     }
-    const running = run(frame, this.processedArgs as unknown as Arguments, options)
+    const running = run(context, this.processedArgs as unknown as Arguments, options)
     process.exitCode = (await orInterrupted(running, signal)) ?? 0
+  }
+}
+
+/** Makes a signal that aborts at the first SIGINT or SIGTERM. A second one ends the process at once. */
+function interruptible(): AbortSignal {
+  const controller = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => controller.abort(new Interruption(`interrupted by ${name}`)))
+  }
+  return controller.signal
+}
+
+/** How long interrupted work may take to end and to release its resources. */
+const graceMs = 1000
+
+/** Settles as the work does, or rejects when it continues after an interruption, as a read from a pipe does. */
+async function orInterrupted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const stuck = new Promise<never>((_resolve, reject) => {
+    const abort = () => {
+      timer = setTimeout(() => reject(signal.reason), graceMs)
+    }
+    signal.addEventListener('abort', abort, { once: true })
+  })
+  try {
+    return await Promise.race([work, stuck])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -1,12 +1,10 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { Signer } from '@countersign/core'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { Frame } from './frame.ts'
-import { UsageError } from './usage-error.ts'
+import { UsageError } from './errors.ts'
 
-/** The options of every command that signs, as commander hands them over. */
+/** The options of every command that signs, as commander parses them. */
 export interface KeyOptions {
   readonly key?: string
   readonly pinFile?: string
@@ -15,10 +13,10 @@ export interface KeyOptions {
   readonly timeout: number
 }
 
-/** What the argument KEY is, for help. */
+/** The argument KEY, for help. */
 export const keyArgument = 'key URI, or path of a PEM, DER or JWK file (env: COUNTERSIGN_KEY)'
 
-/** Adds the options that say which key signs, and where its PIN or passphrase comes from. */
+/** Adds the options that name the key, and where its PIN or passphrase comes from. */
 export function addKeyOptions(command: Command): Command {
   return command
     .addOption(
@@ -39,7 +37,7 @@ export function addKeyOptions(command: Command): Command {
       new Option(
         '--allow-shared-files',
         'take key, PIN and passphrase files that others than their owner can read (env: COUNTERSIGN_ALLOW_SHARED_FILES=1)',
-        // Not by commander, to which a variable that is empty or 0 says yes, too.
+        // Not by .env(), with which an empty variable or 0 would turn the option on.
       ).default(process.env['COUNTERSIGN_ALLOW_SHARED_FILES'] === '1' || undefined),
     )
     .addOption(timeoutOption())
@@ -52,7 +50,7 @@ function timeoutOption(): Option {
     .env('COUNTERSIGN_TIMEOUT')
     .default(defaultTimeoutSeconds)
     .argParser((value) => {
-      // As an environment variable that is empty, and so not set.
+      // An empty environment variable counts as not set.
       const seconds = Number(value || defaultTimeoutSeconds)
       if (seconds > 0 && seconds <= 600) return seconds
       throw new InvalidArgumentError('It must be a number of seconds, above 0 and up to 600.')
@@ -69,8 +67,10 @@ export function keyUriOf(argument: string | undefined, { key }: Pick<KeyOptions,
 }
 
 /**
- * Makes a path a `file:` URI. What has a scheme is left as it is, and so is the name of a key in a key service where there
- * is no such file: reading it says how it is written as a URI. A scheme has two letters or more: C:\ has one.
+ * Makes a path a `file:` URI.
+ *
+ * A text with a scheme is returned as it is. So is a name that a key service uses, unless there is such a file: the
+ * error of the parser then says how to write it as a URI. A scheme has at least two letters, because C:\ has one.
  */
 function asKeyUri(given: string): string {
   const isUri =
@@ -80,26 +80,3 @@ function asKeyUri(given: string): string {
 
 const serviceName =
   /^(?:alias\/|projects\/|\/\/cloudkms\.|mrk-[\da-f]{32}$|[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$)/
-
-/** A signer, and how it is let go. */
-export interface OpenKey extends AsyncDisposable {
-  readonly signer: Signer
-}
-
-/**
- * Opens the key that a command was given.
- *
- * The PIN and the passphrase come from `COUNTERSIGN_PIN` and `COUNTERSIGN_PASSPHRASE`, from a file, or from a
- * prompt on a terminal, and only when the key wants one.
- *
- * @throws {@link UsageError} when no key was given, or its URI is none; `SignerError` when it cannot be opened.
- */
-export async function openKey(
-  frame: Frame,
-  argument: string | undefined,
-  options: KeyOptions,
-): Promise<OpenKey> {
-  const uri = keyUriOf(argument, options)
-  const { openUri } = await import('./open-uri.ts')
-  return openUri(frame, uri, options)
-}

@@ -1,9 +1,13 @@
+import type { Signer } from '@countersign/core'
 import { type Command, Option } from 'commander'
-import { addJsonOption, defineCommand, runs } from '../frame.ts'
-import { addKeyOptions, type KeyOptions } from '../key-option.ts'
+import { required } from './client-options.ts'
+import { addJsonOption, type Context, defineCommand, runs } from './command.ts'
+import { UsageError } from './errors.ts'
+import { addKeyOptions, type KeyOptions } from './key-options.ts'
+import { jsonText } from './redact.ts'
 
 /** Options of `countersign jwks`. */
-export interface JwksOptions extends KeyOptions {
+interface JwksOptions extends KeyOptions {
   readonly clientMetadata?: string
   readonly clientName?: string
   readonly jwksUri?: string
@@ -48,10 +52,37 @@ export function jwksCommand(): Command {
         'COUNTERSIGN_SCOPE',
       ),
     )
-    .action(
-      runs<[readonly string[]], JwksOptions>(async (frame, [keys], options) => {
-        const { printJwks } = await import('../print-jwks.ts')
-        return printJwks(frame, keys, options)
-      }),
-    )
+    .action(runs<[readonly string[]], JwksOptions>(printJwks))
+}
+
+async function printJwks(
+  context: Context,
+  [keys]: readonly [readonly string[]],
+  options: JwksOptions,
+): Promise<undefined> {
+  const { openKey } = await import('./open-key.ts')
+  const signers: Signer[] = []
+  for (const key of keys.length === 0 ? [undefined] : keys) {
+    await using opened = await openKey(context, key, options)
+    signers.push(opened.signer)
+  }
+  const document = await documentOf(signers, options)
+  context.output.print(document, () => jsonText(document, 2))
+}
+
+/** The JWK Set, or with `--client-metadata` the Client ID Metadata Document. */
+async function documentOf(signers: readonly Signer[], options: JwksOptions): Promise<object> {
+  const { clientMetadata, jwks } = await import('@countersign/core')
+  const { clientMetadata: clientId, clientName, jwksUri, scope } = options
+  try {
+    if (clientId === undefined) return jwks(...signers)
+    return clientMetadata(signers, {
+      clientId,
+      clientName: required(clientName, '--client-name', 'COUNTERSIGN_CLIENT_NAME'),
+      jwksUri: jwksUri || undefined,
+      scope: scope || undefined,
+    })
+  } catch (error) {
+    throw error instanceof TypeError ? new UsageError(error.message) : error
+  }
 }

@@ -6,10 +6,17 @@ import {
 } from '@countersign/oauth'
 import { requireSecureUrl, sameIssuer, sanitize, sanitizeValue } from '@countersign/oauth/provider'
 import { chooseScope } from '../authentication.ts'
-import { attempt, describeOAuthFailure } from './oauth-failure.ts'
 import type { ObservedFetch } from './observed-fetch.ts'
-import type { Examination } from './options.ts'
-import { BrokenStep, type Failure, passed, type StepResult, warned } from './step.ts'
+import {
+  attempt,
+  BrokenStep,
+  describeOAuthFailure,
+  type Examination,
+  type Failure,
+  passed,
+  type StepResult,
+  warned,
+} from './step.ts'
 
 /** Where to get a token, for what, and with which scope. */
 export interface Target {

@@ -2,12 +2,17 @@ import { SignerError } from '@countersign/core'
 import type { TokenResponse } from '@countersign/oauth'
 import { sanitizeValue } from '@countersign/oauth/provider'
 import { describeFailure } from '../failure.ts'
-import { askForToken, type Granted, isUnauthenticated, type TokenScene } from './ask-for-token.ts'
-import { type ClockReading, describeClock, differs, tolerableSeconds } from './clock.ts'
-import { describeOAuthFailure } from './oauth-failure.ts'
-import { adviceOn, type Refused, withRemedy } from './refusal.ts'
-import { examineRefusal } from './refused-client.ts'
-import { BrokenStep, type Failure, passed, type StepResult, warned } from './step.ts'
+import { type ClockReading, describeClock, differs, tolerableSeconds } from './observed-fetch.ts'
+import { adviceOn, examineRefusal, type Refused, withRemedy } from './refusal.ts'
+import {
+  BrokenStep,
+  describeOAuthFailure,
+  type Failure,
+  passed,
+  type StepResult,
+  warned,
+} from './step.ts'
+import { askForToken, type Granted, isUnauthenticated, type TokenScene } from './token-request.ts'
 
 /**
  * Asks for a token. The clock is judged by what comes of it: how far off it may be is the server's decision.

@@ -9,10 +9,10 @@ import {
   tokenSource,
 } from '@countersign/oauth'
 import { pinnedAuthentication } from '../authentication.ts'
-import { keepSecret } from '../redact.ts'
+import { registerSecret } from '../redact.ts'
 import type { ObservedFetch } from './observed-fetch.ts'
-import type { AssertionSettings, Examination } from './options.ts'
-import type { Target } from './resource-steps.ts'
+import type { Target } from './resource.ts'
+import type { AssertionSettings, Examination } from './step.ts'
 
 /** What a token is asked with. */
 export interface TokenScene {
@@ -63,7 +63,7 @@ export async function askForToken(scene: TokenScene, change: Change = {}): Promi
       now,
     })
     const response = await within((signal) => source.tokenResponse({ signal }))
-    keepSecret(response.access_token)
+    registerSecret(response.access_token)
     return { source, response }
   } catch (error) {
     context.signal?.throwIfAborted()

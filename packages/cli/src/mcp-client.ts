@@ -8,15 +8,15 @@ import {
 } from '@modelcontextprotocol/client'
 import { assertionOptions } from './authentication.ts'
 import { type ClientOptions, required, requireUrl } from './client-options.ts'
-import type { Frame } from './frame.ts'
-import { type KeyOptions, openKey } from './key-option.ts'
+import { type Context, version } from './command.ts'
+import type { KeyOptions } from './key-options.ts'
 import { describeMcpError } from './mcp-error.ts'
-import { useProxy } from './proxy.ts'
-import { version } from './version.ts'
+import { useProxy } from './network.ts'
+import { openKey } from './open-key.ts'
 
-/** Connects to an MCP server as the client that the options describe, uses the connection, and closes it. */
+/** Connects to an MCP server with the key and the client of the options, uses the connection, and closes it. */
 export async function withMcpServer<T>(
-  frame: Frame,
+  context: Context,
   server: string,
   options: KeyOptions & ClientOptions,
   use: (client: Client, request: RequestOptions) => Promise<T>,
@@ -24,18 +24,18 @@ export async function withMcpServer<T>(
   const clientId = required(options.clientId, '--client-id', 'COUNTERSIGN_CLIENT_ID')
   const url = await requireUrl(server, 'URL of the MCP server')
   if (options.issuer) await requireUrl(options.issuer, 'issuer of --issuer')
-  await using opened = await openKey(frame, undefined, options)
+  await using opened = await openKey(context, undefined, options)
   await useProxy()
-  const request = { signal: frame.signal, timeout: options.timeout * 1000 }
+  const request = { signal: context.signal, timeout: options.timeout * 1000 }
   const client = new Client({ name: 'countersign', version })
   try {
-    await frame.progress('Connecting to the MCP server', () =>
+    await context.progress('Connecting to the MCP server', () =>
       client.connect(transportTo(url, clientId, opened.signer, options), request),
     )
     return await use(client, request)
   } catch (error) {
-    // The SDK wraps the reason in an error of its own.
-    frame.signal.throwIfAborted()
+    // The SDK wraps the reason of the abort in its own error.
+    context.signal.throwIfAborted()
     throw describeMcpError(error, url, options.timeout)
   } finally {
     await client.close()
@@ -48,7 +48,7 @@ function transportTo(
   signer: Signer,
   options: KeyOptions & ClientOptions,
 ): StreamableHTTPClientTransport {
-  const provider = clientCredentialsProvider({
+  const { fetch } = clientCredentialsProvider({
     clientId,
     issuer: options.issuer || undefined,
     scope: options.scope || undefined,
@@ -56,5 +56,5 @@ function transportTo(
     authentication: privateKeyJwt(signer, assertionOptions(options)),
     timeoutSeconds: options.timeout,
   })
-  return new StreamableHTTPClientTransport(url, { fetch: provider.fetch })
+  return new StreamableHTTPClientTransport(url, { fetch })
 }

@@ -1,4 +1,4 @@
-/** What each exit code of the command says. */
+/** The exit codes of the command. */
 export const exitCodes = {
   ok: 0,
   refused: 1,
@@ -22,3 +22,21 @@ export const exitCodeTable: readonly (readonly [ExitCode, string])[] = [
   [exitCodes.internal, 'a fault of this command'],
   [exitCodes.interrupted, 'interrupted'],
 ]
+
+/** An option, an argument or a variable is missing or wrong. The message says what to give, and has no secret in it. */
+export class UsageError extends Error {
+  readonly code: string = 'ERR_USAGE'
+
+  static {
+    Object.defineProperty(UsageError.prototype, 'name', { value: 'UsageError' })
+  }
+}
+
+/** The user or the system stopped the command by a signal, or at a prompt. */
+export class Interruption extends Error {
+  readonly code: string = 'ERR_INTERRUPTED'
+
+  static {
+    Object.defineProperty(Interruption.prototype, 'name', { value: 'Interruption' })
+  }
+}

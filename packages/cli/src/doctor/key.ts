@@ -1,10 +1,15 @@
 import { createPublicKey, verify } from 'node:crypto'
 import { algorithms, type Signer, SignerError, type SignerErrorCode } from '@countersign/core'
 import { describeFailure, isUsage } from '../failure.ts'
-import type { OpenKey } from '../key-option.ts'
-import type { Examination } from './options.ts'
-import { BrokenStep, type Failure, passed, type StepResult } from './step.ts'
-import { isTimeout } from './within.ts'
+import type { OpenKey } from '../open-key.ts'
+import {
+  BrokenStep,
+  type Examination,
+  type Failure,
+  isTimeout,
+  passed,
+  type StepResult,
+} from './step.ts'
 
 const keySteps = ['key store', 'key permission', 'key', 'key algorithm', 'signature'] as const
 type KeyStep = (typeof keySteps)[number]

@@ -1,25 +1,19 @@
 import { OAuthError } from '@countersign/oauth'
 import { sanitize } from '@countersign/oauth/provider'
 import type { Client } from '@modelcontextprotocol/client'
+import { version } from '../command.ts'
 import { describeMcpError, McpError } from '../mcp-error.ts'
-import { version } from '../version.ts'
-import { authenticationOf, type Granted, type TokenScene } from './ask-for-token.ts'
-import { audienceOf, type TokenAudience } from './audience.ts'
-import { describeOAuthFailure } from './oauth-failure.ts'
+import { lookAtAudience, otherAudience, type TokenAudience } from './audience.ts'
 import type { Answer } from './observed-fetch.ts'
-import { BrokenStep, type Failure, passed, type StepResult, warned } from './step.ts'
-
-/** Says whom the token is for, where there is no server to judge it. */
-export async function examineAudience(
-  scene: TokenScene,
-  granted: Granted,
-  resource: string,
-): Promise<StepResult> {
-  const { fits, found } = await lookAtAudience(scene, granted, resource)
-  if (fits === false) throw new BrokenStep('token audience', otherAudience(found, resource))
-  if (fits) return passed('token audience', found)
-  return warned('token audience', found, 'use the token at the resource: only that can tell')
-}
+import {
+  BrokenStep,
+  describeOAuthFailure,
+  type Failure,
+  passed,
+  type StepResult,
+  warned,
+} from './step.ts'
+import type { Granted, TokenScene } from './token-request.ts'
 
 /**
  * Uses the token at the MCP server. Whether its audience is right shows there, where the token does not say; and where
@@ -66,24 +60,6 @@ export async function* examineMcp(
   }
 }
 
-function lookAtAudience(
-  scene: TokenScene,
-  { response }: Granted,
-  resource: string,
-): Promise<TokenAudience> {
-  const { as, context, observed } = scene
-  const { clientId, within } = context
-  const authentication = authenticationOf(scene)
-  const { fetch } = observed
-  return audienceOf(response.access_token, resource, {
-    as,
-    clientId,
-    authentication,
-    fetch,
-    within,
-  })
-}
-
 function audienceByUse(
   { fits, found }: TokenAudience,
   resource: string,
@@ -104,16 +80,6 @@ function audienceByUse(
     refusal === undefined ? `${found}, and the MCP server takes it` : found,
     remedy,
   )
-}
-
-function otherAudience(found: string, resource: string): Failure {
-  const wanted = sanitize(resource)
-  return {
-    found: `${found}, and not to ${wanted}`,
-    remedy: `have the authorization server put ${wanted} into "aud" of the client's tokens: by the parameter "resource" (RFC 8707), which was sent, or by an audience configured for the client`,
-    side: 'refused',
-    code: 'ERR_OAUTH_TOKEN_REFUSED',
-  }
 }
 
 async function listTools(client: Client, signal: AbortSignal): Promise<string> {

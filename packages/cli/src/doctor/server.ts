@@ -9,11 +9,18 @@ import {
   sanitize,
   sanitizeValue,
 } from '@countersign/oauth/provider'
-import { attempt, describeOAuthFailure } from './oauth-failure.ts'
 import type { ObservedFetch } from './observed-fetch.ts'
-import type { Examination } from './options.ts'
-import type { Target } from './resource-steps.ts'
-import { BrokenStep, passed, type StepName, type StepResult, warned } from './step.ts'
+import type { Target } from './resource.ts'
+import {
+  attempt,
+  BrokenStep,
+  describeOAuthFailure,
+  type Examination,
+  passed,
+  type StepName,
+  type StepResult,
+  warned,
+} from './step.ts'
 
 /** Reads the authorization server's metadata, and holds it to what is needed before anything is signed. */
 export async function* examineServer(
