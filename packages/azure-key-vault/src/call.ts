@@ -1,6 +1,7 @@
 import { SignerError, type SignerFailure } from '@countersign/core'
+import type { RetriedCalls } from '@countersign/core/backend'
 import { backend } from './backend.ts'
-import type { Answer, CallOptions } from './client.ts'
+import { type Answer, type CallOptions, callOptions } from './client.ts'
 import { describeFailure, notKeyVault, type Permission } from './describe-failure.ts'
 
 /** What a call came to. */
@@ -19,6 +20,7 @@ interface Called<T> {
  * @param permission - what the call needs.
  */
 export async function call<T>(
+  calls: RetriedCalls,
   permission: Permission,
   signal: AbortSignal,
   run: (options: CallOptions) => Promise<T>,
@@ -29,7 +31,7 @@ export async function call<T>(
   }
   let result: T
   try {
-    result = await run({ abortSignal: signal, onResponse })
+    result = await calls.run(signal, (call) => run(callOptions(call, onResponse)))
   } catch (cause) {
     const failure = describeFailure(cause, permission, answer)
     hideRequest(cause)

@@ -12,4 +12,5 @@ export {
 export { isLoopback, mayBeLoopback } from './loopback.ts'
 export { describeNetworkFailure } from './network-failure.ts'
 export { ownOptions } from './options.ts'
+export { type RetriedCall, type RetriedCalls, retriedCalls } from './retried-calls.ts'
 export { sanitize, sanitizeValue } from './sanitize.ts'

@@ -5,6 +5,7 @@ export interface GcpKmsCallOptions {
   readonly timeout?: number
   readonly autoPaginate?: boolean
   readonly retry?: {
+    retryCodes?: number[]
     readonly backoffSettings: {
       readonly initialRetryDelayMillis: number
       readonly retryDelayMultiplier: number
@@ -54,6 +55,7 @@ export interface GcpKmsVersion {
  * @see [KeyManagementServiceClient](https://cloud.google.com/nodejs/docs/reference/kms/latest/kms/v1.keymanagementserviceclient)
  */
 export interface GcpKmsClient {
+  /** Gets the credentials, and gives the stub that calls are made by. */
   initialize(): Promise<unknown>
   getPublicKey(
     request: { name: string; publicKeyFormat?: 'NIST_PQC' },

@@ -74,7 +74,10 @@ export const faults = {
     'InvalidSignatureException',
     'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.',
   ),
-  'unknown failure': refusal('SurpriseException', 'Nobody foresaw this.', 409),
+  'unknown failure': refusal('SurpriseException', 'Nobody foresaw this.', 418),
+  'no content': { send: (response) => void response.writeHead(204).end() },
+  conflict: refusal('ConflictException', 'Another operation is in progress.', 409),
+  gone: { send: answerWith(410, 'application/x-amz-json-1.1', '{}') },
   hang: { send: () => {} },
   cut: { send: (response) => void response.socket?.destroy() },
   'cut in the body': {

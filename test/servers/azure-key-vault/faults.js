@@ -43,7 +43,17 @@ export const faults = {
   unavailable: () => refusal(503, 'ServiceUnavailable', 'The service is temporarily unavailable.'),
   'unavailable-without-body': () => ({ status: 503, body: undefined }),
   'token-refused': () => refusal(401, 'Unauthorized', 'AKV10032: Invalid issuer.'),
-  conflict: () => refusal(409, 'Conflict', 'Nobody foresaw this.'),
+  'no-content': () => ({ status: 204, body: undefined }),
+  conflict: () => refusal(409, 'Conflict', 'User triggered operation is in progress on the key.'),
+  gone: () => ({ status: 410, body: undefined }),
+  surprise: () => refusal(418, 'Surprise', 'Nobody foresaw this.'),
+  // How servers that were built apart put it: without an inner code.
+  'disabled-in-words': () =>
+    refusal(403, 'Forbidden', 'Operation is not allowed on a disabled key'),
+  'expired-in-words': () =>
+    refusal(403, 'Forbidden', 'Operation is not permitted on an expired key'),
+  'not-yet-valid-in-words': () =>
+    refusal(403, 'Forbidden', 'Operation is not permitted on a key that is not yet valid'),
   'denied-without-body': () => ({ status: 403, body: undefined }),
   hang: () => 'hang',
   cut: () => 'cut',
