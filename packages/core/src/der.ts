@@ -79,8 +79,8 @@ function coordinateWidth(alg: EcdsaAlgorithm): number {
 /** The members of the SEQUENCE that all of `der` is, or none. */
 function readSequence(der: Uint8Array): Sequence['valueBlock']['value'] {
   try {
-    // SEQUENCE and INTEGER are the only levels there are, and both numbers the only leaves.
-    const { offset, result } = fromBER(der, { maxDepth: 2, maxNodes: 3 })
+    // A SEQUENCE and two INTEGERs are all that there is, which bounds the depth as well.
+    const { offset, result } = fromBER(der, { maxNodes: 3 })
     return offset === der.byteLength && result instanceof Sequence ? result.valueBlock.value : []
   } catch {
     // Some types that have no place in a signature make the parser throw.

@@ -7,7 +7,7 @@ export class HeldSigner {
   readonly signer: Signer
   readonly identity: string
   #underWay = 0
-  #retired: { readonly promise: Promise<void>; readonly close: () => void } | undefined
+  #close: (() => void) | undefined
 
   constructor(signer: Signer) {
     this.signer = signer
@@ -21,25 +21,20 @@ export class HeldSigner {
       return await action(this.signer)
     } finally {
       this.#underWay--
-      if (this.#underWay === 0) this.#retired?.close()
+      if (this.#underWay === 0) this.#close?.()
     }
   }
 
-  /** Closes the signer after what is under way with it. */
+  /** Closes the signer after what is under way with it; to be called once. */
   retire(): Promise<void> {
-    if (this.#retired === undefined) {
-      let close = () => {}
-      const promise = new Promise<void>((resolve, reject) => {
-        close = () => void closeSigner(this.signer).then(resolve, reject)
-      })
-      this.#retired = { promise, close }
-      if (this.#underWay === 0) close()
-    }
-    return this.#retired.promise
+    return new Promise((resolve, reject) => {
+      this.#close = () => void closeSigner(this.signer).then(resolve, reject)
+      if (this.#underWay === 0) this.#close()
+    })
   }
 }
 
-/** What tells a signer from another one: its key, and the names that verifiers know it by. */
+/** Identifies a signer by key, algorithm and key ID. */
 export function identityOf(signer: Signer): string {
   const { alg, kid, publicJwk } = signer
   return JSON.stringify([thumbprint({ ...publicJwk }), alg, kid])

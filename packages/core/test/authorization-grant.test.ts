@@ -36,6 +36,19 @@ describe('an authorization grant', () => {
     expect(claims['exp']).toBe(Number(claims['iat']) + 300)
   })
 
+  it('for one user is never given out for another, within the same second and at once', async () => {
+    const users = ['alice', 'bob', 'carol']
+    const issuers = ['https://idp.example.com', 'https://idp.example.org']
+    const wanted = [...users, ...users].flatMap((subject) =>
+      issuers.map((issuer) => ({ ...required, issuer, subject, now: () => 1_000_500 })),
+    )
+    const jwts = await Promise.all(wanted.map((options) => authorizationGrant(signer, options)))
+    for (const [index, { issuer, subject }] of wanted.entries()) {
+      expect(decoded(jwts[index] ?? '').claims).toMatchObject({ iss: issuer, sub: subject })
+    }
+    expect(new Set(jwts).size).toBe(wanted.length)
+  })
+
   it.each(['issuer', 'subject', 'audience', 'typ'] as const)(
     'is a TypeError without a proper "%s"',
     async (option) => {

@@ -1,13 +1,19 @@
+import { createHash } from 'node:crypto'
 import {
   assertionProvider,
   type ClientAssertionOptions,
   clientAssertion,
   createSigner,
+  rotating,
+  type Signer,
+  SignerError,
   type SignerSource,
+  signJwt,
+  spkiThumbprint,
 } from '@countersign/core'
 import { describe, expect, it } from 'vitest'
 import { backend } from './backend.ts'
-import { runnable } from './keys.ts'
+import { keyPair, runnable } from './keys.ts'
 import { thrown } from './outcome.ts'
 import { decoded, verifiesWithNode } from './verification.ts'
 
@@ -99,6 +105,93 @@ describe('a client assertion', () => {
 
   it('rejects with the reason of an abort', async () => {
     expect(await thrown(() => make({ signal: AbortSignal.abort('enough') }))).toBe('enough')
+  })
+})
+
+describe('the kid of an assertion', () => {
+  it('is the signer’s, or the caller’s, or absent', async () => {
+    expect(decoded(await make()).header['kid']).toBe(signer.kid)
+    expect(decoded(await make({ kid: 'registered-key' })).header['kid']).toBe('registered-key')
+    const without = await make({ kid: null })
+    expect(decoded(without).header).toEqual({ alg: 'ES256', typ: 'client-authentication+jwt' })
+    expect(verifiesWithNode(without, signer.publicJwk)).toBe(true)
+  })
+
+  it.each(runnable)('may be the hash of the public key’s SPKI, for %s', async (alg) => {
+    const own = createSigner(backend(alg))
+    const jwt = await clientAssertion(own, { ...required, kid: spkiThumbprint })
+    const spki = keyPair(alg).publicKey.export({ type: 'spki', format: 'der' })
+    const expected = createHash('sha256').update(spki).digest('base64url')
+    expect(decoded(jwt).header).toMatchObject({ alg, kid: expected })
+    expect(verifiesWithNode(jwt, own.publicJwk)).toBe(true)
+  })
+
+  it('is made from the key that signs, when a rotating signer goes over to another one', async () => {
+    const disabled = new SignerError('ERR_SIGNER_KEY_DISABLED', 'disabled')
+    const keys = [
+      createSigner(backend('ES256', { sign: () => Promise.reject(disabled) })),
+      createSigner(backend('ES384')),
+    ]
+    const source = rotating(async () => keys.shift() as Signer)
+    const jwt = await clientAssertion(source, { ...required, kid: spkiThumbprint })
+    const next = source.current as Signer
+    expect(next.alg).toBe('ES384')
+    expect(decoded(jwt).header['kid']).toBe(spkiThumbprint(next.publicJwk))
+    await source.close()
+  })
+
+  it.each(['', 7, [], {}, () => undefined, () => ''])(
+    'is a TypeError when it is %o',
+    async (kid) => {
+      const error = await thrown(() => make({ kid: kid as string }))
+      expect(error).toBeInstanceOf(TypeError)
+      expect((error as Error).message).toContain('"kid"')
+    },
+  )
+})
+
+describe('a JWT', () => {
+  it('has the claims that it was given and no other', async () => {
+    const claims = { iss: '12345', iat: 1, exp: 601, roles: ['a'] }
+    const jwt = await signJwt(signer, claims)
+    expect(decoded(jwt).header).toEqual({ alg: 'ES256', kid: signer.kid, typ: 'JWT' })
+    expect(decoded(jwt).claims).toEqual(claims)
+    expect(verifiesWithNode(jwt, signer.publicJwk)).toBe(true)
+    expect(decoded(await signJwt(signer, {})).claims).toEqual({})
+  })
+
+  it('takes typ, kid and further header members, none of them twice', async () => {
+    const options = { typ: 'dpop+jwt', kid: null, header: { jwk: { kty: 'EC' } } }
+    const jwt = await signJwt(signer, { htm: 'GET' }, options)
+    expect(decoded(jwt).header).toEqual({ alg: 'ES256', typ: 'dpop+jwt', jwk: { kty: 'EC' } })
+    for (const member of ['alg', 'kid', 'typ', 'b64', 'crit']) {
+      const error = await thrown(() => signJwt(signer, {}, { header: { [member]: 'x' } }))
+      expect((error as Error).message).toContain(`"header.${member}"`)
+    }
+  })
+
+  it.each<[unknown]>([[undefined], [null], ['{}'], [[1]], [7]])(
+    'of %o is a TypeError',
+    async (claims) => {
+      const error = await thrown(() => signJwt(signer, claims as Record<string, unknown>))
+      expect(error).toBeInstanceOf(TypeError)
+    },
+  )
+
+  it('hands the signer the caller’s signal and nothing else', async () => {
+    const seen: unknown[] = []
+    const spied: Signer = {
+      ...signer,
+      sign: (input, options) => {
+        seen.push(options)
+        return signer.sign(input, options)
+      },
+    }
+    const { signal } = new AbortController()
+    await signJwt(spied, {}, { signal })
+    await clientAssertion(spied, { ...required, signal, claims: { a: 1 } })
+    await signJwt(spied, {})
+    expect(seen).toEqual([{ signal }, { signal }, undefined])
   })
 })
 

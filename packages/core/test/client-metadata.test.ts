@@ -42,6 +42,14 @@ describe('a client metadata document', () => {
     })
   })
 
+  it('has no "redirect_uris" for a client without redirects, since some servers refuse an empty list', () => {
+    expect(document({ redirectUris: [] })).not.toHaveProperty('redirect_uris')
+  })
+
+  it.each(['redirectUris', 'grantTypes', 'members'])('refuses "%s" given as a string', (option) => {
+    expect(() => document({ [option]: 'authorization_code' })).toThrow(TypeError)
+  })
+
   it('names the keys, or where they are', () => {
     const both = clientMetadata([current, next], self)
     expect(both.jwks?.keys.map(({ kid }) => kid)).toEqual([current.kid, next.kid])

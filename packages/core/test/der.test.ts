@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { algorithms, type EcdsaAlgorithm } from '@countersign/core'
 import { derToRaw, rawToDer } from '@countersign/core/der'
+import { Integer, Sequence } from 'asn1js'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { ecdsaAlgorithms } from './keys.ts'
 import { thrown } from './outcome.ts'
 
@@ -141,5 +142,35 @@ describe('misuse', () => {
     for (const convert of [derToRaw, rawToDer]) {
       expect(await thrown(() => convert(octets as Uint8Array, 'ES256'))).toBeInstanceOf(TypeError)
     }
+  })
+})
+
+describe('what a hostile key service sends in place of a signature', () => {
+  afterEach(() => vi.restoreAllMocks())
+
+  function length(octets: number): number[] {
+    if (octets < 128) return [octets]
+    return [0x83, octets >> 16, (octets >> 8) & 255, octets & 255]
+  }
+
+  /** How many objects are parsed until it is refused. */
+  async function parsed(der: Uint8Array): Promise<number> {
+    const spies = [vi.spyOn(Sequence.prototype, 'fromBER'), vi.spyOn(Integer.prototype, 'fromBER')]
+    expect(await thrown(() => derToRaw(der, 'ES256'))).toMatchObject({
+      code: 'ERR_SIGNER_INTEGRITY',
+    })
+    return spies.reduce((sum, spy) => sum + spy.mock.calls.length, 0)
+  }
+
+  it('is not parsed beyond the two numbers of a signature', async () => {
+    const integers = new Uint8Array(300_000).map((_, index) => [2, 1, 1][index % 3] ?? 0)
+    const many = new Uint8Array([0x30, ...length(integers.byteLength), ...integers])
+    expect(await parsed(many)).toBeLessThan(10)
+  })
+
+  it('is not parsed deeper than a signature is', async () => {
+    let nested: number[] = []
+    for (let depth = 0; depth < 200; depth++) nested = [0x30, ...length(nested.length), ...nested]
+    expect(await parsed(new Uint8Array(nested))).toBeLessThan(10)
   })
 })

@@ -128,10 +128,10 @@ describe('the deadline of a load', () => {
   })
 
   it('swallows what comes after it', async () => {
-    const late = () => new Promise<never>((_, reject) => setTimeout(reject, 15, new Error('late')))
+    const late = () => new Promise<never>((_, reject) => setTimeout(reject, 200, new Error('late')))
     const error = await refusal(() => loadSigner(service, late, { timeoutSeconds: 0.01 }))
     expect(error.code).toBe('ERR_SIGNER_TIMEOUT')
-    await new Promise((resolve) => setTimeout(resolve, 15))
+    await new Promise((resolve) => setTimeout(resolve, 220))
   })
 })
 

@@ -351,6 +351,57 @@ describe('a signature that fails', () => {
     await expectSignedBy(next, await clientAssertion(vault.source, client))
   })
 
+  it.each(['failure', 'refusal'] as const)(
+    'for want of a successor delays the next load by a second at most once another one was found, after a %s',
+    async (cause) => {
+      const [first, second, third] = [version(), version(), version()]
+      const vault = scene(first)
+      await vault.source.ready()
+      /** A load that finds no other key. */
+      const failed = async (key: Version) => {
+        if (cause === 'refusal') return expect(await vault.source.replace(key.signer)).toBe(false)
+        key.fail('ERR_SIGNER_KEY_DISABLED')
+        await refusal(() => clientAssertion(vault.source, client))
+      }
+      /** A load that finds this one. */
+      const found = async (key: Version, refused: Version) => {
+        vault.name(key)
+        if (cause === 'refusal') expect(await vault.source.replace(refused.signer)).toBe(true)
+        await expectSignedBy(key, await clientAssertion(vault.source, client))
+      }
+      for (let failure = 0; failure < 8; failure++) {
+        await failed(first)
+        vault.advance(60)
+      }
+      await found(second, first)
+      await failed(second)
+      vault.advance(1)
+      await found(third, second)
+    },
+  )
+
+  it('to load by age is tried again within a second once a load has succeeded', async () => {
+    const key = version()
+    const vault = scene(key, { maxAgeSeconds: 100 })
+    const down = () => {
+      throw new SignerError('ERR_SIGNER_UNAVAILABLE', 'down')
+    }
+    await vault.source.ready()
+    const loadsAfter = async (seconds: number) => {
+      vault.advance(seconds)
+      await clientAssertion(vault.source, client)
+      await settled()
+      return vault.loads
+    }
+    vault.name(down)
+    for (let failure = 0; failure < 8; failure++) await loadsAfter(100)
+    vault.name(key)
+    expect(await loadsAfter(100)).toBe(10)
+    vault.name(down)
+    expect(await loadsAfter(100)).toBe(11)
+    expect(await loadsAfter(1)).toBe(12)
+  })
+
   it('is made again at once although loads by age have been failing', async () => {
     const [old, next] = [version(), version()]
     const vault = scene(old, { maxAgeSeconds: 60 })
@@ -510,6 +561,34 @@ describe('close()', () => {
     }
     await vault.source.close()
     expect([vault.loads, key.closed, vault.source.current]).toEqual([1, 1, undefined])
+  })
+
+  it('twice closes the signer once, and both calls wait for what is under way', async () => {
+    const key = version()
+    const vault = scene(key)
+    await vault.source.ready()
+    key.hold()
+    const under = clientAssertion(vault.source, client)
+    await settled()
+    const closed: number[] = []
+    const closing = [1, 2].map((call) => vault.source.close().then(() => closed.push(call)))
+    await settled()
+    expect(closed).toEqual([])
+    key.release()
+    await expectSignedBy(key, await under)
+    await Promise.all(closing)
+    expect(key.closed).toBe(1)
+  })
+
+  it('is called for what was loaded and is not a signer', async () => {
+    let closed = 0
+    const close = async () => {
+      closed++
+    }
+    const vault = scene({ ...version().signer, alg: 'none', close } as never)
+    expect(await thrown(() => vault.source.ready())).toBeInstanceOf(TypeError)
+    await settled()
+    expect(closed).toBe(1)
   })
 
   it('gives up a load, tells its signal, and closes what it still brings', async () => {
