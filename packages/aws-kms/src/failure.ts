@@ -1,5 +1,5 @@
 import { SignerError, type SignerErrorCode, type SignerFailure } from '@countersign/core'
-import { describeNetworkFailure } from '@countersign/core/backend'
+import { describeNetworkFailure, sanitizeError } from '@countersign/core/backend'
 
 /** Name of this backend in errors and diagnostics. */
 export const backend = 'aws-kms'
@@ -144,10 +144,15 @@ function denied(message: string): SignerFailure {
 }
 
 /**
- * Takes from an SDK's error, and from its causes, the way to the request that it answers: in that stand the session
- * token and the signature made with the secret key, for whoever logs an error with all its hidden fields.
+ * Cleans the text of an SDK's error, and takes from it and from its causes the way to the request that it answers: in that
+ * stand the session token and the signature made with the secret key, for whoever logs an error with all its hidden fields.
  */
-export function forgetRequest(error: unknown, depth = 6): void {
+export function scrub(error: unknown): void {
+  forgetRequest(error, 6)
+  sanitizeError(error)
+}
+
+function forgetRequest(error: unknown, depth: number): void {
   if (typeof error !== 'object' || error === null || depth === 0) return
   const { $response, cause } = error as { readonly $response?: unknown; readonly cause?: unknown }
   if (typeof $response === 'object' && $response !== null) {

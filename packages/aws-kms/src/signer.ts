@@ -10,7 +10,7 @@ import {
   retriedCalls,
 } from '@countersign/core/backend'
 import { algorithmsOf, signingAlgorithm } from './algorithms.ts'
-import { backend, describeError, forgetRequest, notKms, refusal } from './failure.ts'
+import { backend, describeError, notKms, refusal, scrub } from './failure.ts'
 import { chooseRegion, readKeyName } from './key-name.ts'
 
 /**
@@ -92,10 +92,12 @@ export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<Closab
   async function read(signal: AbortSignal): Promise<LoadedKey> {
     if (given === undefined) own = new KMSClient(region === undefined ? {} : { region })
     const client = (given ?? own) as SdkClient
-    const key = await calls.run(signal, (call) => {
-      const command = reporting(new GetPublicKeyCommand({ KeyId: keyId }), call)
-      return answerOf(client.send(command, { abortSignal: call.signal }))
-    })
+    const key = await answerOf(
+      calls.run(signal, (call) => {
+        const command = reporting(new GetPublicKeyCommand({ KeyId: keyId }), call)
+        return client.send(command, { abortSignal: call.signal })
+      }),
+    )
     const { KeyId: arn = '', PublicKey: publicKey } = key
     if (!name.fits(arn)) throw foreign('answered for another key than "keyId"')
     if (publicKey === undefined) throw foreign('answered without a public key')
@@ -112,8 +114,10 @@ export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<Closab
           MessageType: digest === undefined ? 'RAW' : 'DIGEST',
           Message: input,
         })
-        const answer = await calls.run(signal, (call) =>
-          answerOf(client.send(reporting(command, call), { abortSignal: call.signal })),
+        const answer = await answerOf(
+          calls.run(signal, (call) =>
+            client.send(reporting(command, call), { abortSignal: call.signal }),
+          ),
         )
         if (answer.KeyId !== arn) {
           throw foreign('signed with another key than the one that was loaded')
@@ -181,7 +185,7 @@ async function answerOf<T extends object>(sent: Promise<T>): Promise<T> {
     if ($metadata?.httpStatusCode === 204) throw notKms(204)
     return answer
   } catch (error) {
-    forgetRequest(error)
+    scrub(error)
     throw error
   }
 }

@@ -28,7 +28,7 @@ export function describeFailure(
   answer: Answer | undefined,
 ): SignerFailure | undefined {
   const error = (typeof thrown === 'object' && thrown !== null ? thrown : {}) as VendorError
-  if (credentialError.test(String(error.name))) return describeCredentialFailure(error)
+  if (isCredentialError(error)) return describeCredentialFailure(error)
   // An error without a body comes to a TypeError in the SDK, and only the response tells its status.
   const unread = thrown instanceof TypeError ? answer?.status : undefined
   const status = error.statusCode ?? unread
@@ -170,9 +170,13 @@ const plainErrors: Table = [
   ],
 ]
 
-/** The errors of `@azure/identity`, which may be there in several copies. */
-const credentialError =
+const credentialErrors =
   /^(?:CredentialUnavailable|Authentication|AuthenticationRequired|AggregateAuthentication)Error$/
+
+/** Whether an error is one of `@azure/identity`, which may be there in several copies. */
+export function isCredentialError({ name }: { readonly name?: unknown }): boolean {
+  return credentialErrors.test(String(name))
+}
 
 function describeCredentialFailure(error: VendorError): SignerFailure {
   const status = Number(error.statusCode)

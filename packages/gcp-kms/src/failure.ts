@@ -83,7 +83,7 @@ export function describeFailure(error: unknown, call: Call): SignerFailure | und
     readonly message?: unknown
     readonly name?: unknown
   }
-  const words = String(message ?? error)
+  const words = String(message ?? error).slice(0, 4096)
   if (/client has already been closed/.test(words)) {
     return {
       code: 'ERR_SIGNER_CONFIG',
@@ -148,7 +148,7 @@ function codeOfHttpStatus(status: number): number {
 /** Names what kept the SDK from getting ready for its first call. */
 export function describeCredentialsFailure(error: unknown): SignerFailure {
   const { message } = (error ?? {}) as { readonly message?: unknown }
-  if (noWay.test(String(message))) return failing
+  if (noWay.test(String(message).slice(0, 4096))) return failing
   return describeNetworkFailure(error, "The server of Google Cloud's access tokens") ?? credentials
 }
 

@@ -5,7 +5,7 @@ import {
   type PublicKeyInput,
   SignerError,
 } from '@countersign/core'
-import { chooseAlgorithm } from '@countersign/core/backend'
+import { chooseAlgorithm, sanitize } from '@countersign/core/backend'
 import { algorithms, type KeyAlgorithm } from './algorithms.ts'
 import { backend, failure, notIntact } from './backend.ts'
 import { isChecksumOf } from './checksum.ts'
@@ -38,7 +38,7 @@ function unusable(name: string, algorithm: GcpKmsPublicKey['algorithm']): Signer
   const why =
     typeof algorithm === 'number'
       ? `has algorithm ${algorithm}, which this release of @google-cloud/kms has no name for; update it`
-      : `is a key for ${algorithm}, which makes no JWS signature; use one for ${[...algorithms.keys()].join(', ')}`
+      : `is a key for ${sanitize(String(algorithm))}, which makes no JWS signature; use one for ${[...algorithms.keys()].join(', ')}`
   return failure('ERR_SIGNER_KEY_UNSUPPORTED', `${name} ${why}`)
 }
 

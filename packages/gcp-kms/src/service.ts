@@ -1,5 +1,5 @@
 import { SignerError, type SignerFailure } from '@countersign/core'
-import type { RetriedCalls } from '@countersign/core/backend'
+import { type RetriedCalls, sanitizeError } from '@countersign/core/backend'
 import { backend } from './backend.ts'
 import { callOptions } from './call-options.ts'
 import type { GcpKmsCallOptions, GcpKmsClient } from './client.ts'
@@ -40,7 +40,8 @@ export async function openService(client: GcpKmsClient, calls: RetriedCalls): Pr
 }
 
 function named(error: unknown, failure: SignerFailure | undefined): unknown {
-  forgetRequest(error)
+  forgetRequest(error, 6)
+  sanitizeError(error)
   if (failure === undefined) return error
   const { code, message, retryable } = failure
   return new SignerError(code, message, { backend, cause: error, retryable })
@@ -50,9 +51,9 @@ function named(error: unknown, failure: SignerFailure | undefined): unknown {
  * Takes from an error of the SDK's HTTP client, and from its causes, the request and its answer: there stands what the
  * access token is got with, such as a refresh token, for whoever logs an error with all its fields.
  */
-function forgetRequest(error: unknown, depth = 6): void {
+function forgetRequest(error: unknown, depth: number): void {
   if (typeof error !== 'object' || error === null || depth === 0) return
   const { cause } = error as { readonly cause?: unknown }
-  for (const member of ['config', 'response']) Reflect.deleteProperty(error, member)
+  for (const member of ['config', 'response', 'error']) Reflect.deleteProperty(error, member)
   forgetRequest(cause, depth - 1)
 }

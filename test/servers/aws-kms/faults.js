@@ -1,5 +1,6 @@
 // @ts-check
 import { ecdsa, rsaPkcs1 } from '../../support/digest-signature.js'
+import { hostileText } from '../../support/hostile-text.js'
 import { keyPair } from '../../support/key-pairs.js'
 import { KmsError } from './kms-error.js'
 
@@ -78,6 +79,7 @@ export const faults = {
   'no content': { send: (response) => void response.writeHead(204).end() },
   conflict: refusal('ConflictException', 'Another operation is in progress.', 409),
   gone: { send: answerWith(410, 'application/x-amz-json-1.1', '{}') },
+  'hostile text': refusal('AccessDeniedException', hostileText),
   hang: { send: () => {} },
   cut: { send: (response) => void response.socket?.destroy() },
   'cut in the body': {

@@ -1,6 +1,7 @@
 // @ts-check
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { ecdsa, rsaPkcs1 } from '../../support/digest-signature.js'
+import { hostileText } from '../../support/hostile-text.js'
 import { keyPair } from '../../support/key-pairs.js'
 import { refusal } from './errors.js'
 import { algorithms, bundleOf, kidOf, signature } from './store.js'
@@ -55,6 +56,7 @@ export const faults = {
   'not-yet-valid-in-words': () =>
     refusal(403, 'Forbidden', 'Operation is not permitted on a key that is not yet valid'),
   'denied-without-body': () => ({ status: 403, body: undefined }),
+  'hostile-text': () => refusal(403, 'Forbidden', hostileText, hostileText),
   hang: () => 'hang',
   cut: () => 'cut',
   'cut-short': () => 'cut-short',

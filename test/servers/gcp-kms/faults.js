@@ -1,6 +1,7 @@
 // @ts-check
 import { status } from '@grpc/grpc-js'
 import { ecdsa, rsaPkcs1 } from '../../support/digest-signature.js'
+import { hostileText } from '../../support/hostile-text.js'
 import { keyPair } from '../../support/key-pairs.js'
 import { algorithms } from './algorithms.js'
 import { asymmetricSign, checksum, signed } from './methods.js'
@@ -46,6 +47,7 @@ export const refusals = {
       status.UNAUTHENTICATED,
       'Request had invalid authentication credentials. Expected OAuth 2 access token.',
     ),
+  'hostile-text': () => new StatusError(status.PERMISSION_DENIED, hostileText),
   unimplemented: () => new StatusError(status.UNIMPLEMENTED, 'The method is not implemented.'),
   'already-exists': () => new StatusError(status.ALREADY_EXISTS, 'It already exists.'),
   'out-of-range': () => new StatusError(status.OUT_OF_RANGE, 'Out of range.'),
