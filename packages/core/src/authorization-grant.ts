@@ -1,5 +1,4 @@
 import { type JwtOptions, signAssertion } from './jwt.ts'
-import { requireString } from './options.ts'
 import type { SignerSource } from './signer.ts'
 
 /** Options of {@link authorizationGrant}. */
@@ -44,7 +43,5 @@ export async function authorizationGrant(
   options: AuthorizationGrantOptions,
 ): Promise<string> {
   const { issuer, subject } = options
-  requireString(issuer, 'issuer')
-  requireString(subject, 'subject')
-  return signAssertion(source, issuer, subject, options)
+  return signAssertion(source, issuer, subject, 'JWT', options)
 }

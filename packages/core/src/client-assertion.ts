@@ -1,5 +1,5 @@
 import { type JwtOptions, signAssertion } from './jwt.ts'
-import { ownOptions, requireString } from './options.ts'
+import { requireString } from './options.ts'
 import type { SignerSource } from './signer.ts'
 
 /** Options of {@link clientAssertion}. */
@@ -46,9 +46,9 @@ export async function clientAssertion(
   source: SignerSource,
   options: ClientAssertionOptions,
 ): Promise<string> {
-  const { clientId, typ = 'client-authentication+jwt', ...rest } = ownOptions(options)
+  const { clientId } = options
   requireString(clientId, 'clientId')
-  return signAssertion(source, clientId, clientId, { ...rest, typ })
+  return signAssertion(source, clientId, clientId, 'client-authentication+jwt', options)
 }
 
 /**

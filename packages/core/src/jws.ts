@@ -13,7 +13,7 @@ export interface SignJwsOptions {
 }
 
 // "b64" and "crit" change how the whole JWS is read, RFC 7515 §4.1.11 and RFC 7797.
-const reservedHeader: ReadonlySet<string> = new Set(['alg', 'kid', 'b64', 'crit'])
+const reservedHeader = ['alg', 'kid', 'b64', 'crit']
 
 /**
  * Signs a payload as a JWS in compact serialization.
@@ -46,7 +46,7 @@ export async function signJws(
   if (typeof payload !== 'string' && !(payload instanceof Uint8Array)) {
     throw new TypeError('"payload" must be a Uint8Array or a string')
   }
-  const { header = {}, signal } = ownOptions(options)
+  const { header, signal } = ownOptions(options)
   const further = readMembers(header, reservedHeader, 'header')
   const encoded = Buffer.from(payload as string).toString('base64url')
   const sign = (signer: Signer) =>

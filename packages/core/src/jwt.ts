@@ -33,15 +33,14 @@ export interface JwtOptions extends SignJwtOptions {
   readonly now?: (() => number) | undefined
 }
 
-const none: ReadonlySet<string> = new Set()
-const reservedHeader: ReadonlySet<string> = new Set(['alg', 'kid', 'typ', 'b64', 'crit'])
-const reservedClaims: ReadonlySet<string> = new Set(['iss', 'sub', 'aud', 'iat', 'exp', 'jti'])
+const reservedHeader = ['alg', 'kid', 'typ', 'b64', 'crit']
+const reservedClaims = ['iss', 'sub', 'aud', 'iat', 'exp', 'jti']
 
 /**
  * Signs any claims as a JWT in compact serialization. It adds no claim and checks none.
  *
  * @param source - the signer; the header gets its `alg`, and its `kid` unless `kid` says otherwise.
- * @param claims - the claims set, written as JSON member by member.
+ * @param claims - the claims set, an object that is written as JSON.
  * @param options - `typ`, `kid`, further header members, and a signal.
  * @returns `header.claims.signature`, each base64url without padding.
  * @throws {@link SignerError} when the signer cannot sign.
@@ -64,15 +63,69 @@ export async function signJwt(
   claims: Readonly<Record<string, unknown>>,
   options: SignJwtOptions = {},
 ): Promise<string> {
-  const { typ = 'JWT', kid, header = {}, signal } = ownOptions(options)
+  const own = ownOptions(options)
+  const { typ = 'JWT' } = own
+  const members = readMembers(claims, [], 'claims')
+  if (members === undefined) throw new TypeError('"claims" must be an object')
+  return sign(source, () => members, typ, own)
+}
+
+/**
+ * Signs an assertion of RFC 7523 §3.
+ *
+ * @param usualTyp - the header's `typ` where the options have none.
+ */
+export async function signAssertion(
+  source: SignerSource,
+  issuer: string,
+  subject: string,
+  usualTyp: string,
+  options: JwtOptions,
+): Promise<string> {
+  const own = ownOptions(options)
+  const { audience, typ = usualTyp, lifetimeSeconds = 60, now = Date.now } = own
+  requireString(issuer, 'issuer')
+  requireString(subject, 'subject')
+  requireString(audience, 'audience')
+  if (!Number.isInteger(lifetimeSeconds) || lifetimeSeconds < 1 || lifetimeSeconds > 3600) {
+    throw new TypeError('"lifetimeSeconds" must be a whole number from 1 to 3600')
+  }
+  const further = readMembers(own.claims, reservedClaims, 'claims')
+  const claims = () => {
+    const iat = Math.floor(now() / 1000)
+    if (!Number.isSafeInteger(iat))
+      throw new TypeError('"now" must return milliseconds as a number')
+    return {
+      iss: issuer,
+      sub: subject,
+      aud: audience,
+      iat,
+      exp: iat + lifetimeSeconds,
+      // Drawn now and not ahead, since a snapshot of the process would copy what was drawn.
+      jti: randomBytes(16).toString('base64url'),
+      ...further,
+    }
+  }
+  return sign(source, claims, typ, own)
+}
+
+/** @param claims - called for each signer that is tried: a rotating source may load its key between two of them. */
+function sign(
+  source: SignerSource,
+  claims: () => Readonly<Record<string, unknown>>,
+  typ: string,
+  { kid, header, signal }: SignJwtOptions,
+): Promise<string> {
   requireString(typ, 'typ')
   const further = readMembers(header, reservedHeader, 'header')
-  const payload = encodeJson(readMembers(claims, none, 'claims'))
-  const sign = (signer: Signer) => {
-    const named = { alg: signer.alg, kid: keyId(kid, signer), typ }
-    return signCompact(signer, { ...named, ...further }, payload, signal)
-  }
-  return withSigner(source, sign, signal)
+  return withSigner(
+    source,
+    (signer) => {
+      const named = { alg: signer.alg, kid: keyId(kid, signer), typ, ...further }
+      return signCompact(signer, named, encodeJson(claims()), signal)
+    },
+    signal,
+  )
 }
 
 /** The `kid` to write into a header; `undefined` for none. */
@@ -82,48 +135,4 @@ function keyId(kid: SignJwtOptions['kid'], signer: Signer): string | undefined {
   const chosen: unknown = typeof kid === 'function' ? kid(signer.publicJwk) : kid
   requireString(chosen, 'kid')
   return chosen
-}
-
-/**
- * Signs an assertion of RFC 7523 §3. Its `iat` and `jti` are made for each signer that is tried, since a rotating
- * source may have to load its key between two of them.
- */
-export async function signAssertion(
-  source: SignerSource,
-  issuer: string,
-  subject: string,
-  options: JwtOptions,
-): Promise<string> {
-  const {
-    audience,
-    claims = {},
-    lifetimeSeconds = 60,
-    now = Date.now,
-    ...rest
-  } = ownOptions(options)
-  requireString(audience, 'audience')
-  if (!Number.isInteger(lifetimeSeconds) || lifetimeSeconds < 1 || lifetimeSeconds > 3600) {
-    throw new TypeError('"lifetimeSeconds" must be a whole number from 1 to 3600')
-  }
-  const further = readMembers(claims, reservedClaims, 'claims')
-  return withSigner(
-    source,
-    (signer) => {
-      const iat = Math.floor(now() / 1000)
-      if (!Number.isSafeInteger(iat)) {
-        throw new TypeError('"now" must return milliseconds as a number')
-      }
-      const profile = {
-        iss: issuer,
-        sub: subject,
-        aud: audience,
-        iat,
-        exp: iat + lifetimeSeconds,
-        // Drawn now and not ahead, since a snapshot of the process would copy what was drawn.
-        jti: randomBytes(16).toString('base64url'),
-      }
-      return signJwt(signer, { ...profile, ...further }, rest)
-    },
-    rest.signal,
-  )
 }

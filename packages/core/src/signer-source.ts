@@ -11,14 +11,14 @@ export function requireSigner(value: Signer, what = 'the first argument'): Signe
 /**
  * Does something with the signer of a source.
  *
- * A rotating source may do it twice, with one signer and then with its successor, so that what names the key has to be
- * made in it, too.
+ * A rotating source may do it twice, with one signer and then with its successor, so the action also makes what names
+ * the key.
  */
 export function withSigner<T>(
   source: SignerSource,
-  action: (signer: Signer) => T | Promise<T>,
+  action: (signer: Signer) => Promise<T>,
   signal: AbortSignal | undefined,
-): T | Promise<T> {
+): Promise<T> {
   return isRotating(source) ? source.use(action, { signal }) : action(requireSigner(source))
 }
 
