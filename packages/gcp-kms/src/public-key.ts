@@ -1,5 +1,6 @@
-import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { createPublicKey, type JsonWebKeyInput, type KeyObject } from 'node:crypto'
 import {
+  type Jwk,
   type JwsAlgorithm,
   type KeyProtection,
   type PublicKeyInput,
@@ -101,13 +102,13 @@ function intactKey(
 }
 
 /** Type, and curve or size, of a key; `undefined` when Node.js cannot read it, which is for core to say. */
-function kindOf(input: string | JsonWebKey): string | undefined {
+function kindOf(input: string | Jwk): string | undefined {
   let key: KeyObject
   try {
     key =
       typeof input === 'string'
         ? createPublicKey(input)
-        : createPublicKey({ key: input, format: 'jwk' })
+        : createPublicKey({ key: input as JsonWebKeyInput['key'], format: 'jwk' })
   } catch {
     return undefined
   }
