@@ -172,12 +172,33 @@ write(
       types: ['node'],
       noEmit: true,
     },
-    files: ['entry-points.mts', 'entry-points-required.cts'],
+    files: ['entry-points.mts', 'entry-points-required.cts', 'keys.mts'],
   }),
 )
 const imported = entryPoints.map((name, i) => `export * as m${i} from '${name}'`)
 const required = entryPoints.map((name, i) => `import m${i} = require('${name}')\nvoid m${i}`)
 write('entry-points.mts', imported.join('\n'))
+// Keys as Node's own types have them, which differ from release to release.
+write(
+  'keys.mts',
+  `
+import { generateKeyPairSync, type webcrypto } from 'node:crypto'
+import type { Jwk, PublicKeyInput } from '@countersign/core'
+import { localSigner } from '@countersign/local'
+
+declare const key: webcrypto.CryptoKey
+declare const exported: webcrypto.JsonWebKey
+const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+export const signers = [
+  localSigner({ key }),
+  localSigner({ key: exported }),
+  localSigner({ key: privateKey }),
+  localSigner({ key: privateKey.export({ format: 'jwk' }) }),
+]
+export const inputs: PublicKeyInput[] = [publicKey, publicKey.export({ format: 'jwk' }), exported]
+export const jwk: Jwk = exported
+`,
+)
 write('entry-points-required.cts', required.join('\n'))
 
 const olderHome = join(folder, 'typescript')
