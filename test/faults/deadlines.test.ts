@@ -112,6 +112,13 @@ describe.each(Object.entries(services))('%s', (_name, start) => {
     expect(await rejections(service, close)).toEqual(all('ERR_SIGNER_UNAVAILABLE'))
   })
 
+  test('signs with a deadline that is no whole number of milliseconds', async () => {
+    await open()
+    for (const seconds of [5.0101, 20 / 3]) {
+      expect(await (await service.load(seconds)).sign(input)).toHaveLength(64)
+    }
+  })
+
   test('that does not answer costs the deadline', async () => {
     const { hang } = await open()
     expect(await rejections(service, hang)).toEqual(all('ERR_SIGNER_TIMEOUT'))
