@@ -1,5 +1,5 @@
+import type { CachedToken } from './cached-token.ts'
 import { bearerChallenge } from './challenge.ts'
-import type { HeldToken } from './held-token.ts'
 import type { Fetch } from './http.ts'
 import { type Hop, isReplayable, redirected } from './redirect.ts'
 import type { Refusal, Renewal } from './renewal.ts'
@@ -23,7 +23,7 @@ const mostRedirects = 20
 
 /** Makes a `fetch` that attaches a token where it belongs, and answers one challenge with a renewal. */
 export function bearerFetch({ fetch, renewal, covers }: BearerFetchSettings): Fetch {
-  async function send(from: Hop, token: HeldToken): Promise<Sent> {
+  async function send(from: Hop, token: CachedToken): Promise<Sent> {
     // Followed by hand: `fetch` by itself would take the token along to wherever it is sent on the same origin.
     const follow = (from.init.redirect ?? 'follow') === 'follow'
     let hop = from

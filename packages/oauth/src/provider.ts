@@ -4,15 +4,15 @@
  * @module
  */
 
-export { unlessAborted } from '@countersign/core/backend'
+export { sanitize, sanitizeValue, unlessAborted } from '@countersign/core/backend'
 export {
   requireAdvertised,
   requireIssuer,
   requireSecureUrl,
+  type SecureUrlOptions,
   sameIssuer,
 } from './authorization-server.ts'
 export { type BearerChallenge, bearerChallenge } from './challenge.ts'
 export { boundedFetch } from './http.ts'
 export { isWithin } from './protected-resource.ts'
-export { uniteScopes } from './scope.ts'
-export { serverValue, serverWords } from './server-words.ts'
+export { limitScope, uniteScopes } from './scope.ts'

@@ -1,15 +1,17 @@
+import { leadsToLoopback } from './authorization-server.ts'
+
 /** One request on its way along redirects. */
 export interface Hop {
   readonly url: URL
   readonly init: RequestInit
   readonly headers: Headers
-  /** Whether it has been at another origin, which then decides where it goes. */
+  /** Whether a redirect has led to another origin, which then chose the URL. */
   readonly strayed: boolean
 }
 
 /**
- * Where a response sends a request on to and how, as "HTTP-redirect fetch" of the Fetch standard has it; `undefined`
- * when it does not, or when that cannot be followed.
+ * The request that follows a redirect, as "HTTP-redirect fetch" of the Fetch standard makes it; `undefined` when the
+ * response is not a redirect or cannot be followed, as from another machine to this one.
  *
  * @see [Fetch §4.4](https://fetch.spec.whatwg.org/#http-redirect-fetch)
  */
@@ -23,6 +25,7 @@ export function redirected(response: Response, hop: Hop): Hop | undefined {
   if (!/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') {
     return undefined
   }
+  if (leadsToLoopback(url, from)) return undefined
   const kept = new Headers(headers)
   const strayed = hop.strayed || url.origin !== from.origin
   if (url.origin !== from.origin) {
