@@ -17,6 +17,7 @@ interface Status {
 }
 
 const cancelled = 1
+const unavailable = 14
 /** Of a call that was late, by the client's clock or by the service's. */
 const deadlineExceeded = 4
 
@@ -27,16 +28,15 @@ const deadlineExceeded = 4
  * client that begin together; so each brings settings of its own, and a gRPC interceptor that cancels.
  *
  * @param call - told of each failed attempt that was not just late.
- * @param isRest - whether the client speaks REST. The SDK's HTTP client reports failures by their HTTP status, and the
- *   SDK's retries know gRPC codes only, so there a call is one attempt.
  *
  * @see [gRPC interceptors, L5](https://github.com/grpc/proposal/blob/master/L5-node-client-interceptors.md)
  */
-export function callOptions(
-  { signal, milliseconds, failed }: RetriedCall,
-  isRest: boolean,
-): GcpKmsCallOptions {
+export function callOptions({ signal, milliseconds, failed }: RetriedCall): GcpKmsCallOptions {
+  let isRest = true
+  let deadline: unknown
+
   function intercept<Options>(options: Options, next: (options: Options) => Attempt): Attempt {
+    isRest = false
     const attempt = next(options)
     const cancel = () => attempt.cancelWithStatus(cancelled, 'The signer gave up')
     if (signal.aborted) cancel()
@@ -60,7 +60,6 @@ export function callOptions(
   return {
     timeout: milliseconds,
     retry: {
-      ...(isRest && { retryCodes: [] }),
       // The SDK's own, but for the bounds: nothing may be left asleep for long when the signer has given up.
       backoffSettings: {
         initialRetryDelayMillis: 100,
@@ -72,6 +71,23 @@ export function callOptions(
         totalTimeoutMillis: milliseconds,
       },
     },
-    otherArgs: { options: { interceptors: [intercept] } },
+    otherArgs: {
+      options: {
+        interceptors: [intercept],
+        // Set by the SDK for each attempt. Over REST, where it takes no interceptors, nothing else tells of a retry.
+        set deadline(next: unknown) {
+          if (isRest && deadline !== undefined) failed(repeated())
+          deadline = next
+        },
+        get deadline() {
+          return deadline
+        },
+      },
+    },
   }
+}
+
+/** Stands for the failure of an attempt over REST, which the SDK keeps to itself. It repeats what is unavailable. */
+function repeated(): Error {
+  return Object.assign(new Error('The SDK was repeating the request'), { code: unavailable })
 }

@@ -5,7 +5,6 @@ export interface GcpKmsCallOptions {
   readonly timeout?: number
   readonly autoPaginate?: boolean
   readonly retry?: {
-    retryCodes?: number[]
     readonly backoffSettings: {
       readonly initialRetryDelayMillis: number
       readonly retryDelayMultiplier: number
@@ -55,7 +54,6 @@ export interface GcpKmsVersion {
  * @see [KeyManagementServiceClient](https://cloud.google.com/nodejs/docs/reference/kms/latest/kms/v1.keymanagementserviceclient)
  */
 export interface GcpKmsClient {
-  /** Gets the credentials, and gives the stub that calls are made by. */
   initialize(): Promise<unknown>
   getPublicKey(
     request: { name: string; publicKeyFormat?: 'NIST_PQC' },

@@ -107,15 +107,26 @@ const noJson: SignerFailure = {
 }
 
 /**
- * The gRPC code of an error. Over REST, the HTTP client of `google-auth-library` gives its errors the HTTP status as code,
- * and the body as message.
+ * The gRPC code of an error.
+ *
+ * Over REST, the HTTP client of `google-auth-library` gives its errors the HTTP status as code, and the body as message.
+ * From version 6 on, the SDK reads the body itself, and says when it could not.
  */
 function statusCode(error: unknown, words: string): number | undefined {
-  const { code, status } = (error ?? {}) as { readonly code?: unknown; readonly status?: unknown }
-  if (typeof status !== 'number') return typeof code === 'number' ? code : undefined
-  const [, name] = /"status"\s*:\s*"([A-Z_]{1,40})"/.exec(words) ?? []
-  const named = codeNames.indexOf(String(name))
-  return named === -1 ? codeOfHttpStatus(status) : named
+  const { code, status, httpStatusCode } = (error ?? {}) as {
+    readonly code?: unknown
+    readonly status?: unknown
+    readonly httpStatusCode?: unknown
+  }
+  const [, name = ''] = /"status"\s*:\s*"([A-Z_]{1,40})"/.exec(words) ?? []
+  if (typeof status === 'number') {
+    const named = codeNames.indexOf(name)
+    return named === -1 ? codeOfHttpStatus(status) : named
+  }
+  if (typeof httpStatusCode === 'number' && /could not be decoded/.test(words)) {
+    return codeOfHttpStatus(httpStatusCode)
+  }
+  return typeof code === 'number' ? code : undefined
 }
 
 /** By code of gRPC, `google.rpc.Code`. */

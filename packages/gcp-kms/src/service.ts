@@ -21,17 +21,15 @@ export interface Service {
  * nobody handles, which ends the process.
  */
 export async function openService(client: GcpKmsClient, calls: RetriedCalls): Promise<Service> {
-  let stub: unknown
   try {
-    stub = await client.initialize()
+    await client.initialize()
   } catch (error) {
     throw named(error, describeCredentialsFailure(error))
   }
-  const isRest = typeof stub === 'object' && stub !== null && !('getChannel' in stub)
   return {
     async call(call, signal, invoke) {
       try {
-        return await calls.run(signal, (retried) => invoke(client, callOptions(retried, isRest)))
+        return await calls.run(signal, (retried) => invoke(client, callOptions(retried)))
       } catch (error) {
         throw named(error, describeFailure(error, call))
       }
