@@ -1,3 +1,4 @@
+import { ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Pkcs11SignerOptions, pkcs11Signer } from '@countersign/pkcs11'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -179,6 +180,38 @@ describe.each(modes)('$where', ({ isolate }) => {
   })
 })
 
+test('a polluted prototype switches nothing on or off', async () => {
+  const polluted = { verify: false, isolate: false, allowFinalPinTry: true, serial: 'another' }
+  Object.assign(Object.prototype, polluted)
+  try {
+    await using signer = await pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' } })
+    expect([...pids()]).not.toContain(process.pid)
+    shim.set('C_Sign.garble')
+    await expect(signer.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
+  } finally {
+    for (const name of Object.keys(polluted)) Reflect.deleteProperty(Object.prototype, name)
+  }
+})
+
+test.each(modes)('a slow token signs in all sessions at once $where', async ({ isolate }) => {
+  await using signer = await pkcs11Signer({
+    ...on(token, shim.module),
+    key: { label: 'key' },
+    isolate,
+    sessions: 3,
+  })
+  shim.forget()
+  shim.set('C_Sign.hang')
+  const all = Array.from({ length: 8 }, () => signer.sign(input))
+  await until(() => shim.count('C_Sign') === 3)
+  await sleep(50)
+  expect(shim.count('C_Sign')).toBe(3)
+  shim.clear('C_Sign.hang')
+  for (const signature of await Promise.all(all)) {
+    expect(isSignatureOf(signer, signature)).toBe(true)
+  }
+})
+
 test('closing ends the process of the module', async () => {
   const signer = await pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' } })
   const [pid = 0] = pids()
@@ -217,15 +250,21 @@ test('closing while the token is opened again leaves no process', async () => {
   for (const each of pids()) await until(() => !isAlive(each))
 })
 
-test("what the parent's Node is made to load is not loaded where the PIN is", async () => {
-  const before = process.env['NODE_OPTIONS']
-  process.env['NODE_OPTIONS'] = '--require=/nonexistent/instrumentation.cjs'
+test('a runtime whose channel has no ref and unref, as Bun, loads, signs and closes', async () => {
+  Object.defineProperty(ChildProcess.prototype, 'channel', {
+    configurable: true,
+    set(channel: object) {
+      const value = Object.assign(channel, { ref: undefined, unref: undefined })
+      Object.defineProperty(this, 'channel', { value, writable: true })
+    },
+  })
   try {
-    await using signer = await pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' } })
+    const signer = await pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' } })
     expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
+    await signer.close()
+    for (const pid of pids()) await until(() => !isAlive(pid))
   } finally {
-    if (before === undefined) delete process.env['NODE_OPTIONS']
-    else process.env['NODE_OPTIONS'] = before
+    Reflect.deleteProperty(ChildProcess.prototype, 'channel')
   }
 })
 

@@ -4,10 +4,17 @@
  * @module
  */
 
-export { sanitize, sanitizeValue, unlessAborted } from '@countersign/core/backend'
+export {
+  backoff,
+  sanitize,
+  sanitizeValue,
+  timeoutSignal,
+  unlessAborted,
+} from '@countersign/core/backend'
 export {
   requireAdvertised,
   requireIssuer,
+  requireReachable,
   requireSecureUrl,
   type SecureUrlOptions,
   sameIssuer,
@@ -15,4 +22,5 @@ export {
 export { type BearerChallenge, bearerChallenge } from './challenge.ts'
 export { boundedFetch } from './http.ts'
 export { isWithin } from './protected-resource.ts'
+export { firstHop, followRedirects, isReplayable } from './redirect.ts'
 export { limitScope, uniteScopes } from './scope.ts'
