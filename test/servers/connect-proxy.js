@@ -13,7 +13,7 @@ import { createServer as createTlsServer } from 'node:tls'
  */
 
 /**
- * An HTTP proxy that opens tunnels by CONNECT (RFC 9110 §9.3.6), and resolves names itself: whoever uses it needs no
+ * An HTTP proxy that opens tunnels by CONNECT (RFC 9110 §9.3.6), and resolves names itself: its clients need no
  * DNS for them.
  *
  * @param {Readonly<Record<string, string>>} hosts  `HOST:PORT` that clients ask for, and the URL of the server on

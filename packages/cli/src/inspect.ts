@@ -9,6 +9,7 @@ import {
 } from '@countersign/core'
 import type { Frame } from './frame.ts'
 import { type KeyOptions, openKey } from './key-option.ts'
+import { jsonText } from './redact.ts'
 
 /** Runs `countersign inspect`. */
 export async function inspect(
@@ -42,7 +43,7 @@ export async function inspect(
     const table = rows.map(
       ([label = '', value]) => `${output.paint('dim', label.padEnd(12))}${value}`,
     )
-    return [...table, '', JSON.stringify(publicJwk), '', publicPem.trimEnd()].join('\n')
+    return [...table, '', jsonText(publicJwk), '', publicPem.trimEnd()].join('\n')
   })
 }
 
