@@ -1,5 +1,4 @@
-import type { JsonWebKey } from 'node:crypto'
-import type { KeyProtection, Signer, SignMessage } from '@countersign/core'
+import type { Jwk, KeyProtection, Signer, SignMessage } from '@countersign/core'
 import type { Command } from 'commander'
 import { addJsonOption, type Context, defineCommand, runs } from './command.ts'
 import { addKeyOptions, type KeyOptions, keyArgument } from './key-options.ts'
@@ -116,7 +115,7 @@ const protections: Readonly<Record<KeyProtection, string>> = {
 const trial = 'countersign-inspect'
 
 /** The type and size of a key. */
-function describeKey({ kty, crv, n, alg }: JsonWebKey): string {
+function describeKey({ kty, crv, n, alg }: Jwk): string {
   const bits = n === undefined ? undefined : Buffer.from(n, 'base64url').length * 8
   return [kty, crv ?? bits ?? alg].filter(Boolean).join(' ')
 }
