@@ -36,7 +36,7 @@ export function addKeyOptions(command: Command): Command {
     .addOption(
       new Option(
         '--allow-shared-files',
-        'take key, PIN and passphrase files that others than their owner can read (env: COUNTERSIGN_ALLOW_SHARED_FILES=1)',
+        'accept key, PIN and passphrase files that other users can read (env: COUNTERSIGN_ALLOW_SHARED_FILES=1)',
         // Not by .env(), with which an empty variable or 0 would turn the option on.
       ).default(process.env['COUNTERSIGN_ALLOW_SHARED_FILES'] === '1' || undefined),
     )
@@ -62,7 +62,7 @@ export function keyUriOf(argument: string | undefined, { key }: Pick<KeyOptions,
   const given = argument || key
   if (given) return asKeyUri(given)
   throw new UsageError(
-    'No key was given; name it as argument or by --key, or set COUNTERSIGN_KEY: a key URI such as awskms:///alias/agent, or the path of a key file',
+    'No key was given; give a key URI such as awskms:///alias/agent, or the path of a key file, as the argument or with --key, or set COUNTERSIGN_KEY',
   )
 }
 

@@ -94,7 +94,7 @@ async function askForSecret(name: SecretName, signal: AbortSignal): Promise<stri
   const { stdin: input, stderr: output } = process
   if (!input.isTTY || !output.isTTY) {
     throw new UsageError(
-      `The key wants its ${name}; give it by --${name.toLowerCase()}-file or ${variableOf(name)}, or run this on a terminal to be asked`,
+      `The key needs its ${name}; give it with --${name.toLowerCase()}-file or ${variableOf(name)}, or run the command on a terminal, where it asks`,
     )
   }
   const secret = await promptForSecret(`${name} of the key`, { input, output, signal })

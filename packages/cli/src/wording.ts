@@ -12,11 +12,11 @@ const wordings: readonly (readonly [RegExp, string])[] = [
   [/"maxScope"/g, '--max-scope'],
   [
     /Pin the authorization server that it accepts tokens of, by the option "issuer"/g,
-    'Give its authorization server by --issuer',
+    'Give its authorization server with --issuer',
   ],
   [
     /Pin the issuer of the server that it is for, or make it for .+$/g,
-    'Give the issuer of the server that it is for by --issuer, or --audience token_endpoint, or leave --audience out',
+    'Give the issuer of the server that it is for with --issuer, or --audience token_endpoint, or leave --audience out',
   ],
   [/give the signer the option alg: '([\w-]+)'/g, 'add alg=$1 to the query of the key URI'],
   [/choose another "alg"/g, 'choose another one by alg= in the query of the key URI'],
@@ -31,10 +31,10 @@ const wordings: readonly (readonly [RegExp, string])[] = [
   [/(?:The|the) "region" is/g, 'The region in the key URI is'],
   [/leave "region" out/g, 'leave it out'],
   [/"module"/g, 'module-path= in the key URI'],
-  [/give its "pin"/g, 'give its PIN by --pin-file or COUNTERSIGN_PIN'],
+  [/give its "pin"/g, 'give its PIN with --pin-file or COUNTERSIGN_PIN'],
   [
     /([;,]) (check|give) its "passphrase"/g,
-    '$1 $2 its passphrase by --passphrase-file or COUNTERSIGN_PASSPHRASE',
+    '$1 $2 its passphrase with --passphrase-file or COUNTERSIGN_PASSPHRASE',
   ],
   [/, or pass a "client" that has some/g, ''],
   [/set (\w+), or give "client" or "clientOptions" with credentials/g, 'or set $1'],
