@@ -43,7 +43,7 @@ interface VendorError {
 }
 
 /** Names what a call by the SDK threw; `undefined` for what nobody foresaw. */
-export function describeError(
+function describeError(
   thrown: unknown,
   permission: Permission,
   answer: Answer | undefined,

@@ -139,7 +139,7 @@ const deadlineExceeded = 4
  *
  * @see [gRPC interceptors, L5](https://github.com/grpc/proposal/blob/master/L5-node-client-interceptors.md)
  */
-export function callOptions({ signal, milliseconds, failed }: RetriedCall): GcpKmsCallOptions {
+function callOptions({ signal, milliseconds, failed }: RetriedCall): GcpKmsCallOptions {
   let isRest = true
   let deadline: unknown
 
