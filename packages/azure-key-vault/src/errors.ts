@@ -1,13 +1,34 @@
-import type { SignerErrorCode, SignerFailure } from '@countersign/core'
-import { describeNetworkFailure } from '@countersign/core/backend'
-import { service } from './backend.ts'
-import type { Answer } from './client.ts'
+import { SignerError, type SignerErrorCode, type SignerFailure } from '@countersign/core'
+import {
+  asSignerError,
+  describeNetworkFailure,
+  sanitize,
+  sanitizeError,
+  sanitizeValue,
+} from '@countersign/core/backend'
+
+/** Name of this backend, in errors and diagnostics. */
+export const backend = 'azure-key-vault'
+
+/** What it stands for, in messages. */
+export const service = 'Azure Key Vault'
+
+/** A refusal of our own. */
+export function refusal(code: SignerErrorCode, message: string): SignerError {
+  return new SignerError(code, message, { backend })
+}
+
+/** The part of a response that is looked at beside what the SDK makes of it. */
+export interface Answer {
+  readonly status: number
+  readonly parsedBody?: unknown
+}
 
 /** What a call needs, in the words of the vault's access policies. */
 export type Permission = 'keys/get' | 'keys/sign'
 
 /** What Azure Key Vault never answers. */
-export const notKeyVault: SignerFailure = {
+const notKeyVaultFailure: SignerFailure = {
   code: 'ERR_SIGNER_UNAVAILABLE',
   message: `What answers in place of ${service} does not speak its protocol; check the host of "keyId", and whether a proxy or gateway stands between`,
 }
@@ -22,7 +43,7 @@ interface VendorError {
 }
 
 /** Names what a call by the SDK threw; `undefined` for what nobody foresaw. */
-export function describeFailure(
+function describeError(
   thrown: unknown,
   permission: Permission,
   answer: Answer | undefined,
@@ -36,7 +57,7 @@ export function describeFailure(
     describeStatus(Number(status), error, permission) ??
     describeNetworkFailure(thrown, service) ??
     fromTable(plainErrors, String(error.message)) ??
-    (error.code === 'PARSE_ERROR' || unread === 200 ? notKeyVault : undefined)
+    (error.code === 'PARSE_ERROR' || unread === 200 ? notKeyVaultFailure : undefined)
   )
 }
 
@@ -51,7 +72,7 @@ function describeStatus(
     const text = `${inner} ${String(error.message)}`
     return fromTable(forbidden, text) ?? lacking(permission, text, named)
   }
-  if (status === 204 || (status >= 300 && status < 400)) return notKeyVault
+  if (status === 204 || (status >= 300 && status < 400)) return notKeyVaultFailure
   if (status >= 500) {
     return failure('ERR_SIGNER_UNAVAILABLE', `${service} is failing (${named}); try again later`)
   }
@@ -174,7 +195,7 @@ const credentialErrors =
   /^(?:CredentialUnavailable|Authentication|AuthenticationRequired|AggregateAuthentication)Error$/
 
 /** Whether an error is one of `@azure/identity`, which may be there in several copies. */
-export function isCredentialError({ name }: { readonly name?: unknown }): boolean {
+function isCredentialError({ name }: { readonly name?: unknown }): boolean {
   return credentialErrors.test(String(name))
 }
 
@@ -208,4 +229,57 @@ function failure(code: SignerErrorCode, message: string): SignerFailure {
 /** Whether it may stand in a message. */
 function isCode(code: unknown): code is string {
   return typeof code === 'string' && /^\w{1,40}$/.test(code)
+}
+
+/** What answered does not speak the protocol of Key Vault. */
+export function notKeyVault(): SignerError {
+  return refusal(notKeyVaultFailure.code, notKeyVaultFailure.message)
+}
+
+/** Names an error of the SDK, and removes from it what must not be logged. */
+export function named(
+  error: unknown,
+  permission: Permission,
+  answer: Answer | undefined,
+): SignerError {
+  const describe = (thrown: unknown) => describeError(thrown, permission, answer)
+  const signerError = asSignerError(
+    error,
+    { name: backend, describeError: describe },
+    `make a request for ${permission}`,
+  )
+  scrub(error)
+  return signerError
+}
+
+/** The members of the SDK's errors that have a request, or text of an answer. */
+interface Holder {
+  readonly request?: { readonly headers?: { delete?(name: string): void } }
+  readonly response?: { bodyAsText?: unknown; parsedBody?: unknown }
+  details?: unknown
+}
+
+/**
+ * Cleans the text of an error of the SDK, and removes the request, whose headers have the access token. The errors of a
+ * credential are the caller's, and stay as they are.
+ */
+function scrub(error: unknown): void {
+  if (!(error instanceof Error) || isCredentialError(error)) return
+  sanitizeError(error, (each) => {
+    const holder = each as Holder
+    const { request, response, details } = holder
+    request?.headers?.delete?.('authorization')
+    Reflect.deleteProperty(each, 'request')
+    if (details !== undefined) holder.details = readable(details)
+    if (response === undefined) return
+    Reflect.deleteProperty(response, 'request')
+    if (typeof response.bodyAsText === 'string') response.bodyAsText = sanitize(response.bodyAsText)
+    if (response.parsedBody !== undefined) response.parsedBody = readable(response.parsedBody)
+  })
+}
+
+/** A value that was read from an answer, or its beginning when it is long or not fit to be shown. */
+function readable(value: unknown): unknown {
+  const text = sanitizeValue(value)
+  return text === JSON.stringify(value) ? value : text
 }

@@ -144,19 +144,14 @@ function denied(message: string): SignerFailure {
 }
 
 /**
- * Cleans the text of an SDK's error, and takes from it and from its causes the way to the request that it answers: in that
- * stand the session token and the signature made with the secret key, for whoever logs an error with all its hidden fields.
+ * Removes the request from an error of the SDK and cleans its text. The request has the session token and a signature by
+ * the secret key.
  */
 export function scrub(error: unknown): void {
-  forgetRequest(error, 6)
-  sanitizeError(error)
-}
-
-function forgetRequest(error: unknown, depth: number): void {
-  if (typeof error !== 'object' || error === null || depth === 0) return
-  const { $response, cause } = error as { readonly $response?: unknown; readonly cause?: unknown }
-  if (typeof $response === 'object' && $response !== null) {
-    Reflect.set($response, 'body', undefined)
-  }
-  forgetRequest(cause, depth - 1)
+  sanitizeError(error, (each) => {
+    const { $response } = each as { readonly $response?: unknown }
+    if (typeof $response === 'object' && $response !== null) {
+      Reflect.set($response, 'body', undefined)
+    }
+  })
 }

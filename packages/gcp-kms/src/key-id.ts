@@ -1,6 +1,5 @@
-import { failure } from './backend.ts'
-import type { GcpKmsVersion } from './client.ts'
-import type { Service } from './service.ts'
+import type { GcpKmsVersion, Service } from './client.ts'
+import { failure } from './errors.ts'
 
 const form =
   /^projects\/[^/\s]+\/locations\/[^/\s]+\/keyRings\/[^/\s]+\/cryptoKeys\/[^/\s]+(?:\/cryptoKeyVersions\/(\d+))?$/

@@ -1,5 +1,21 @@
-import type { SignerFailure } from '@countersign/core'
-import { describeNetworkFailure } from '@countersign/core/backend'
+import { SignerError, type SignerErrorCode, type SignerFailure } from '@countersign/core'
+import { asSignerError, describeNetworkFailure, sanitizeError } from '@countersign/core/backend'
+
+/** Name of the backend in errors and diagnostics. */
+export const backend = 'gcp-kms'
+
+/** An error of this backend. */
+export function failure(code: SignerErrorCode, message: string): SignerError {
+  return new SignerError(code, message, { backend })
+}
+
+/** What came back is not what was asked for. */
+export function notIntact(what: string): SignerError {
+  return failure(
+    'ERR_SIGNER_INTEGRITY',
+    `Google Cloud KMS ${what}; it was discarded. Something between this process and the key may have changed it: check endpoint and proxy`,
+  )
+}
 
 /** A call that failed: what it wanted of the service. */
 export interface Call {
@@ -78,7 +94,7 @@ const byCode: { readonly [code: number]: (call: Call) => SignerFailure } = {
 }
 
 /** Names an error of the SDK; `undefined` for one that is none of the known. */
-export function describeFailure(error: unknown, call: Call): SignerFailure | undefined {
+export function describeError(error: unknown, call: Call): SignerFailure | undefined {
   const { message, name } = (error ?? {}) as {
     readonly message?: unknown
     readonly name?: unknown
@@ -157,7 +173,7 @@ function codeOfHttpStatus(status: number): number {
 }
 
 /** Names what kept the SDK from getting ready for its first call. */
-export function describeCredentialsFailure(error: unknown): SignerFailure {
+export function describeCredentialsError(error: unknown): SignerFailure {
   const { message } = (error ?? {}) as { readonly message?: unknown }
   if (noWay.test(String(message).slice(0, 4096))) return failing
   return describeNetworkFailure(error, "The server of Google Cloud's access tokens") ?? credentials
@@ -213,4 +229,18 @@ function disabledApi(): SignerFailure {
     message:
       'The Cloud KMS API is not enabled in the project of the credentials; run "gcloud services enable cloudkms.googleapis.com"',
   }
+}
+
+/** Names an error of the SDK, and removes from it what must not be logged. */
+export function named(
+  error: unknown,
+  describe: (error: unknown) => SignerFailure | undefined,
+  doing: string,
+): SignerError {
+  const signerError = asSignerError(error, { name: backend, describeError: describe }, doing)
+  // The SDK's HTTP client keeps the request, and with it what the access token is obtained with.
+  sanitizeError(error, (each) => {
+    for (const member of ['config', 'response', 'error']) Reflect.deleteProperty(each, member)
+  })
+  return signerError
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { describeCredentialsFailure, describeFailure } from '../src/failure.ts'
+import { describeCredentialsError, describeError } from '../src/errors.ts'
 
 const call = {
   permission: 'cloudkms.cryptoKeyVersions.useToSign',
@@ -48,19 +48,19 @@ const rows: readonly (readonly [number, string, string])[] = [
 
 describe('what the service says', () => {
   it.each(rows)('%i %s is %s', (code, words, expected) => {
-    expect(describeFailure(failure(code, words), call)?.code).toBe(`ERR_SIGNER_${expected}`)
+    expect(describeError(failure(code, words), call)?.code).toBe(`ERR_SIGNER_${expected}`)
   })
 
   it.each([undefined, null, '', 'words', 7, {}, new Error('x'), failure(99, 'x')])(
     'is not named when it is %j',
     (error) => {
-      expect(describeFailure(error, call)).toBeUndefined()
+      expect(describeError(error, call)).toBeUndefined()
     },
   )
 
   it('is not repeated', () => {
     for (let code = 0; code < 20; code++) {
-      expect(describeFailure(failure(code, 'canary'), call)?.message ?? '').not.toContain('canary')
+      expect(describeError(failure(code, 'canary'), call)?.message ?? '').not.toContain('canary')
     }
   })
 })
@@ -75,7 +75,7 @@ describe('what keeps the SDK from its first call', () => {
     [Object.assign(new Error('no'), { code: 'ENOTFOUND' }), 'UNAVAILABLE'],
     [new Error('request failed: connect ECONNREFUSED 127.0.0.1:1'), 'UNAVAILABLE'],
   ])('(%s) is %s', (error, expected) => {
-    expect(describeCredentialsFailure(error).code).toBe(`ERR_SIGNER_${expected}`)
-    expect(describeFailure(new Error(looked), call)?.code).toBe('ERR_SIGNER_ACCESS_DENIED')
+    expect(describeCredentialsError(error).code).toBe(`ERR_SIGNER_${expected}`)
+    expect(describeError(new Error(looked), call)?.code).toBe('ERR_SIGNER_ACCESS_DENIED')
   })
 })

@@ -1,12 +1,6 @@
-import {
-  type Jwk,
-  type JwsAlgorithm,
-  type KeyProtection,
-  SignerError,
-  type SignerErrorCode,
-} from '@countersign/core'
-import { backend } from './backend.ts'
+import type { Jwk, JwsAlgorithm, KeyProtection } from '@countersign/core'
 import type { FetchedKey } from './client.ts'
+import { refusal } from './errors.ts'
 
 /**
  * By the service's name for a type of key, or for a curve: what that is in a JWK, and the algorithms that both know by
@@ -82,8 +76,4 @@ function encoded(members: Record<string, Uint8Array | undefined>): Record<string
       octets instanceof Uint8Array ? [[member, Buffer.from(octets).toString('base64url')]] : [],
     ),
   )
-}
-
-function refusal(code: SignerErrorCode, message: string): SignerError {
-  return new SignerError(code, message, { backend })
 }

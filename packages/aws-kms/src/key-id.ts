@@ -1,7 +1,7 @@
-import { refusal } from './failure.ts'
+import { refusal } from './errors.ts'
 
 /** What a caller's name of a key tells about it before anything is asked. */
-export interface KeyName {
+export interface KeyId {
   /** From the ARN; `undefined` for a name without one. */
   readonly region: string | undefined
   /** Whether the ARN of a key is one that this name can stand for. */
@@ -13,7 +13,7 @@ const keyArnForm = /^arn:[a-z\d-]+:kms:[a-z\d-]+:\d{12}:key\/[\w-]+$/
 const relativeForm = /^(?:([\w-]+)|alias\/[\w/-]+)$/
 
 /** Reads a key ID, key ARN, alias name or alias ARN. */
-export function readKeyName(keyId: string): KeyName {
+export function readKeyId(keyId: string): KeyId {
   const [arn, prefix = '', region, key] = arnForm.exec(keyId) ?? []
   if (arn !== undefined) {
     return {
@@ -37,7 +37,7 @@ export function readKeyName(keyId: string): KeyName {
 
 /** The region to ask in: that of the ARN, else the caller's, else the SDK finds one. */
 export function chooseRegion(
-  { region: ofArn }: KeyName,
+  { region: ofArn }: KeyId,
   asked: string | undefined,
 ): string | undefined {
   if (asked !== undefined && typeof asked !== 'string')
