@@ -122,7 +122,8 @@ function count({ state }, rows, strict) {
         row.notes.push(`skipped: ${fullName}${note}`)
       }
     }
-    row.seconds += module.diagnostic().duration / 1000
+    const { collectDuration, duration } = module.diagnostic()
+    row.seconds += (collectDuration + duration) / 1000
     if (module.state() === 'failed' && row.failed === before) {
       row.failed++
       row.notes.push(`failed to run: ${module.moduleId}`)

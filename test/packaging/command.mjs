@@ -20,6 +20,7 @@ export function checkCommand(packed, { folder, root }) {
   test('plain npm installs the command alone', () => install(project, ours))
 
   const key = join(project, 'key.pem')
+  mkdirSync(project)
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   writeFileSync(key, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
 
@@ -65,7 +66,7 @@ export function checkCommand(packed, { folder, root }) {
  * @param {readonly string[]} [options]
  */
 async function install(folder, packed, options = []) {
-  mkdirSync(folder)
+  mkdirSync(folder, { recursive: true })
   const dependencies = Object.fromEntries(
     packed.map(({ name, tarball }) => [name, `file:${tarball}`]),
   )

@@ -30,7 +30,7 @@ const folder = realpathSync(mkdtempSync(join(tmpdir(), 'countersign-consumer-'))
 const project = join(folder, 'project')
 mkdirSync(project)
 
-vi.setConfig({ testTimeout: 300_000 })
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /**

@@ -18,7 +18,7 @@ import { checkGettingStarted } from './getting-started.mjs'
 import { installsOf, pages, pinned, programsOf } from './pages.mjs'
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'countersign-docs-')))
-vi.setConfig({ testTimeout: 300_000 })
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 
 const packed = packAll(join(folder, 'tarballs'))
 
