@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import { packAll, withTarballs } from './pack.mjs'
 import { prepared, runSync } from './prepare.mjs'
-import { test } from './test.mjs'
 import { cache, root } from './workspace.mjs'
 
 /**
@@ -13,6 +12,9 @@ import { cache, root } from './workspace.mjs'
  */
 const node = (file, args, cwd = root) =>
   runSync([process.execPath, join(root, file), ...args], { cwd, env: prepared }).code
+
+/** Loads vitest, which the other commands do without. */
+const test = async (/** @type {string[]} */ args) => (await import('./test.mjs')).test(args)
 
 /** What `npm run NAME -- ARGS` runs, once everything is installed and built. Each returns an exit code. */
 export const commands = {
