@@ -157,23 +157,74 @@ describe('nobody is asked for a secret or an assertion for a server that', () =>
   })
 })
 
-describe('an issuer', () => {
-  it.each(['http://as.test', 'http://192.0.2.1', 'ftp://as.test', 'https://user:pass@as.test'])(
-    '%s is not asked for its metadata',
-    async (issuer) => {
-      const authentication = clientSecretBasic('secret')
-      let requests = 0
-      const fetch = async () => {
-        requests += 1
-        return new Response()
+describe('an authentication that another library calls is made for no server that', () => {
+  const direct: [string, Record<string, unknown>, string][] = [
+    ['lists other methods', { [methods]: ['tls_client_auth'] }, METHOD],
+    ['lists no method', { [methods]: undefined, issuer: 'https://as.test' }, METHOD],
+    ['has its token endpoint on http', { token_endpoint: 'http://as.test/token' }, INSECURE],
+    ['has its token endpoint in a file', { token_endpoint: 'file://localhost/token' }, INSECURE],
+    ['has its token endpoint on FTP', { token_endpoint: 'ftp://localhost/token' }, INSECURE],
+    ['has a password in it', { token_endpoint: 'https://:pass@as.test/token' }, INSECURE],
+    ['has a user name in it', { token_endpoint: 'https://user@as.test/token' }, INSECURE],
+    ['has no token endpoint', { token_endpoint: undefined }, DISCOVERY],
+  ]
+
+  it.each(direct)('%s', async (what, changes, code) => {
+    let asked = 0
+    const ask = () => {
+      asked += 1
+      return 'a.secret.one'
+    }
+    const signer = await es256Signer()
+    const all = [
+      privateKeyJwt(signer),
+      externalAssertion(ask, { issuer: 'https://as.test' }),
+      clientSecretPost(ask),
+      clientSecretBasic(ask),
+    ]
+    const as = {
+      issuer: 'https://as.test',
+      token_endpoint: 'https://as.test/token',
+      [methods]: ['private_key_jwt', 'client_secret_basic', 'client_secret_post'],
+      ...changes,
+    }
+    const signatures = await signaturesOf(async () => {
+      // RFC 8414: a server without a list has client_secret_basic.
+      for (const authentication of what === 'lists no method' ? all.slice(0, 3) : all) {
+        const body = new URLSearchParams()
+        const headers = new Headers()
+        const send = () => authentication(as, { client_id: 'agent' }, body, headers)
+        expect((await refusal(send)).code).toBe(code)
+        expect([[...body], [...headers]]).toEqual([[], []])
       }
-      const source = tokenSource({ issuer, clientId: 'agent', authentication, fetch })
-      const error = await refusal(() => source.token())
-      expect(error.code).toBe('ERR_OAUTH_INSECURE_ENDPOINT')
-      expect(error.message).not.toContain('pass')
-      expect(requests).toBe(0)
-    },
-  )
+    })
+    expect([asked, signatures]).toEqual([0, []])
+  })
+})
+
+describe('an issuer', () => {
+  it.each([
+    'http://as.test',
+    'http://192.0.2.1',
+    'ftp://as.test',
+    'ftp://localhost',
+    'https://user:pass@as.test',
+    'https://:pass@as.test',
+    'https://user@as.test',
+    'http://user:pass@127.0.0.1:1',
+  ])('%s is not asked for its metadata', async (issuer) => {
+    const authentication = clientSecretBasic('secret')
+    let requests = 0
+    const fetch = async () => {
+      requests += 1
+      return new Response()
+    }
+    const source = tokenSource({ issuer, clientId: 'agent', authentication, fetch })
+    const error = await refusal(() => source.token())
+    expect(error.code).toBe('ERR_OAUTH_INSECURE_ENDPOINT')
+    expect(error.message).not.toContain('pass')
+    expect(requests).toBe(0)
+  })
 
   it('that is pinned keeps an assertion from any other, whatever the source is for', async () => {
     const as = closing(await startScriptedAuthorizationServer())

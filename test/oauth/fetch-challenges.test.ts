@@ -2,7 +2,15 @@ import { describe, expect, it } from 'vitest'
 import { startScriptedServer } from '../servers/scripted-server.js'
 import { errorResponse, hang, inTurn, tokenResponse } from '../servers/token-responses.js'
 import { accepting, bearerOf, startFetchScene } from './fetch-scene.ts'
-import { closing, refusal, signaturesOf, thrown, until } from './fixtures.ts'
+import {
+  closing,
+  expectBackoff,
+  numberedTokens,
+  refusal,
+  signaturesOf,
+  thrown,
+  until,
+} from './fixtures.ts'
 
 const unauthorized = () => new Response('no', { status: 401 })
 
@@ -51,6 +59,25 @@ describe('a token that the resource refuses with a 401', () => {
     for (const answer of late) answer()
     expect((await slow).status).toBe(200)
     expect(tokenRequests()).toHaveLength(2)
+  })
+
+  it('is not replaced by one that has expired meanwhile, when a request comes back late', async () => {
+    const late: (() => void)[] = []
+    const { source, clock, resource, bearers } = await startFetchScene({
+      async answer(request) {
+        if (request.path === '/mcp/late' && late.length === 0) {
+          await new Promise<void>((resolve) => late.push(resolve))
+        }
+        return accepting('token-2', 'token-3')(request)
+      },
+    })
+    const slow = source.fetch(`${resource}/late`)
+    await until(() => late.length === 1)
+    expect((await source.fetch(resource)).status).toBe(200)
+    clock.advance(3600)
+    for (const answer of late) answer()
+    expect((await slow).status).toBe(200)
+    expect(bearers().at(-1)).toBe('token-3')
   })
 
   it('is not asked for again by each request that comes back late, while no other can be had', async () => {
@@ -117,7 +144,8 @@ describe('a resource that refuses every token', () => {
       if (tokenRequests().length > before) renewed.push(second)
       clock.advance(1)
     }
-    expect(renewed).toEqual([0, 1, 3, 7, 15, 31, 63])
+    expectBackoff(renewed)
+    expect(renewed.length).toBeGreaterThanOrEqual(7)
     expect(tokenRequests()).toHaveLength(1 + renewed.length)
   })
 
@@ -138,6 +166,47 @@ describe('a resource that refuses every token', () => {
       expect((await source.fetch(`${resource}/forbidden`)).status).toBe(401)
     }
     expect(tokenRequests()).toHaveLength(2)
+  })
+
+  it('costs a bounded number of signatures when it accepts each new token once', async () => {
+    const used = new Set<string>()
+    const { source, clock, resource, tokenRequests } = await startFetchScene({
+      token: numberedTokens({ expires_in: 100_000 }),
+      answer({ headers }) {
+        const bearer = bearerOf(headers) ?? ''
+        const response = used.has(bearer) ? unauthorized() : new Response('welcome')
+        used.add(bearer)
+        return response
+      },
+    })
+    const statuses: number[] = []
+    for (let second = 0; second < 1800; second += 1) {
+      statuses.push((await source.fetch(resource)).status)
+      clock.advance(1)
+    }
+    // The first token, ten renewals at once, and one more per minute.
+    expect(tokenRequests().length).toBeGreaterThanOrEqual(38)
+    expect(tokenRequests().length).toBeLessThanOrEqual(41)
+    expect(statuses.slice(0, 11)).toEqual(Array(11).fill(200))
+    expect(statuses[11]).toBe(401)
+  })
+
+  it('costs a bounded number of signatures when it asks for more scope and accepts each new token once', async () => {
+    let calls = 0
+    const { source, resource, tokenRequests } = await startFetchScene({
+      token: numberedTokens(),
+      answer: () =>
+        ++calls % 2 === 1
+          ? new Response('no', {
+              status: 403,
+              headers: {
+                'www-authenticate': `Bearer error="insufficient_scope", scope="s${calls}"`,
+              },
+            })
+          : new Response('welcome'),
+    })
+    for (let call = 0; call < 60; call += 1) await source.fetch(resource)
+    expect(tokenRequests()).toHaveLength(11)
   })
 
   it('costs no signature for each stream that is refused', async () => {

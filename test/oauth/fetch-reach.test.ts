@@ -48,9 +48,15 @@ describe('neither the token nor any request for one goes to', () => {
     ['a sibling, by a backslash', '/mcp/..\\admin'],
     ['a sibling, by an encoded backslash', '/mcp/..%5Cadmin'],
     ['a sibling, by dots with a parameter', '/mcp/..;v=1/admin'],
+    ['a path that servers split in different ways', '/mcp/a%2Fb'],
+    ['a path that servers decode in different ways', '/mcp/100%25'],
+    ['a path that is not UTF-8', '/mcp/%c0%ae%c0%ae/admin'],
+    ['a path with an encoded control character', '/mcp/..%00/admin'],
+    ['a path with an encoding of its own kind', '/mcp/..%u002fadmin'],
     ['a well-known location of the origin', '/.well-known/oauth-protected-resource/mcp'],
     ['a well-known location below the resource', '/mcp/.well-known/openid-configuration'],
     ['a well-known location, encoded', '/mcp/%2Ewell-known/openid-configuration'],
+    ['a well-known location, encoded further on', '/mcp/.well%2Dknown/openid-configuration'],
   ])('%s', async (_what, path) => {
     const { source, as, api, bearers } = await startFetchScene()
     const response = await source.fetch(api.url + path)
@@ -79,7 +85,13 @@ describe('neither the token nor any request for one goes to', () => {
     const authentication = clientSecretBasic('secret')
     const options = { issuer: as.url, clientId: 'agent', authentication, resource: as.url }
     const source = tokenSource({ ...options, now: scene.clock.now })
-    const targets = ['/token', '/token?grant=x', '/.well-known/openid-configuration']
+    const targets = [
+      '/token',
+      '/token?grant=x',
+      '/tok%65n',
+      '//token',
+      '/.well-known/openid-configuration',
+    ]
     for (const target of targets) await source.fetch(as.url + target, { method: 'POST' })
     await source.fetch(`${as.url}/other`)
     const arrived = as.requests.map(({ path, headers }) => [path, headers.authorization])

@@ -80,6 +80,85 @@ describe('a redirect', () => {
     expect(scene.bearers()).toEqual(['token-1', undefined])
   })
 
+  it('that leaves the origin, comes back and goes on there never gets the token again', async () => {
+    const other = closing(await startScriptedServer(() => redirect(`${scene.resource}/back`)))
+    const scene: FetchScene = await startFetchScene({
+      answer: ({ path }) => {
+        if (path === '/mcp') return redirect(other.url)
+        if (path === '/mcp/back') return redirect('/mcp/further')
+        return path === '/mcp/further' ? redirect('/mcp/end') : new Response('here')
+      },
+    })
+    expect(await (await scene.source.fetch(scene.resource)).text()).toBe('here')
+    expect(scene.api.requests.map(({ path }) => path)).toEqual([
+      '/mcp',
+      '/mcp/back',
+      '/mcp/further',
+      '/mcp/end',
+    ])
+    expect(scene.bearers()).toEqual(['token-1', undefined, undefined, undefined])
+  })
+
+  it.each([200, 201, 300, 304])(
+    'is not a response with status %i and a location',
+    async (status) => {
+      const { source, api, from } = await startRedirecting(() => '/mcp/to', status)
+      expect((await source.fetch(from)).status).toBe(status)
+      expect(api.requests).toHaveLength(1)
+    },
+  )
+
+  it.each([301, 302, 303, 307, 308])(
+    'is not a response with status %i and no location',
+    async (status) => {
+      const { source, api, resource } = await startFetchScene({
+        answer: () => new Response(null, { status }),
+      })
+      expect((await source.fetch(resource)).status).toBe(status)
+      expect(api.requests).toHaveLength(1)
+    },
+  )
+
+  it('to another origin takes along none of the headers with credentials, but within the origin all', async () => {
+    const credentials = { cookie: 'a=b', 'proxy-authorization': 'Basic cHJveHk6c2VjcmV0' }
+    const headers = { ...credentials, authorization: 'Basic b3du', 'x-mine': 'yes' }
+    const leaving = await startRedirecting(({ other }) => other)
+    await leaving.source.fetch(leaving.from, { headers })
+    const [left] = leaving.other.requests
+    expect(left?.headers).toMatchObject({ 'x-mine': 'yes' })
+    for (const name of ['cookie', 'proxy-authorization', 'authorization']) {
+      expect(left?.headers).not.toHaveProperty(name)
+    }
+    expect(left?.headers.host).toBe(new URL(leaving.other.url).host)
+    const staying = await startRedirecting(() => '/mcp/to')
+    await staying.source.fetch(staying.from, { headers })
+    expect(staying.api.requests[1]?.headers).toMatchObject(credentials)
+  })
+
+  it.each([301, 302, 303])(
+    'with status %i that makes a GET of a POST drops the headers of its body',
+    async (status) => {
+      const ofBody = {
+        'content-type': 'text/plain',
+        'content-language': 'en',
+        'content-location': '/draft',
+        'content-encoding': 'identity',
+      }
+      const { source, api, from } = await startRedirecting(() => '/mcp/to', status)
+      await source.fetch(from, {
+        method: 'POST',
+        body: 'text',
+        headers: { ...ofBody, 'x-mine': 'yes' },
+      })
+      const [posted, got] = api.requests
+      expect(posted?.headers).toMatchObject(ofBody)
+      expect(got).toMatchObject({ method: 'GET', body: '', headers: { 'x-mine': 'yes' } })
+      for (const name of [...Object.keys(ofBody), 'content-length']) {
+        expect(got?.headers).not.toHaveProperty(name)
+      }
+    },
+  )
+
   it("takes the caller's own credentials no further than his origin", async () => {
     const { source, other, api } = await startRedirecting(({ other }) => other)
     await source.fetch(`${api.url}/mcp/from`, { headers: { authorization: 'Basic b3du' } })
@@ -112,6 +191,8 @@ describe('a redirect', () => {
     'blob:nodedata:1',
     'http://[',
     'http://a:b@127.0.0.1/',
+    'http://a@127.0.0.1/',
+    'http://:b@127.0.0.1/',
   ])('to %s is not followed; the answer comes back', async (location) => {
     const { source, from } = await startRedirecting(() => location, 302)
     expect((await source.fetch(from)).status).toBe(302)

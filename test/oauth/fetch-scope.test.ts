@@ -1,3 +1,4 @@
+import { limitScope } from '@countersign/oauth/provider'
 import { describe, expect, it } from 'vitest'
 import type { Script } from '../servers/scripted-server.js'
 import { errorResponse, tokenResponse } from '../servers/token-responses.js'
@@ -221,4 +222,100 @@ it('a 401 that names a scope gets a token with that scope', async () => {
   })
   expect((await source.fetch(resource)).status).toBe(200)
   expect(tokenRequests()).toHaveLength(2)
+})
+
+describe('a hostile resource', () => {
+  /** Answers each request with a 403 for scope values that it has not asked for before. */
+  function widening(valuesEachTime: number): Script {
+    let named = 0
+    return () => {
+      const values = Array.from({ length: valuesEachTime }, () => `scope-${++named}`)
+      return insufficient(`, scope="${values.join(' ')}"`)
+    }
+  }
+
+  async function widestScope(valuesEachTime: number, scope = 'read') {
+    const { source, clock, resource, tokenRequests } = await startFetchScene({
+      answer: widening(valuesEachTime),
+      token: scoped,
+      scope,
+      metadataLifetimeSeconds: Number.POSITIVE_INFINITY,
+    })
+    for (let call = 0; call < 150; call += 1) {
+      await source.fetch(resource)
+      clock.advance(120)
+    }
+    const scopes = tokenRequests().map((form) => form.get('scope') ?? '')
+    return {
+      values: Math.max(...scopes.map((value) => value.split(' ').length)),
+      octets: Math.max(...scopes.map((value) => Buffer.byteLength(value))),
+      requests: scopes.length,
+    }
+  }
+
+  it('cannot widen the scope beyond 100 values', async () => {
+    expect((await widestScope(1)).values).toBe(100)
+    const many = await widestScope(1000)
+    expect(many.values).toBe(1)
+  })
+
+  it('cannot widen the scope beyond 4,096 octets', async () => {
+    const long = await widestScope(1, `read ${'x'.repeat(4000)}`)
+    expect(long.octets).toBeGreaterThan(4050)
+    expect(long.octets).toBeLessThanOrEqual(4096)
+  })
+
+  it('gets no value that is not in "maxScope", by a 401 or a 403, and its response comes back', async () => {
+    for (const status of [401, 403]) {
+      const { source, resource, api, tokenRequests } = await startFetchScene({
+        answer: () =>
+          new Response('no', {
+            status,
+            headers: {
+              'www-authenticate': 'Bearer error="insufficient_scope", scope="admin write"',
+            },
+          }),
+        token: scoped,
+        scope: 'read',
+        maxScope: 'write list',
+      })
+      const response = await source.fetch(resource)
+      expect([response.status, await response.text()]).toEqual([status, 'no'])
+      expect(tokenRequests().map((form) => form.get('scope'))).toEqual(['read', 'read write'])
+      expect(api.requests).toHaveLength(2)
+    }
+  })
+
+  it('costs no signature when nothing that it asks for is in "maxScope"', async () => {
+    const { source, resource, tokenRequests } = await startFetchScene({
+      answer: widening(3),
+      token: scoped,
+      scope: 'read',
+      maxScope: '',
+    })
+    for (let call = 0; call < 10; call += 1) {
+      expect((await source.fetch(resource)).status).toBe(403)
+    }
+    expect(tokenRequests()).toHaveLength(1)
+  })
+})
+
+it('the caller\'s own scope may be of any size, inside and outside of "maxScope"', async () => {
+  const scope = Array.from({ length: 200 }, (_, index) => `own-${index}`).join(' ')
+  const { source, tokenRequests } = await startFetchScene({ scope, maxScope: 'read' })
+  await source.token()
+  expect(tokenRequests()[0]?.get('scope')).toBe(scope)
+})
+
+it.each([
+  ['write read', undefined, 'write read'],
+  ['write read', 'read list', 'read'],
+  ['write', '', undefined],
+  [undefined, 'read', undefined],
+  ['write write', undefined, 'write'],
+  [Array.from({ length: 101 }, (_, index) => index).join(' '), undefined, undefined],
+  ['é'.repeat(2049), undefined, undefined],
+  ['é'.repeat(2048), undefined, 'é'.repeat(2048)],
+])('a provider adopts of the scope %j with the limit %j the scope %j', (scope, limit, adopted) => {
+  expect(limitScope(scope, limit)).toBe(adopted)
 })

@@ -10,7 +10,7 @@ import {
   type TokenSourceOptions,
   tokenSource,
 } from '@countersign/oauth'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
 import type { Script, ScriptedServer } from '../servers/scripted-server.js'
 import { tokenResponse } from '../servers/token-responses.js'
@@ -128,6 +128,20 @@ export async function startScene(
 export function claimsOf(form: URLSearchParams | undefined): Record<string, unknown> {
   const payload = form?.get('client_assertion')?.split('.')[1] ?? ''
   return JSON.parse(Buffer.from(payload, 'base64url').toString())
+}
+
+/**
+ * Expects that each pause is twice as long as the one before, from one second to a minute, each cut by up to half.
+ *
+ * @param seconds - the whole seconds at which something was tried.
+ */
+export function expectBackoff(seconds: readonly number[]): void {
+  for (const [index, second] of seconds.slice(1).entries()) {
+    const longest = Math.min(60, 2 ** index)
+    const pause = second - (seconds[index] ?? 0)
+    expect(pause).toBeGreaterThanOrEqual(Math.ceil(longest / 2))
+    expect(pause).toBeLessThanOrEqual(longest)
+  }
 }
 
 /** Waits for something that no promise tells of. */

@@ -1,5 +1,5 @@
 import { clientSecretBasic, discoverAuthorizationServer, tokenSource } from '@countersign/oauth'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { startAuthorizationServer } from '../servers/authorization-server.js'
 import {
   startScriptedAuthorizationServer,
@@ -27,6 +27,17 @@ describe('metadata', () => {
     }
     expect(fetched).toEqual([1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3])
     expect(tokenRequests()).toHaveLength(13)
+  })
+
+  it('is fetched again after an hour by the monotonic clock, although the wall clock was set back', async () => {
+    const { source, as, clock } = await startScene()
+    source.invalidate(await source.token())
+    clock.advance(-86_400)
+    const real = performance.now.bind(performance)
+    const monotonic = vi.spyOn(performance, 'now').mockImplementation(() => real() + 3_600_000)
+    onTestFinished(() => monotonic.mockRestore())
+    await source.token()
+    expect(discoveries(as)).toBe(2)
   })
 
   it('that is given is used for its lifetime, and then fetched', async () => {

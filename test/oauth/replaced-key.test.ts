@@ -8,7 +8,13 @@ import {
   SignerError,
 } from '@countersign/core'
 import { localSigner } from '@countersign/local'
-import { OAuthError, privateKeyJwt, type TokenSourceOptions, tokenSource } from '@countersign/oauth'
+import {
+  discoverAuthorizationServer,
+  OAuthError,
+  privateKeyJwt,
+  type TokenSourceOptions,
+  tokenSource,
+} from '@countersign/oauth'
 import { decodeProtectedHeader } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { describe, expect, it } from 'vitest'
@@ -24,6 +30,7 @@ import {
   renewalsOf,
   signaturesOf,
   startScene,
+  thrown,
 } from './fixtures.ts'
 
 /** A name under which one key stands, and then another. */
@@ -93,6 +100,20 @@ describe('invalid_client for a rotating key', () => {
     }
     expect(key.loads).toBe(2)
     expect(scene.tokenRequests().length).toBeLessThan(6)
+  })
+
+  it('that cannot be loaded does not hold back a caller whose signal aborts', async () => {
+    const authentication = privateKeyJwt(closing(rotating(() => new Promise<never>(() => {}))))
+    const as = closing(await startScriptedAuthorizationServer())
+    const metadata = await discoverAuthorizationServer(as.url)
+    const controller = new AbortController()
+    const { signal } = controller
+    const body = new URLSearchParams()
+    const waiting = thrown(() =>
+      authentication(metadata, { client_id: 'agent' }, body, new Headers(), { signal }),
+    )
+    controller.abort('enough')
+    expect(await waiting).toBe('enough')
   })
 
   it('reaches the caller as it is when the load fails', async () => {

@@ -39,6 +39,15 @@ function echo(status: number): Script {
   }
 }
 
+/** Repeats the secret alone, as a server knows it that has decoded the header. */
+const echoBareSecret: Script = ({ form, headers }) => {
+  const pair = Buffer.from(headers.authorization?.replace('Basic ', '') ?? '', 'base64').toString()
+  const encoded = pair.slice(pair.indexOf(':') + 1)
+  const bare = new URLSearchParams(`=${encoded}`).get('') || form.get('client_secret')
+  const words = `your secret is ${bare ?? form.get('client_assertion')}, or ${encoded}`
+  return Response.json({ error: 'invalid_client', error_description: words }, { status: 401 })
+}
+
 const cutInTheMiddle: Answer = (response) => {
   response.writeHead(200, { 'content-type': 'application/json', 'content-length': '500' })
   response.write(JSON.stringify(granted), () => response.destroy())
@@ -58,6 +67,7 @@ const answers: [string, Script][] = [
   ['an error that repeats it, with status 401', echo(401)],
   ['an error that repeats it, with status 500', echo(500)],
   ['an error that repeats it, with status 200', echo(200)],
+  ['an error that repeats the bare secret', echoBareSecret],
   ['a token of another type', () => tokenResponse({ ...granted, token_type: 'CANARY-type' })],
   ['a DPoP token', () => tokenResponse({ ...granted, token_type: 'DPoP' })],
   ['a token that fits in no header', () => tokenResponse({ access_token: 'CANARY-access\n' })],

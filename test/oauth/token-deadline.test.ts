@@ -66,6 +66,22 @@ describe('the deadline', () => {
     expect(renewals).toMatchObject([{ outcome: 'failed', code: 'ERR_OAUTH_TIMEOUT' }])
   })
 
+  it('is what the caller is told when an authentication fails because of it', async () => {
+    const authentication: ClientAuthentication = Object.assign(
+      (...[, , , , options]: Parameters<ClientAuthentication>) =>
+        new Promise<void>((_resolve, reject) => {
+          options?.signal?.addEventListener('abort', () => reject(new Error('gave up')))
+        }),
+      { method: 'private_key_jwt' as const },
+    )
+    const { source, tokenRequests } = await startScene(undefined, {
+      timeoutSeconds: 0.15,
+      authentication,
+    })
+    expect((await refusal(() => source.token())).code).toBe('ERR_OAUTH_TIMEOUT')
+    expect(tokenRequests()).toEqual([])
+  })
+
   it('is no end: the next caller is served', async () => {
     const tokens = inTurn(() => hang, numberedTokens() as () => Response)
     const { source } = await startScene(tokens, { timeoutSeconds: 0.15 })

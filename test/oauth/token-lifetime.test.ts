@@ -1,5 +1,5 @@
 import { privateKeyJwt, tokenSource } from '@countersign/oauth'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { startScriptedServer } from '../servers/scripted-server.js'
 import { tokenResponse } from '../servers/token-responses.js'
 import { closing, es256Signer, numberedTokens, refusal, startScene } from './fixtures.ts'
@@ -12,7 +12,8 @@ const lifetimes: [unknown, number, number][] = [
   [100, 80, 95],
   [10, 8, 9],
   ['100', 80, 95],
-  [0.5, 0.4, 0.45],
+  [0.5, 8, 9],
+  [0, 8, 9],
 ]
 
 const forever = { metadataLifetimeSeconds: Number.POSITIVE_INFINITY }
@@ -47,20 +48,61 @@ describe('a token', () => {
     expect(await source.token()).toBe('token-2')
   })
 
-  it('with expires_in 0 is handed out to those who waited, and to nobody after', async () => {
-    const { source, tokenRequests } = await startScene(numberedTokens({ expires_in: 0 }))
-    const waiting = Array.from({ length: 10 }, () => source.token())
-    expect(new Set(await Promise.all(waiting))).toEqual(new Set(['token-1']))
+  it.each([0, 0.001, 1])('with expires_in %j costs no request per call', async (expires_in) => {
+    const { source, clock, tokenRequests } = await startScene(numberedTokens({ expires_in }))
+    for (let call = 0; call < 600; call += 1) {
+      await source.token()
+      clock.advance(0.1)
+    }
+    expect(tokenRequests().length).toBeGreaterThan(5)
+    expect(tokenRequests().length).toBeLessThanOrEqual(8)
+    expect((await source.tokenResponse()).expires_in).toBeLessThanOrEqual(1)
+  })
+
+  it.each([0, -1, Number.NaN])(
+    'that was obtained before, with expires_in %j, costs no request at once',
+    async (expires_in) => {
+      const tokenResponse = { access_token: 'given', token_type: 'bearer', expires_in }
+      const { source, clock, as } = await startScene(undefined, { tokenResponse })
+      expect(await source.tokenResponse()).toMatchObject({ access_token: 'given', expires_in: 0 })
+      expect(as.requests).toEqual([])
+      clock.advance(10)
+      expect(await source.token()).toBe('token-1')
+    },
+  )
+
+  it('that was obtained an hour ago by the monotonic clock is not used, although the wall clock was set back', async () => {
+    const { source, clock, tokenRequests } = await startScene(numberedTokens({ expires_in: 300 }))
+    expect(await source.token()).toBe('token-1')
+    clock.advance(-86_400)
+    expect(await source.token()).toBe('token-1')
+    const real = performance.now.bind(performance)
+    const monotonic = vi.spyOn(performance, 'now').mockImplementation(() => real() + 3_600_000)
+    onTestFinished(() => monotonic.mockRestore())
     expect(await source.token()).toBe('token-2')
+    expect((await source.tokenResponse()).expires_in).toBeGreaterThan(290)
     expect(tokenRequests()).toHaveLength(2)
   })
 
+  it('that was obtained while the wall clock was a day ahead is not used a day longer', async () => {
+    const { source, clock } = await startScene(numberedTokens({ expires_in: 300 }))
+    clock.advance(86_400)
+    expect(await source.token()).toBe('token-1')
+    clock.advance(-86_400)
+    const real = performance.now.bind(performance)
+    const monotonic = vi.spyOn(performance, 'now').mockImplementation(() => real() + 300_000)
+    onTestFinished(() => monotonic.mockRestore())
+    expect(await source.token()).toBe('token-2')
+  })
+
   it.each([-1, 'soon', null, true, {}])(
-    'with expires_in %j is no answer to a token request',
+    'with expires_in %j is not a token response, and costs no request per call',
     async (expires_in) => {
       const { source, tokenRequests } = await startScene(() => tokenResponse({ expires_in }))
       expect((await refusal(() => source.token())).code).toBe('ERR_OAUTH_INVALID_RESPONSE')
       expect(tokenRequests()).toHaveLength(1)
+      for (let call = 0; call < 50; call += 1) await refusal(() => source.token())
+      expect(tokenRequests()).toHaveLength(3)
     },
   )
 

@@ -7,7 +7,7 @@ import {
   tokenResponse,
   tooManyRequests,
 } from '../servers/token-responses.js'
-import { refusal, startScene, until } from './fixtures.ts'
+import { expectBackoff, refusal, startScene, until } from './fixtures.ts'
 import { startWatchedScene } from './watched-scene.ts'
 
 const good = () => tokenResponse({ access_token: 'good' })
@@ -55,7 +55,10 @@ describe('a token that is good for an hour', () => {
 
   it('tells how much of it is left', async () => {
     const { source, clock } = await startScene()
-    expect(await source.tokenResponse()).toMatchObject({ expires_in: 3600, token_type: 'bearer' })
+    expect(await source.tokenResponse()).toMatchObject({
+      expires_in: expect.closeTo(3600, -1),
+      token_type: 'bearer',
+    })
     clock.advance(100.5)
     expect(await source.tokenResponse()).toMatchObject({ expires_in: 3499 })
   })
@@ -73,7 +76,8 @@ describe('a renewal in the background that fails', () => {
       if (renewal !== undefined) tried.push(second)
       clock.advance(1)
     }
-    expect(tried).toEqual([0, 1, 3, 7, 15, 31, 63, 123, 183])
+    expectBackoff(tried)
+    expect(tried.length).toBeGreaterThanOrEqual(9)
     expect(tokenRequests()).toHaveLength(1 + tried.length)
   })
 
@@ -85,13 +89,13 @@ describe('a renewal in the background that fails', () => {
     expect((await ask()).renewal).toMatchObject({ outcome: 'failed' })
     clock.advance(99)
     expect((await ask()).renewal).toBeUndefined()
-    clock.advance(1)
+    clock.advance(26)
     expect((await ask()).renewal).toMatchObject({ outcome: 'granted' })
     expect((await ask()).token).toBe('better')
   })
 
-  it.each(['0', '1'])(
-    'backs off although the server wants to be asked again in %s s',
+  it.each(['0', '0.5', '-5', 'soon'])(
+    'backs off although the server says "Retry-After: %s"',
     async (after) => {
       const { ask, clock } = await startWatchedScene(inTurn(good, () => tooManyRequests(after)))
       await ask()
@@ -103,7 +107,8 @@ describe('a renewal in the background that fails', () => {
         }
         clock.advance(1)
       }
-      expect(tried).toEqual([0, 1, 3, 7, 15])
+      expectBackoff(tried)
+      expect(tried.length).toBeGreaterThanOrEqual(5)
     },
   )
 
@@ -124,7 +129,7 @@ describe('a renewal in the background that fails', () => {
         () => tooManyRequests('0'),
         better,
       ),
-      { timeoutSeconds: 0.3 },
+      { timeoutSeconds: 1 },
     )
     await source.token()
     clock.advance(3300)

@@ -1,5 +1,5 @@
 import { type Signer, SignerError } from '@countersign/core'
-import { privateKeyJwt } from '@countersign/oauth'
+import { discoverProtectedResource, privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import type { Answer, Script } from '../servers/scripted-server.js'
 import {
@@ -74,6 +74,21 @@ describe('attempts', () => {
     expect(error.cause).toMatchObject({ cause: { code: 'ECONNREFUSED' } })
   })
 
+  it('that fail with a cause in a circle end in a finite error', async () => {
+    const circle = new Error('fetch failed')
+    circle.cause = new Error('socket closed', { cause: circle })
+    const { source } = await startScene(undefined, {
+      retries: 0,
+      fetch: () => Promise.reject(circle),
+    })
+    const error = await refusal(() => source.token())
+    expect(error.code).toBe('ERR_OAUTH_UNAVAILABLE')
+    let depth = 0
+    for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) depth += 1
+    expect(depth).toBeGreaterThan(2)
+    expect(depth).toBeLessThan(10)
+  })
+
   it('are made for metadata, too', async () => {
     let refusals = 0
     const { source, tokenRequests } = await startScene(undefined, {
@@ -118,9 +133,40 @@ describe('a server that says when it wants to be asked again', () => {
     expect(waited).toBeLessThan(900)
   })
 
-  it('is asked again at once when that date has passed', async () => {
-    const date = 'Sun, 06 Nov 1994 08:49:37 GMT'
-    expect(await waitedFor(() => tooManyRequests(date), Date.now)).toBeLessThan(900)
+  it.each(['Sun, 06 Nov 1994 08:49:37 GMT', '0', '-5', '-1.5', '1.5 s', 'soon', '2001-01-01'])(
+    'is left alone for as long as without the header when it says %j',
+    async (value) => {
+      const waited = await waitedFor(() => tooManyRequests(value), Date.now)
+      expect(waited).toBeGreaterThan(120)
+      expect(waited).toBeLessThan(900)
+    },
+  )
+
+  const date = 'Sun, 06 Nov 1994 08:49:37 GMT'
+  it.each([
+    ['120', 120],
+    ['1.5', 1.5],
+    ['9'.repeat(400), Number.MAX_SAFE_INTEGER],
+    [date, 90],
+    ['Sunday, 06-Nov-94 08:49:37 GMT', 90],
+    ['Sun, 06 Nov 1994 08:48:37 GMT', 30],
+    ['Sat, 05 Nov 1994 08:48:37 GMT', 0],
+    ['-5', undefined],
+    ['1e3', undefined],
+    ['Infinity', undefined],
+    ['Nov 6', undefined],
+    ['', undefined],
+  ])('says with %j how long, in the error: %j', async (value, seconds) => {
+    const now = () => Date.parse(date) - 90_000
+    const { source } = await startScene(() => tooManyRequests(value), { retries: 0, now })
+    expect((await refusal(() => source.token())).retryAfterSeconds).toBe(seconds)
+    const discover = () =>
+      discoverProtectedResource('https://api.test', {
+        fetch: async () => new Response(null, { status: 503, headers: { 'retry-after': value } }),
+      })
+    const { retryAfterSeconds } = await refusal(discover)
+    if (value.endsWith('GMT')) expect(retryAfterSeconds).toBe(0)
+    else expect(retryAfterSeconds).toBe(seconds)
   })
 
   it('is not waited for longer than a caller would, and not asked before', async () => {
@@ -135,7 +181,7 @@ describe('a server that says when it wants to be asked again', () => {
       expect(error).toMatchObject({ code: 'ERR_OAUTH_UNAVAILABLE', retryAfterSeconds: 100 })
     }
     expect(tokenRequests()).toHaveLength(1)
-    clock.advance(1)
+    clock.advance(26)
     expect(await source.token()).toBe('access-token')
   })
 
@@ -146,7 +192,7 @@ describe('a server that says when it wants to be asked again', () => {
     )
     const { source, clock } = await startScene(later)
     await refusal(() => source.token())
-    clock.advance(3600)
+    clock.advance(4500)
     expect(await source.token()).toBe('access-token')
   })
 })

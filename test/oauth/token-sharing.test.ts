@@ -1,5 +1,11 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { hang, inTurn, jsonServerError, tokenResponse } from '../servers/token-responses.js'
+import {
+  hang,
+  inTurn,
+  jsonServerError,
+  tokenResponse,
+  tooManyRequests,
+} from '../servers/token-responses.js'
 import {
   claimsOf,
   numberedTokens,
@@ -118,6 +124,26 @@ describe('callers that need a token at the same time', () => {
     expect(new Set(await Promise.all(leaving))).toEqual(new Set(['enough']))
     expect((await refusal(() => source.token({ signal }))).code).toBe('ERR_OAUTH_TIMEOUT')
     expect(await source.token({ signal })).toBe('access-token')
+  })
+
+  it('leave no attempt behind for later when all of them give up', async () => {
+    const { source, tokenRequests } = await startScene(() => tooManyRequests('10'))
+    const controllers = Array.from({ length: 3 }, () => new AbortController())
+    let ended = 0
+    const leaving = renewalsOf(async () => {
+      const callers = controllers.map((one) => thrown(() => source.token({ signal: one.signal })))
+      await until(() => tokenRequests().length === 1)
+      // The response is read, and the wait for the next attempt has begun.
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      for (const one of controllers) one.abort('enough')
+      await Promise.all(callers)
+      // The renewal itself ends, long before the next attempt was due.
+      await thrown(() => source.token())
+      ended += 1
+    })
+    await until(() => ended === 1)
+    expect(await leaving).toMatchObject([{ outcome: 'failed', code: 'ERR_OAUTH_UNAVAILABLE' }])
+    expect(tokenRequests()).toHaveLength(1)
   })
 
   it('may share one signal, with no warning of a leak', async () => {

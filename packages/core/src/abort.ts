@@ -109,14 +109,27 @@ export class Deadline {
   readonly #seconds: number
   readonly #callerSignal: AbortSignal | undefined
   readonly #tooLate: () => unknown
+  readonly #keepAlive: boolean
   #controller: AbortController | undefined
   #failure: { readonly reason: unknown } | undefined
 
-  /** @param tooLate - makes the reason to reject with when the time is over. */
-  constructor(seconds: number, callerSignal: AbortSignal | undefined, tooLate: () => unknown) {
+  /**
+   * @param seconds - from the call of {@link settle}.
+   * @param callerSignal - the caller's signal; it must not be aborted before {@link settle} is called, or the work is
+   *   rejected with its reason.
+   * @param tooLate - makes the reason to reject with when the time is over.
+   * @param options - `keepAlive: false` lets the process exit while the timer runs.
+   */
+  constructor(
+    seconds: number,
+    callerSignal: AbortSignal | undefined,
+    tooLate: () => unknown,
+    { keepAlive = true }: { readonly keepAlive?: boolean } = {},
+  ) {
     this.#seconds = seconds
     this.#callerSignal = callerSignal
     this.#tooLate = tooLate
+    this.#keepAlive = keepAlive
   }
 
   get aborted(): boolean {
@@ -148,6 +161,7 @@ export class Deadline {
       const abort = () => fail(signal?.reason)
       const stop = signal && onAbort(signal, abort)
       const timer = setTimeout(() => fail(this.#tooLate()), this.#seconds * 1000)
+      if (!this.#keepAlive) timer.unref()
       if (signal?.aborted) abort()
       Promise.resolve(promise).then(
         (value) => {

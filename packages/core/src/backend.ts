@@ -1,15 +1,10 @@
-export { onAbort, timeoutSignal, unlessAborted } from './abort.ts'
+export { Deadline, onAbort, timeoutSignal, unlessAborted } from './abort.ts'
+export { chooseAlgorithm } from './algorithm.ts'
 export { type Backoff, backoff } from './backoff.ts'
-export { chooseAlgorithm } from './choose-algorithm.ts'
-export { closable } from './closable-signer.ts'
+export type { KeyService } from './error.ts'
 export { importPeer, peerError } from './import-peer.ts'
-export {
-  type KeyService,
-  type LoadedKey,
-  type LoadSignerOptions,
-  loadSigner,
-} from './load-signer.ts'
+export { closable, type LoadedKey, type LoadSignerOptions, loadSigner } from './load-signer.ts'
 export { isLoopback, mayBeLoopback } from './loopback.ts'
 export { describeNetworkFailure } from './network-failure.ts'
-export { ownOptions } from './options.ts'
+export { ownOptions, requireSignal, requireString, requireTimeout } from './options.ts'
 export { sanitize, sanitizeValue } from './sanitize.ts'

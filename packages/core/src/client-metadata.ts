@@ -1,8 +1,7 @@
 import { requireClientUrl, requireRedirectUri, requireWebUrl } from './client-url.ts'
 import { type Jwks, jwks } from './jwks.ts'
 import { requireString } from './options.ts'
-import type { SignerSource } from './signer.ts'
-import { currentSigner } from './signer-source.ts'
+import { currentSigner, type SignerSource } from './signer.ts'
 
 /** Options of {@link clientMetadata}. */
 export interface ClientMetadataOptions {
@@ -69,7 +68,7 @@ const mostOctets = 5000
  * @param options - identifier, name, and what the client is for.
  * @returns the document, frozen, to be served as JSON, with status 200 and without a redirect.
  * @throws `TypeError` when an option is not what the draft, or MCP, wants there; when a further member would replace
- *   one of these or hold a secret; and when the document is larger than 5000 octets, beyond which servers need not read.
+ *   one of these or contain a secret; and when the document is larger than 5000 octets, the size that servers are advised to read.
  *
  * @example
  * ```ts

@@ -1,11 +1,8 @@
-import type { KeyObject } from 'node:crypto'
-import {
-  algorithms,
-  type EcdsaAlgorithm,
-  type JwsAlgorithm,
-  requireJwsAlgorithm,
-} from './algorithm.ts'
-import { SignerError, type SignerErrorCode } from './error.ts'
+import { createHash } from 'node:crypto'
+import { Deadline } from './abort.ts'
+import { algorithms, type JwsAlgorithm, requireJwsAlgorithm } from './algorithm.ts'
+import { type SignMessage, signChannel } from './diagnostics.ts'
+import { asSignerError, type KeyService, SignerError, type SignerErrorCode } from './error.ts'
 import { ownOptions, requireSignal, requireString, requireTimeout } from './options.ts'
 import {
   describePublicKey,
@@ -13,41 +10,33 @@ import {
   type PublicKeyInput,
   readPublicKey,
 } from './public-key.ts'
-import { BoundedRequest, type SignRequest } from './sign-request.ts'
-import { signatureLength, verifySignature } from './signature.ts'
+import { signatureCheck } from './signature.ts'
 import type { KeyProtection, Signer, SignOptions } from './signer.ts'
-import { asSignerError, type SignerFailure } from './signer-failure.ts'
 import { thumbprint } from './thumbprint.ts'
-import { type SignMessage, signChannel } from './tracing.ts'
 
 /** The two answers that make a key service into a signer: its public key, and a signature. */
-export interface SignerBackend {
-  /** Name for errors and diagnostics, such as `aws-kms`. */
-  readonly name: string
+export interface SignerBackend extends KeyService {
   /** The one algorithm the key is used with. */
   readonly alg: JwsAlgorithm
   /** The public key: `KeyObject`, JWK, SPKI in PEM or in DER. */
   readonly publicKey: PublicKeyInput
-  /** How the key is kept, where the service says so; the signer repeats it. */
+  /** How the key is kept, where the service says so; the signer shows it. */
   readonly protection?: KeyProtection | undefined
   /** How `sign` returns an ECDSA signature; `raw` (r ‖ s) unless said otherwise. */
   readonly signatureFormat?: 'raw' | 'der'
   /**
-   * Makes one signature. Returning it without a promise means that it took no waiting, and
-   * the deadline does not apply.
+   * Makes one signature. The deadline does not apply to a signature that is returned without a promise.
    */
   sign(request: SignRequest): Uint8Array | Promise<Uint8Array>
-  /** Names a vendor's error; `undefined` leaves it at `ERR_SIGNER_BACKEND`. */
-  describeError?(error: unknown): SignerFailure | undefined
 }
 
-/** Options of {@link createSigner}, which factories hand on. */
+/** Options of {@link createSigner}, which factories pass on. */
 export interface CreateSignerOptions {
   /** Key ID to publish and to put in headers; by default the RFC 7638 SHA-256 thumbprint. */
   readonly kid?: string | undefined
   /** Bound on one signature, all of the backend's own retries included; 10 by default. */
   readonly timeoutSeconds?: number | undefined
-  /** Whether each signature is verified with the public key before it is handed out; `true` by default. */
+  /** Whether each signature is verified with the public key before it is returned; `true` by default. */
   readonly verify?: boolean | undefined
 }
 
@@ -55,11 +44,11 @@ export interface CreateSignerOptions {
  * Turns a backend into a {@link Signer}.
  *
  * It checks that algorithm, key type, curve and size agree; hashes the input or passes it through;
- * holds each call to one deadline and the caller's `AbortSignal`; turns DER into r ‖ s; checks the width
+ * bounds each call by one deadline and the caller's `AbortSignal`; turns DER into r ‖ s; checks the width
  * of each signature and verifies it with the public key; gives every failure one of the codes of
  * {@link SignerErrorCode}; and reports each signature on the diagnostics channel `countersign:sign`.
  *
- * @param backend - the public key and the verb.
+ * @param backend - the public key, and the function that signs.
  * @param options - key ID, deadline in seconds, verification.
  * @returns the frozen signer.
  * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when the algorithm does not fit the key,
@@ -102,7 +91,7 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
   requireTimeout(timeoutSeconds)
   if (typeof verify !== 'boolean') throw new TypeError('"verify" must be a boolean')
   const publicJwk = Object.freeze({ ...described, kid, alg, use: 'sig' }) as unknown as PublicJwk
-  const finish = finisher(backend, alg, key, verify)
+  const check = signatureCheck({ backend: name, alg, key, format: signatureFormat, verify })
   const { hash } = algorithms[alg]
 
   async function sign(signingInput: Uint8Array, options?: SignOptions): Promise<Uint8Array> {
@@ -113,12 +102,12 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
     const start = performance.now()
     try {
       signal?.throwIfAborted()
-      // What is verified in the end is this copy, whatever the caller or the backend does to theirs.
+      // This copy is verified at the end, so the caller and the backend cannot change it meanwhile.
       const input = new Uint8Array(signingInput)
       const request = new BoundedRequest(input, hash, timeoutSeconds, signal, name)
       const result = backend.sign(request)
       const octets = result instanceof Uint8Array ? result : await request.settle(result)
-      const signature = await finish(input, octets)
+      const signature = await check(input, octets)
       report(start, 'signed')
       return signature
     } catch (error) {
@@ -149,48 +138,56 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
   })
 }
 
-/** Makes the checks of a backend's answer: conversion from DER, width, and verification. */
-function finisher(backend: SignerBackend, alg: JwsAlgorithm, key: KeyObject, verify: boolean) {
-  const length = signatureLength(alg, key)
-  const refuse = (why: string) =>
-    new SignerError(
-      'ERR_SIGNER_INTEGRITY',
-      `${backend.name} returned ${why}; it was not handed out`,
-      {
-        backend: backend.name,
-      },
-    )
-  const check = (signingInput: Uint8Array, signature: Uint8Array): Uint8Array => {
-    if (signature.byteLength !== length) {
-      throw refuse(`a signature of ${signature.byteLength} octets where ${alg} has ${length}`)
-    }
-    if (verify && !verifySignature(alg, key, signingInput, signature)) {
-      throw refuse('a signature that does not verify with the public key of this signer')
-    }
-    return signature
+/** A request to sign. A backend uses the message or the digest, as its key service wants. */
+export interface SignRequest {
+  /** The JWS signing input itself, as a copy for this backend. */
+  readonly message: Uint8Array
+  /** Name of the algorithm's hash; `undefined` for EdDSA and ML-DSA, which take the message. */
+  readonly hash: 'sha256' | 'sha384' | 'sha512' | undefined
+  /** Digest of the message under that hash, computed when first read; `undefined` where there is no hash. */
+  readonly digest: Uint8Array | undefined
+  /** Aborts when the caller aborts or the deadline passes. */
+  readonly signal: AbortSignal
+  /** Whether that has happened; cheaper than `signal.aborted`, which makes a signal. */
+  readonly aborted: boolean
+}
+
+/** A request that is bounded by a deadline and the caller's signal. Message and digest are made on demand. */
+class BoundedRequest extends Deadline implements SignRequest {
+  readonly hash: SignRequest['hash']
+  readonly #input: Uint8Array
+  #message: Uint8Array | undefined
+  #digest: Uint8Array | undefined
+
+  constructor(
+    input: Uint8Array,
+    hash: SignRequest['hash'],
+    seconds: number,
+    callerSignal: AbortSignal | undefined,
+    backend: string,
+  ) {
+    super(seconds, callerSignal, () => tooLate(backend, 'sign', seconds))
+    this.#input = input
+    this.hash = hash
   }
-  const copyOctets = (signature: unknown): Uint8Array => {
-    // A copy, so that a backend cannot change it after it was checked, and no caller gets a view into a larger buffer.
-    if (signature instanceof Uint8Array && signature.byteLength > 0)
-      return new Uint8Array(signature)
-    throw refuse('no signature')
+
+  get message(): Uint8Array {
+    this.#message ??= new Uint8Array(this.#input)
+    return this.#message
   }
-  if (backend.signatureFormat !== 'der' || algorithms[alg].kty !== 'EC') {
-    return (signingInput: Uint8Array, signature: unknown) =>
-      check(signingInput, copyOctets(signature))
+
+  get digest(): Uint8Array | undefined {
+    if (this.hash === undefined) return undefined
+    this.#digest ??= new Uint8Array(createHash(this.hash).update(this.#input).digest())
+    return this.#digest
   }
-  // Loaded here and not at the top, so that signers without DER never load an ASN.1 parser.
-  const der = import('./der.ts')
-  der.catch(() => {})
-  return async (signingInput: Uint8Array, signature: unknown) => {
-    const { derToRaw } = await der
-    const octets = copyOctets(signature)
-    let raw: Uint8Array
-    try {
-      raw = derToRaw(octets, alg as EcdsaAlgorithm)
-    } catch {
-      throw refuse('a signature that is not canonical DER')
-    }
-    return check(signingInput, raw)
-  }
+}
+
+/** The error of a deadline that passed. */
+export function tooLate(backend: string, doing: string, seconds: number): SignerError {
+  return new SignerError(
+    'ERR_SIGNER_TIMEOUT',
+    `${backend} did not ${doing} within ${seconds} s; raise "timeoutSeconds" if the key service needs longer`,
+    { backend },
+  )
 }

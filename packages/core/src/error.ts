@@ -1,5 +1,5 @@
 /**
- * What went wrong with a key or a signature, as a code that programs branch on.
+ * Why a signer could not be made or did not sign, as a stable code for programs.
  *
  * | code | meaning | `retryable` |
  * |---|---|---|
@@ -26,9 +26,9 @@ export type SignerErrorCode =
   | 'ERR_SIGNER_INTEGRITY'
   | 'ERR_SIGNER_BACKEND'
 
-/** What a {@link SignerError} carries besides its code and message. */
+/** Options of the constructor of {@link SignerError}. */
 export interface SignerErrorOptions {
-  /** Name of the backend, such as `aws-kms`; `core` for what happens in no backend. */
+  /** Name of the backend, such as `aws-kms`; `core` for failures outside a backend. */
   backend?: string | undefined
   /** The vendor's own error. */
   cause?: unknown
@@ -46,7 +46,7 @@ const transient: ReadonlySet<SignerErrorCode> = new Set([
 const brand = Symbol.for('@countersign/core.SignerError')
 
 /**
- * A signer that cannot be made, or a signature that cannot be had.
+ * A signer could not be made, or did not sign.
  *
  * The message says what was refused, what was found and what would be accepted; it never contains
  * a key, a PIN, a passphrase, an assertion or a token. Misuse of a function is a `TypeError` instead.
@@ -69,9 +69,9 @@ const brand = Symbol.for('@countersign/core.SignerError')
  * ```
  */
 export class SignerError extends Error {
-  /** What went wrong, as a stable string. */
+  /** Why it failed, as a stable string. */
   readonly code: SignerErrorCode
-  /** Name of the backend, such as `aws-kms`; `core` for what happens in no backend. */
+  /** Name of the backend, such as `aws-kms`; `core` for failures outside a backend. */
   readonly backend: string
   /** Whether the same call may succeed later. */
   readonly retryable: boolean
@@ -91,5 +91,40 @@ export class SignerError extends Error {
   /** Tells whether a value is a {@link SignerError}, of this or another copy of the package. */
   static is(value: unknown): value is SignerError {
     return typeof value === 'object' && value !== null && brand in value
+  }
+}
+
+/** The code and the message that a vendor's error gets. */
+export interface SignerFailure {
+  readonly code: SignerErrorCode
+  /** What was refused and what to do; nothing secret. */
+  readonly message: string
+  readonly retryable?: boolean
+}
+
+/** A key service: its name, and how its errors read. */
+export interface KeyService {
+  /** Name for errors and diagnostics, such as `aws-kms`. */
+  readonly name: string
+  /** Names a vendor's error; `undefined` leaves it at `ERR_SIGNER_BACKEND`. */
+  describeError?(error: unknown): SignerFailure | undefined
+}
+
+/** Turns what a key service threw into a {@link SignerError}. */
+export function asSignerError(error: unknown, backend: KeyService, doing: string): SignerError {
+  if (SignerError.is(error)) return error
+  const { code, message, retryable } = describeError(error, backend) ?? {
+    code: 'ERR_SIGNER_BACKEND',
+    message: `${backend.name} could not ${doing}; the cause says why`,
+  }
+  return new SignerError(code, message, { backend: backend.name, cause: error, retryable })
+}
+
+function describeError(error: unknown, backend: KeyService): SignerFailure | undefined {
+  try {
+    return backend.describeError?.(error)
+  } catch {
+    // An error that nobody expected must not be hidden by a failure to name it.
+    return undefined
   }
 }

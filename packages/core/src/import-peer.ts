@@ -1,12 +1,12 @@
 import { SignerError } from './error.ts'
 
 /**
- * Imports a package that is needed and does not come along: a vendor's SDK, or a backend that a URI names.
+ * Imports a package that the user installs separately: a vendor's SDK, or a backend that a URI names.
  *
  * @param name - the package to install.
  * @param load - imports it; a literal `import()`, so that bundlers see it.
  * @param backend - name of the backend, for errors.
- * @param companions - what the package in turn does not bring along, and is to be installed with it.
+ * @param companions - packages that the user has to install with it.
  * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when it is not installed, or cannot be loaded.
  *
  * @example

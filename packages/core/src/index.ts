@@ -16,23 +16,25 @@ export {
   type ClientMetadataOptions,
   clientMetadata,
 } from './client-metadata.ts'
-export type { ClosableSigner } from './closable-signer.ts'
 export {
   type CreateSignerOptions,
   createSigner,
   type SignerBackend,
+  type SignRequest,
 } from './create-signer.ts'
-export { SignerError, type SignerErrorCode, type SignerErrorOptions } from './error.ts'
+export type { RotationMessage, SignMessage } from './diagnostics.ts'
+export {
+  SignerError,
+  type SignerErrorCode,
+  type SignerErrorOptions,
+  type SignerFailure,
+} from './error.ts'
 export { type Jwks, jwks } from './jwks.ts'
 export { type SignJwsOptions, signJws } from './jws.ts'
 export { type JwtOptions, type SignJwtOptions, signJwt } from './jwt.ts'
-export type { LoadSigner } from './load-in-time.ts'
+export type { ClosableSigner } from './load-signer.ts'
+export type { LoadSigner } from './loaded-signer.ts'
 export type { PublicJwk, PublicKeyInput } from './public-key.ts'
-export { rotating } from './rotating.ts'
-export type { RotatingOptions } from './rotating-options.ts'
-export type { RotatingSigner } from './rotating-signer.ts'
-export type { SignRequest } from './sign-request.ts'
-export type { KeyProtection, Signer, SignerSource, SignOptions } from './signer.ts'
-export type { SignerFailure } from './signer-failure.ts'
+export { type RotatingOptions, rotating } from './rotating.ts'
+export type { KeyProtection, RotatingSigner, Signer, SignerSource, SignOptions } from './signer.ts'
 export { spkiThumbprint, thumbprint } from './thumbprint.ts'
-export type { RotationMessage, SignMessage } from './tracing.ts'

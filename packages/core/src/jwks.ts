@@ -1,6 +1,5 @@
 import { hasPrivateMember, type PublicJwk } from './public-key.ts'
-import type { SignerSource } from './signer.ts'
-import { currentSigner } from './signer-source.ts'
+import { currentSigner, type SignerSource } from './signer.ts'
 
 /** A JWK Set of public keys, RFC 7517 §5. */
 export interface Jwks {
@@ -10,11 +9,11 @@ export interface Jwks {
 /**
  * Collects the public keys of signers into the JWK Set to register or to publish.
  *
- * @param sources - the signers; one that is given twice appears once. A rotating one stands for the key that it uses
- *   now.
+ * @param sources - the signers; one that is given twice appears once. A rotating signer is represented by the key in
+ *   use.
  * @returns `{ keys }`, in the order given.
- * @throws `TypeError` when two keys, or two algorithms of one key, have one `kid`, which verifiers could not
- *   tell apart; when a key has a private member; and when a rotating signer has no key yet.
+ * @throws `TypeError` when two keys, or two algorithms of one key, have the same `kid`, so that verifiers
+ *   could not tell them apart; when a key has a private member; and when a rotating signer has no key yet.
  *
  * @example
  * ```ts

@@ -1,36 +1,37 @@
 import { Deadline } from './abort.ts'
 import { type JwsAlgorithm, requireJwsAlgorithm } from './algorithm.ts'
-import { type ClosableSigner, closable } from './closable-signer.ts'
-import { type CreateSignerOptions, createSigner, type SignerBackend } from './create-signer.ts'
+import {
+  type CreateSignerOptions,
+  createSigner,
+  type SignerBackend,
+  tooLate,
+} from './create-signer.ts'
+import { asSignerError, type KeyService, SignerError } from './error.ts'
 import { ownOptions, requireSignal, requireTimeout } from './options.ts'
-import { tooLate } from './sign-request.ts'
-import { asSignerError } from './signer-failure.ts'
+import type { Signer } from './signer.ts'
 
-/** A key service: its name, and how its errors read. */
-export type KeyService = Pick<SignerBackend, 'name' | 'describeError'>
-
-/** What is read of a key before it can sign. */
+/** What a backend reads about a key before the key can sign. */
 export interface LoadedKey extends Omit<SignerBackend, 'name' | 'describeError'> {
-  /** Gives back what was opened for this key alone, when the signer is closed or cannot be made. */
+  /** Releases what was opened for this key alone. Called when the signer is closed, or when it cannot be made. */
   close?(): unknown
 }
 
 /** Options of {@link loadSigner}. */
 export interface LoadSignerOptions extends CreateSignerOptions {
-  /** The algorithm that the caller asks for, looked at before anything is read; `read` decides. */
+  /** The algorithm that the caller asks for. Its name is checked before anything is read; `read` decides. */
   readonly alg?: JwsAlgorithm | undefined
-  /** Gives up loading; the promise then rejects with `signal.reason` as it is. It does not bind later signatures. */
+  /** Stops loading; the promise then rejects with `signal.reason`. It does not apply to later signatures. */
   readonly signal?: AbortSignal | undefined
 }
 
 /**
  * Loads a key from a key service, and makes a signer that has signed once.
  *
- * Reading and the trial signature have the deadline of one signature together, and their failures are named as those of
- * a signature are: what would refuse every signature refuses the load. The trial is verified, whatever `verify` says.
+ * Reading the key and the trial signature share one deadline, and their failures get the same codes as those of a later
+ * signature: a key that could never sign is refused at load. The trial is verified even with `verify: false`.
  *
  * @param service - name and error table of the service.
- * @param read - reads the key; gives up when its signal aborts.
+ * @param read - reads the key; its signal aborts on the caller's abort and at the deadline.
  * @param options - the caller's: algorithm, key ID, deadline in seconds, verification, and a signal for the load.
  * @returns a frozen signer, with `close()`.
  * @throws {@link SignerError} as `createSigner` and its signers do; `signal.reason` when aborted.
@@ -81,17 +82,69 @@ export async function loadSigner(
     try {
       const backend = { ...key, ...service }
       const signer = createSigner(backend, settings)
-      // Verified in any case: a public key that is not that of the private one must not get anywhere.
+      // Always verified: a public key that does not belong to the private one must not be used.
       const trial =
         settings.verify === false ? createSigner(backend, { ...settings, verify: true }) : signer
       await trial.sign(Buffer.from('countersign'), { signal: deadline.signal })
       return closable(signer, name, () => key.close?.())
     } catch (error) {
-      // Why it cannot be used says more than why it cannot be closed.
+      // The reason why it cannot be used is more useful than the reason why it cannot be closed.
       await (async () => key.close?.())().catch(() => {})
       throw error
     }
   }
 
   return deadline.settle(load())
+}
+
+/** A signer whose resources are released by `close()` or by `await using`. */
+export interface ClosableSigner extends Signer {
+  /** Releases the signer's resources, such as a connection. The signer does not sign after that. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * Adds `close()` to a signer.
+ *
+ * @param signer - signs until `close()` is called.
+ * @param backend - name of the backend, for errors.
+ * @param release - releases the signer's resources; called once.
+ * @returns a frozen signer, whose `sign` rejects with {@link SignerError} `ERR_SIGNER_CONFIG` once it is closed.
+ *
+ * @example
+ * ```ts
+ * import type { Signer } from '@countersign/core'
+ * import { closable } from '@countersign/core/backend'
+ *
+ * declare const signer: Signer
+ * declare const connection: { end(): Promise<void> }
+ *
+ * await using own = closable(signer, 'my-vault', () => connection.end())
+ * console.log(own.kid)
+ * ```
+ *
+ * @see [Explicit resource management](https://github.com/tc39/proposal-explicit-resource-management)
+ */
+export function closable(
+  signer: Signer,
+  backend: string,
+  release: () => unknown = () => {},
+): ClosableSigner {
+  let closing: Promise<void> | undefined
+  function close(): Promise<void> {
+    closing ??= (async () => void (await release()))()
+    return closing
+  }
+  return Object.freeze<ClosableSigner>({
+    ...signer,
+    async sign(signingInput, options) {
+      if (closing === undefined) return signer.sign(signingInput, options)
+      throw new SignerError('ERR_SIGNER_CONFIG', 'This signer was closed; make a new one', {
+        backend,
+      })
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  })
 }

@@ -1,4 +1,4 @@
-import type { SignerFailure } from './signer-failure.ts'
+import type { SignerFailure } from './error.ts'
 
 const unreachable: ReadonlyMap<string, string> = new Map([
   ['ECONNREFUSED', 'nothing listens there'],
@@ -23,7 +23,7 @@ const untrusted =
 
 const noHttp = /^(?:HPE_|HTTPParserError$)/
 
-/** How many causes deep a system's error is looked for. */
+/** How many causes deep to look for a system error. */
 const depth = 6
 
 /**
@@ -78,7 +78,7 @@ function* systemCodes(error: unknown, left: number): Generator<string> {
   if (typeof code === 'string') yield code
   // The parser of fetch gives its errors no code on Node.js 24 and later.
   else if (typeof name === 'string') yield name
-  // What connecting to each of several addresses came to.
+  // One error for each address that was tried.
   if (Array.isArray(errors)) for (const inner of errors) yield* systemCodes(inner, left - 1)
   yield* systemCodes(cause, left - 1)
 }

@@ -26,7 +26,7 @@ export interface PublicJwk {
   readonly pub?: string
 }
 
-/** A public key as backends get it: `KeyObject`, JWK, SPKI in PEM, or SPKI in DER. */
+/** A public key: `KeyObject`, JWK, SPKI in PEM, or SPKI in DER. */
 export type PublicKeyInput = KeyObject | JsonWebKey | string | Uint8Array
 
 const members: { readonly [kty in PublicJwk['kty']]: readonly string[] } = {
@@ -81,8 +81,8 @@ export function hasPrivateMember(jwk: { readonly [member: string]: unknown }): b
 /**
  * Checks that a public key is one that `alg` signs with, and returns it as a canonical JWK.
  *
- * Going through a `KeyObject` takes out leading zero octets and puts in missing ones, which some
- * key services get wrong and which would change the thumbprint.
+ * A `KeyObject` writes every number without extra and without missing zero octets. Some key services do not, which
+ * would change the thumbprint.
  */
 export function describePublicKey(
   key: KeyObject,

@@ -1,18 +1,26 @@
 import { unlessAborted } from './abort.ts'
 import { backoff } from './backoff.ts'
+import { type RotationMessage, rotationReport } from './diagnostics.ts'
 import { SignerError, type SignerErrorCode } from './error.ts'
-import { type HeldSigner, holdLoaded, identityOf } from './held-signer.ts'
-import { type LoadSigner, loadInTime } from './load-in-time.ts'
-import { type RotatingOptions, readOptions } from './rotating-options.ts'
-import type { RotatingSigner } from './rotating-signer.ts'
-import type { Signer } from './signer.ts'
-import { type RotationMessage, rotationReport } from './tracing.ts'
+import { identityOf, type LoadedSigner, type LoadSigner, loadWithin } from './loaded-signer.ts'
+import { ownOptions, requireTimeout } from './options.ts'
+import type { RotatingSigner, Signer } from './signer.ts'
+
+/** Options of {@link rotating}. */
+export interface RotatingOptions {
+  /** Age in seconds at which the next use loads the key again in the background; 3600 by default. */
+  readonly maxAgeSeconds?: number | undefined
+  /** Bound on one load; 30 by default. */
+  readonly timeoutSeconds?: number | undefined
+  /** The clock, in milliseconds since the epoch; `Date.now` by default. */
+  readonly now?: (() => number) | undefined
+}
 
 type Cause = RotationMessage['cause']
 type Signal = AbortSignal | undefined
 
-// Not those of a service that is busy or down, which say nothing of the key, and not those that another try may make
-// worse, such as that of a PIN.
+// Not the codes of a service that is busy or down, which do not concern the key, and not those that another attempt may
+// make worse, such as a wrong PIN.
 const anotherKey: ReadonlySet<SignerErrorCode> = new Set([
   'ERR_SIGNER_KEY_DISABLED',
   'ERR_SIGNER_KEY_NOT_FOUND',
@@ -22,16 +30,16 @@ const anotherKey: ReadonlySet<SignerErrorCode> = new Set([
 /**
  * Makes a source of signatures that follows its key from one version to the next.
  *
- * The key is loaded at once. It is loaded anew in the background when it is used at the age of `maxAgeSeconds` or
- * later; and at once, for all callers together, when a signature fails because the key is disabled, gone or replaced,
- * which is then made once more. A load that fails leaves the signer in use as it is, and is tried again after a pause
- * of up to a second, then two, four, up to a minute. A signer that was replaced is closed, if it has a `close()`,
- * after what is under way with it. No timer keeps the process alive. Each load is reported on the diagnostics channel
+ * The key is loaded immediately. It is loaded again in the background when it is used at the age of `maxAgeSeconds` or
+ * later. It is loaded again immediately, once for all callers, when a signature fails because the key is disabled,
+ * missing or replaced; that signature is then made once more. After a failed load the signer in use stays, and the next
+ * load waits up to one second, then two, four, up to a minute. A signer that was replaced is closed after its last use,
+ * if it has a `close()`. No timer keeps the process alive. Each load is reported on the diagnostics channel
  * `countersign:rotation`.
  *
- * @param load - makes a signer; called anew for each load, and never twice at once.
+ * @param load - makes a signer; called for each load, and never twice at the same time.
  * @param options - age, and a bound on one load, in seconds.
- * @returns the source, at once. It throws what `load` throws, {@link SignerError} `ERR_SIGNER_TIMEOUT` when a load takes
+ * @returns the source, before the key is loaded. It throws what `load` throws, {@link SignerError} `ERR_SIGNER_TIMEOUT` when a load takes
  *   too long, and `ERR_SIGNER_CONFIG` after `close()`.
  * @throws `TypeError` when an argument is not of its type.
  *
@@ -53,70 +61,70 @@ const anotherKey: ReadonlySet<SignerErrorCode> = new Set([
 export function rotating(load: LoadSigner, options: RotatingOptions = {}): RotatingSigner {
   const { maxAgeSeconds, timeoutSeconds, now } = readOptions(options)
   if (typeof load !== 'function') throw new TypeError('the first argument must be a function')
-  let held: HeldSigner | undefined
+  let current: LoadedSigner | undefined
   let loadedAt = 0
   let pending: { readonly cause: Cause; readonly outcome: Promise<void> } | undefined
   let failure: unknown
-  // Each for itself, so that a server that refuses everything does not keep a key that is gone from being replaced.
-  const pauses = { age: backoff(now), failure: backoff(now), refusal: backoff(now) }
+  // Separate, so that a server that refuses everything does not delay the replacement of a key that is missing.
+  const delays = { age: backoff(now), failure: backoff(now), refusal: backoff(now) }
   const closing = new AbortController()
   const retiring = new Set<Promise<void>>()
-  // Those are closed after what is under way with them, and not when a load that has them again is given up.
+  // These are closed after their last use, and not when a load that returns them again is too late.
   const taken = new WeakSet<Signer>()
 
   function start(cause: Cause): { readonly outcome: Promise<void> } {
-    const outcome = loadAnew(cause).finally(() => {
+    const outcome = reload(cause).finally(() => {
       pending = undefined
     })
-    // Perhaps nobody waits.
+    // A load in the background has no waiting caller.
     outcome.catch(() => {})
     pending = { cause, outcome }
     return pending
   }
 
-  async function loadAnew(cause: Cause): Promise<void> {
-    const report = rotationReport(cause, held?.signer)
+  async function reload(cause: Cause): Promise<void> {
+    const report = rotationReport(cause, current?.signer)
     try {
-      const loaded = holdLoaded(await loadInTime(load, timeoutSeconds, closing.signal, taken))
+      const loaded = await loadWithin(load, timeoutSeconds, closing.signal, taken)
       if (closing.signal.aborted) retire(loaded)
       requireOpen()
       loadedAt = now()
-      pauses.age.succeeded()
+      delays.age.succeeded()
       take(loaded, cause)
-      report(held?.signer)
+      report(current?.signer)
     } catch (reason) {
       if (closing.signal.aborted) throw closed()
       failure = reason
-      pauses.age.failed()
-      if (cause === 'failure' || cause === 'refusal') pauses[cause].failed()
-      report(held?.signer, { reason })
+      delays.age.failed()
+      if (cause === 'failure' || cause === 'refusal') delays[cause].failed()
+      report(current?.signer, { reason })
       throw reason
     }
   }
 
-  function take(loaded: HeldSigner, cause: Cause): void {
-    const before = held
+  function take(loaded: LoadedSigner, cause: Cause): void {
+    const before = current
     if (before?.identity === loaded.identity) {
-      if (cause === 'failure' || cause === 'refusal') pauses[cause].failed()
+      if (cause === 'failure' || cause === 'refusal') delays[cause].failed()
       if (before.signer === loaded.signer) return
-      // What failed may be bound to a version or a replica of the key that is gone; this one has just been loaded.
+      // The failed signer may be bound to a version or a replica that is gone; this one has just been loaded.
       if (cause !== 'failure') {
         retire(loaded)
         return
       }
     } else {
-      pauses.failure.succeeded()
-      pauses.refusal.succeeded()
+      delays.failure.succeeded()
+      delays.refusal.succeeded()
     }
-    held = loaded
+    current = loaded
     taken.add(loaded.signer)
     if (before !== undefined) retire(before)
   }
 
-  function retire(old: HeldSigner): void {
+  function retire(old: LoadedSigner): void {
     const retired = old.retire()
     retiring.add(retired)
-    // What closing it comes to concerns nobody but whoever waits in close().
+    // Only a caller that waits in close() needs the outcome.
     const forget = () => void retiring.delete(retired)
     retired.then(forget, forget)
   }
@@ -128,32 +136,32 @@ export function rotating(load: LoadSigner, options: RotatingOptions = {}): Rotat
   async function loaded(signal: Signal): Promise<void> {
     signal?.throwIfAborted()
     requireOpen()
-    if (held !== undefined) return
-    if (pending === undefined && pauses.age.tooEarly()) throw failure
+    if (current !== undefined) return
+    if (pending === undefined && delays.age.tooEarly()) throw failure
     await unlessAborted((pending ?? start('start')).outcome, signal)
   }
 
-  /** The signer in use, to be entered before anything else happens, since it may then be replaced and closed. */
-  function inUse(): HeldSigner {
+  /** The signer in use. Its use must start synchronously, since it may be replaced and closed later. */
+  function inUse(): LoadedSigner {
     requireOpen()
-    if (held === undefined) throw failure
+    if (current === undefined) throw failure
     const age = now() - loadedAt
-    // A clock that was set back must not make it younger.
+    // A clock that was set back must not make the key younger.
     const isOld = age < 0 || age >= maxAgeSeconds * 1000
-    if (isOld && pending === undefined && !pauses.age.tooEarly()) start('age')
-    return held
+    if (isOld && pending === undefined && !delays.age.tooEarly()) start('age')
+    return current
   }
 
   async function replace(
-    isOther: (signer: HeldSigner) => boolean,
+    isOther: (signer: LoadedSigner) => boolean,
     cause: 'failure' | 'refusal',
     signal: Signal,
   ): Promise<boolean> {
-    const isReplaced = () => held !== undefined && isOther(held)
+    const isReplaced = () => current !== undefined && isOther(current)
     for (let isFresh = false; !isFresh && !isReplaced(); ) {
       if (closing.signal.aborted) return false
-      if (pending === undefined && pauses[cause].tooEarly()) return false
-      // What began earlier, for another reason, may have found the key as it was before it was replaced.
+      if (pending === undefined && delays[cause].tooEarly()) return false
+      // A load that started earlier for another reason may have read the key before it was replaced.
       isFresh = pending === undefined || pending.cause === cause
       const { outcome } = pending ?? start(cause)
       await unlessAborted(
@@ -166,14 +174,14 @@ export function rotating(load: LoadSigner, options: RotatingOptions = {}): Rotat
 
   async function close(): Promise<void> {
     closing.abort(closed())
-    if (held !== undefined) retire(held)
-    held = undefined
+    if (current !== undefined) retire(current)
+    current = undefined
     await Promise.all(retiring)
   }
 
   const source: RotatingSigner = Object.freeze<RotatingSigner>({
     get current() {
-      return held?.signer
+      return current?.signer
     },
     async ready({ signal } = {}) {
       await loaded(signal)
@@ -198,7 +206,7 @@ export function rotating(load: LoadSigner, options: RotatingOptions = {}): Rotat
     async reload({ signal } = {}) {
       signal?.throwIfAborted()
       requireOpen()
-      // One that is under way may have found the key as it was before the caller had a reason.
+      // A load that is running may have read the key before the caller had a reason to ask.
       const early = pending?.outcome.catch(() => {}) ?? Promise.resolve()
       await unlessAborted(early, signal)
       requireOpen()
@@ -214,4 +222,19 @@ export function rotating(load: LoadSigner, options: RotatingOptions = {}): Rotat
 
 function closed(): SignerError {
   return new SignerError('ERR_SIGNER_CONFIG', 'This rotating signer was closed; make a new one')
+}
+
+/** Refuses options that are not of their type, and adds the defaults. */
+function readOptions(options: RotatingOptions): {
+  readonly maxAgeSeconds: number
+  readonly timeoutSeconds: number
+  readonly now: () => number
+} {
+  const { maxAgeSeconds = 3600, timeoutSeconds = 30, now = Date.now } = ownOptions(options)
+  if (typeof maxAgeSeconds !== 'number' || !(maxAgeSeconds > 0)) {
+    throw new TypeError('"maxAgeSeconds" must be a number above 0')
+  }
+  requireTimeout(timeoutSeconds)
+  if (typeof now !== 'function') throw new TypeError('"now" must be a function')
+  return { maxAgeSeconds, timeoutSeconds, now }
 }

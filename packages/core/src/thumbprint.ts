@@ -13,7 +13,7 @@ const required: { readonly [kty: string]: readonly string[] } = {
  *
  * @param jwk - a public or private JWK; only the members that RFC 7638 §3.2 requires are read.
  * @returns the thumbprint as base64url without padding, 43 characters.
- * @throws `TypeError` when `kty` is none of EC, RSA, OKP and AKP, or a required member is not a string.
+ * @throws `TypeError` when `kty` is not EC, RSA, OKP or AKP, or a required member is not a string.
  *
  * @example
  * ```ts

@@ -23,14 +23,17 @@ export async function attempts<T>(settings: Attempts<T>): Promise<T> {
   try {
     for (let left = retries, delaySeconds = 0.25; ; left--, delaySeconds *= 2) {
       try {
-        // Raced, because what signs, sends, or knows the secret may be the caller's and heed no signal.
+        // Caller-supplied functions may ignore the signal, so race them against it.
         return await unlessAborted(ask(signal), signal)
       } catch (error) {
         if (left === 0 || !OAuthError.is(error) || error.code !== 'ERR_OAUTH_UNAVAILABLE')
           throw error
-        const wait = error.retryAfterSeconds ?? delaySeconds * (0.5 + Math.random() / 2)
+        const jitter = Math.random()
+        const own = delaySeconds * (0.5 + jitter / 2)
+        // Never sooner than without the header, and not all clients in the same second.
+        const wait = Math.max(own, (error.retryAfterSeconds ?? 0) * (1 + jitter / 4))
         if (wait > timeoutSeconds / 2) throw error
-        // Not unreferenced: somebody waits, and what he waits for must not end with the process.
+        // Keeps the process alive, because a caller waits.
         const untilThen = AbortSignal.any([signal, abandoned])
         await sleep(wait * 1000, undefined, { signal: untilThen }).catch(() => {
           throw error

@@ -1,7 +1,7 @@
+import type { CachedToken } from './cached-token.ts'
 import { bearerChallenge } from './challenge.ts'
-import type { HeldToken } from './held-token.ts'
 import type { Fetch } from './http.ts'
-import { type Hop, isReplayable, redirected } from './redirect.ts'
+import { type Answered, firstHop, followRedirects, type Hop, isReplayable } from './redirect.ts'
 import type { Refusal, Renewal } from './renewal.ts'
 
 /** What stands behind a {@link bearerFetch}. */
@@ -12,36 +12,22 @@ export interface BearerFetchSettings {
   readonly covers: (url: URL) => boolean
 }
 
-interface Sent {
-  readonly response: Response
-  /** The last of the requests, the one that was answered. */
-  readonly hop: Hop
+interface Sent extends Answered {
   readonly withToken: boolean
 }
 
-const mostRedirects = 20
-
 /** Makes a `fetch` that attaches a token where it belongs, and answers one challenge with a renewal. */
 export function bearerFetch({ fetch, renewal, covers }: BearerFetchSettings): Fetch {
-  async function send(from: Hop, token: HeldToken): Promise<Sent> {
-    // Followed by hand: `fetch` by itself would take the token along to wherever it is sent on the same origin.
-    const follow = (from.init.redirect ?? 'follow') === 'follow'
-    let hop = from
-    for (let redirects = 0; ; redirects++) {
-      const { url, init } = hop
-      const withToken = covers(url) && !hop.strayed
+  // A redirect may lead away, and back to the origin, where the token must not go along.
+  const takesToken = (hop: Hop) => covers(hop.url) && !hop.strayed
+
+  async function send(from: Hop, token: CachedToken): Promise<Sent> {
+    const sent = await followRedirects(fetch, from, (hop) => {
       const headers = new Headers(hop.headers)
-      if (withToken) headers.set('authorization', `Bearer ${token.response.access_token}`)
-      const response = await fetch(url, {
-        ...init,
-        headers,
-        ...(follow ? { redirect: 'manual' } : {}),
-      })
-      const next = follow && redirects < mostRedirects ? redirected(response, hop) : undefined
-      if (next === undefined) return { response, hop, withToken }
-      await response.body?.cancel()
-      hop = next
-    }
+      if (takesToken(hop)) headers.set('authorization', `Bearer ${token.response.access_token}`)
+      return headers
+    })
+    return { ...sent, withToken: takesToken(sent.hop) }
   }
 
   /** How the resource refused the token, if another may help. */
@@ -77,26 +63,4 @@ export function bearerFetch({ fetch, renewal, covers }: BearerFetchSettings): Fe
     if ((await refusalOf(again)) === undefined) renewal.helped(refusal)
     return again.response
   }
-}
-
-function firstHop(input: string | URL | Request, init: RequestInit = {}): Hop {
-  // As for `fetch`, a member that is undefined is not there.
-  const given = Object.entries(init).filter(([, value]) => value !== undefined)
-  const request = input instanceof Request ? input : undefined
-  return {
-    url: new URL(request?.url ?? String(input)),
-    init: { ...(request && initOf(request)), ...Object.fromEntries(given) },
-    headers: new Headers(init.headers ?? request?.headers),
-    strayed: false,
-  }
-}
-
-function initOf(request: Request): RequestInit {
-  const { method, redirect, signal, keepalive, integrity, cache, credentials, mode } = request
-  const { referrer, referrerPolicy, body } = request
-  return {
-    ...{ method, redirect, signal, keepalive, integrity, cache, credentials, mode },
-    ...{ referrer, referrerPolicy },
-    ...(body === null ? {} : { body, duplex: 'half' }),
-  } as RequestInit
 }

@@ -8,6 +8,11 @@ export type ClientAuthenticationMethod =
 
 /** What a {@link ClientAuthentication} is called with beside the request. */
 export interface ClientAuthenticationOptions {
+  /**
+   * The issuer that the caller pinned. Metadata of another issuer is refused, and an assertion with any other audience
+   * than the server is made only where there is a pin.
+   */
+  readonly issuer?: string | undefined
   /** Gives up waiting for the proof; the promise then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined
   /** Told, once a proof is made by a key that may be replaced, how to go on should the server refuse it. */

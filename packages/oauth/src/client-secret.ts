@@ -26,11 +26,10 @@ export type ClientSecret = string | (() => string | Promise<string>)
  */
 export function clientSecretBasic(secret: ClientSecret): ClientAuthentication {
   const read = reader(secret)
-  return namedMethod('client_secret_basic', async (as, client, body, headers) => {
-    requireSecureUrl(as.token_endpoint, 'token endpoint')
+  return namedMethod('client_secret_basic', async (as, client, _body, headers) => {
+    requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
     requireAdvertised(as, 'client_secret_basic')
     const credentials = `${formEncode(client.client_id)}:${formEncode(await read())}`
-    body.delete('client_id')
     headers.set('authorization', `Basic ${Buffer.from(credentials).toString('base64')}`)
   })
 }
@@ -55,7 +54,7 @@ export function clientSecretBasic(secret: ClientSecret): ClientAuthentication {
 export function clientSecretPost(secret: ClientSecret): ClientAuthentication {
   const read = reader(secret)
   return namedMethod('client_secret_post', async (as, client, body) => {
-    requireSecureUrl(as.token_endpoint, 'token endpoint')
+    requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
     requireAdvertised(as, 'client_secret_post')
     body.set('client_id', client.client_id)
     body.set('client_secret', await read())

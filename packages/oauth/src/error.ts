@@ -5,10 +5,11 @@
  * |---|---|---|
  * | `ERR_OAUTH_DISCOVERY` | metadata is missing or is not metadata | no |
  * | `ERR_OAUTH_ISSUER_MISMATCH` | the metadata, or the resource, names another authorization server | no |
- * | `ERR_OAUTH_INSECURE_ENDPOINT` | an endpoint is neither https nor on loopback | no |
+ * | `ERR_OAUTH_INSECURE_ENDPOINT` | an endpoint is neither https nor on loopback, or another machine names it on loopback | no |
  * | `ERR_OAUTH_METHOD_NOT_ADVERTISED` | the server does not list the authentication method | no |
  * | `ERR_OAUTH_ALG_NOT_ADVERTISED` | the server does not list the signing algorithm | no |
  * | `ERR_OAUTH_RESOURCE_MISMATCH` | resource metadata speaks for another resource | no |
+ * | `ERR_OAUTH_AUDIENCE` | the assertion would be for another server, and no issuer is pinned | no |
  * | `ERR_OAUTH_ASSERTION` | an external assertion is not one | – |
  * | `ERR_OAUTH_RESPONSE` | the server refused, with its `error` and `error_description` | yes |
  * | `ERR_OAUTH_TOKEN_REFUSED` | the resource refuses the token that was just issued for it | no |
@@ -23,6 +24,7 @@ export type OAuthErrorCode =
   | 'ERR_OAUTH_METHOD_NOT_ADVERTISED'
   | 'ERR_OAUTH_ALG_NOT_ADVERTISED'
   | 'ERR_OAUTH_RESOURCE_MISMATCH'
+  | 'ERR_OAUTH_AUDIENCE'
   | 'ERR_OAUTH_ASSERTION'
   | 'ERR_OAUTH_RESPONSE'
   | 'ERR_OAUTH_TOKEN_REFUSED'

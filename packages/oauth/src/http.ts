@@ -1,5 +1,6 @@
+import { sanitize, unlessAborted } from '@countersign/core/backend'
+import { originOf } from './authorization-server.ts'
 import { OAuthError, type OAuthErrorCode } from './error.ts'
-import { serverWords } from './server-words.ts'
 
 /** The shape of `fetch` as far as it is used here. */
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
@@ -25,8 +26,10 @@ export function boundedFetch(
     for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
       size += chunk.byteLength
       if (size > largestBody) {
-        const { origin } = new URL(url)
-        throw new OAuthError(tooLarge, `The answer of ${origin} is larger than 1 MiB`)
+        throw new OAuthError(
+          tooLarge,
+          `The answer of ${originOf(new URL(url))} is larger than 1 MiB`,
+        )
       }
       chunks.push(chunk)
     }
@@ -39,8 +42,10 @@ export function boundedFetch(
 export function requestMetadata(fetch: Fetch, url: URL, signal: AbortSignal): Promise<Response> {
   const headers = { accept: 'application/json' }
   const bounded = boundedFetch(fetch, 'ERR_OAUTH_DISCOVERY')
-  return bounded(url.href, { headers, redirect: 'manual', signal }).catch((error) => {
-    throw describeFetchError(error, signal, `metadata at ${url.origin}`)
+  const response = bounded(url.href, { headers, redirect: 'manual', signal })
+  // The caller's `fetch` may ignore the signal.
+  return unlessAborted(response, signal).catch((error) => {
+    throw describeFetchError(error, signal, `metadata at ${originOf(url)}`)
   })
 }
 
@@ -72,18 +77,24 @@ function plainError(error: unknown, secrets: readonly string[], depth = 3): unkn
   const { code } = error as { readonly code?: unknown }
   const inner = depth > 0 ? plainError(cause, secrets, depth - 1) : undefined
   const plain = new Error(
-    serverWords(message, secrets),
+    sanitize(message, secrets),
     inner === undefined ? undefined : { cause: inner },
   )
   plain.name = name
   return typeof code === 'string' ? Object.assign(plain, { code }) : plain
 }
 
-/** Seconds that an answer asks to be left alone, RFC 9110 §10.2.3. */
+/**
+ * How long a response asks the client to wait, RFC 9110 §10.2.3: seconds, or an HTTP date.
+ *
+ * `undefined` for a header that cannot be read. The caller's own delay is the least there is in any case.
+ */
 export function retryAfterSeconds(response: Response, now: number): number | undefined {
   const value = response.headers.get('retry-after')
   if (value === null) return undefined
-  if (/^\d{1,9}$/.test(value)) return Number(value)
+  if (/^\d+(\.\d+)?$/.test(value)) return Math.min(Number(value), Number.MAX_SAFE_INTEGER)
+  // `Date.parse` by itself takes "-5" and "1.5 s" for dates of 2001.
+  if (!/^[A-Z][a-z]{2,8}, /.test(value)) return undefined
   const date = Date.parse(value)
   return Number.isNaN(date) ? undefined : Math.max(0, (date - now) / 1000)
 }

@@ -8,7 +8,7 @@ export type {
 export { type ClientSecret, clientSecretBasic, clientSecretPost } from './client-secret.ts'
 export { type DiscoveryOptions, discoverAuthorizationServer } from './discovery.ts'
 export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions } from './error.ts'
-export { externalAssertion } from './external-assertion.ts'
+export { type ExternalAssertionOptions, externalAssertion } from './external-assertion.ts'
 export type { Fetch } from './http.ts'
 export { type PrivateKeyJwtOptions, privateKeyJwt } from './private-key-jwt.ts'
 export {

@@ -4,7 +4,13 @@ import {
   type Signer,
   type SignerSource,
 } from '@countersign/core'
-import { requireAdvertised, requireIssuer, requireSecureUrl } from './authorization-server.ts'
+import { ownOptions } from '@countersign/core/backend'
+import {
+  requireAdvertised,
+  requireAudience,
+  requirePinnedIssuer,
+  requireSecureUrl,
+} from './authorization-server.ts'
 import { type ClientAuthentication, namedMethod } from './client-authentication.ts'
 
 /** The registered name of a JWT as `client_assertion_type`, RFC 7523 §2.2. */
@@ -15,21 +21,28 @@ export interface PrivateKeyJwtOptions
   extends Omit<ClientAssertionOptions, 'clientId' | 'audience' | 'signal'> {
   /** Pins the authorization server: metadata of any other issuer is refused before anything is signed. */
   readonly issuer?: string | undefined
-  /** Replaces the issuer identifier as `aud`, for servers that want their token endpoint there. */
-  readonly audience?: string | undefined
+  /**
+   * Replaces the issuer identifier as `aud`: `'token_endpoint'` for the server's token endpoint, or any string. A string
+   * that is neither the issuer nor the token endpoint needs a pinned issuer.
+   */
+  readonly audience?: 'token_endpoint' | (string & {}) | undefined
+  /** Also sends `client_id` in the body, for servers that demand it; `false` by default. */
+  readonly clientIdInBody?: boolean | undefined
 }
 
 /**
  * Authenticates a client by a JWT that its key signs, made anew for each request.
  *
  * Before anything is signed it checks that the token endpoint is https or on loopback, and that the
- * server's metadata admits `private_key_jwt` and the signer's algorithm. `client_id` stays out of the body:
- * the identity is the assertion's `sub`. With a rotating signer the algorithm is that of the key that signs.
+ * server's metadata admits `private_key_jwt` and the signer's algorithm, and that the assertion is for this server. The
+ * identity is the assertion's `sub`: `client_id` is not added to the body unless you ask for it. With a rotating signer
+ * the algorithm is that of the key that signs.
  *
  * @param source - who signs.
  * @param options - a pin on the issuer, and what `clientAssertion` takes beside client and audience.
  * @returns a `ClientAuth` for `oauth4webapi` and `openid-client`, and for {@link tokenSource}. It throws an
- *   {@link OAuthError} when the server is refused, and a `SignerError` when the signer cannot sign.
+ *   {@link OAuthError} when the server is refused, `ERR_OAUTH_AUDIENCE` when the assertion would be for another server and
+ *   no issuer is pinned, and a `SignerError` when the signer cannot sign.
  *
  * @example
  * ```ts
@@ -51,25 +64,30 @@ export function privateKeyJwt(
   options: PrivateKeyJwtOptions = {},
 ): ClientAuthentication {
   requireSource(source)
-  const { issuer, audience, ...assertion } = options
+  const { issuer, audience, clientIdInBody = false, ...assertion } = ownOptions(options)
   return namedMethod(
     'private_key_jwt',
-    async (as, client, body, _headers, { signal, onReplaceable } = {}) => {
-      if (issuer !== undefined) requireIssuer(as, issuer)
-      requireSecureUrl(as.token_endpoint, 'token endpoint')
-      // Before a rotating source is asked, too, which may have to load its key first.
+    async (as, client, body, _headers, given = {}) => {
+      const { issuer: pinned, signal, onReplaceable } = ownOptions(given)
+      const isPinned = requirePinnedIssuer(as, issuer, pinned)
+      requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
+      // Also before a rotating source is asked, which may have to load its key first.
       requireAdvertised(as, 'private_key_jwt')
+      const aud = audience === 'token_endpoint' ? as.token_endpoint : (audience ?? as.issuer)
+      if (!isPinned) requireAudience(as, aud)
       const sign = (signer: Signer) => {
         requireAdvertised(as, 'private_key_jwt', signer.alg)
         return clientAssertion(signer, {
           ...assertion,
           clientId: client.client_id,
-          audience: audience ?? as.issuer,
+          audience: aud ?? '',
           signal,
         })
       }
+      const set = (made: string) =>
+        setAssertion(body, made, clientIdInBody ? client.client_id : undefined)
       if (!('use' in source)) {
-        setAssertion(body, await sign(source))
+        set(await sign(source))
         return
       }
       let signedBy: Signer | undefined
@@ -80,7 +98,7 @@ export function privateKeyJwt(
         },
         { signal },
       )
-      setAssertion(body, made)
+      set(made)
       const refused = signedBy
       if (refused !== undefined) onReplaceable?.((options) => source.replace(refused, options))
     },
@@ -95,9 +113,17 @@ function requireSource(source: SignerSource): void {
   }
 }
 
-/** Puts an assertion into the body of a request, and takes the client's name out. */
-export function setAssertion(body: URLSearchParams, assertion: string): void {
-  body.delete('client_id')
+/**
+ * Puts an assertion into the body of a request.
+ *
+ * @param clientId - is added when it is given; a `client_id` that is there already is left alone.
+ */
+export function setAssertion(
+  body: URLSearchParams,
+  assertion: string,
+  clientId: string | undefined,
+): void {
+  if (clientId !== undefined) body.set('client_id', clientId)
   body.set('client_assertion_type', jwtBearer)
   body.set('client_assertion', assertion)
 }

@@ -1,9 +1,14 @@
-import { processResourceDiscoveryResponse, type ResourceServer } from 'oauth4webapi'
-import { requireSecureUrl } from './authorization-server.ts'
-import type { DiscoveryOptions } from './discovery.ts'
+import { sanitize, sanitizeValue, timeoutSignal } from '@countersign/core/backend'
+import type { ResourceServer } from 'oauth4webapi'
+import {
+  isListOfStrings,
+  originOf,
+  requireReachable,
+  requireSecureUrl,
+} from './authorization-server.ts'
+import { type DiscoveryOptions, discoverySeconds } from './discovery.ts'
 import { OAuthError } from './error.ts'
-import { requestMetadata } from './http.ts'
-import { serverValue } from './server-words.ts'
+import { requestMetadata, retryAfterSeconds } from './http.ts'
 
 /** Options of {@link discoverProtectedResource}. */
 export interface ResourceDiscoveryOptions extends DiscoveryOptions {
@@ -18,8 +23,8 @@ export interface ResourceDiscoveryOptions extends DiscoveryOptions {
  * @param options - the metadata's location from a challenge, the `fetch` to use, and a signal.
  * @returns the metadata; `resource` is the identifier to ask a token for.
  * @throws {@link OAuthError} `ERR_OAUTH_DISCOVERY` when there is no metadata, `ERR_OAUTH_RESOURCE_MISMATCH` when it is
- *   another resource's, `ERR_OAUTH_INSECURE_ENDPOINT` for a URL that is neither https nor on loopback,
- *   `ERR_OAUTH_UNAVAILABLE` when it cannot be reached.
+ *   another resource's, `ERR_OAUTH_INSECURE_ENDPOINT` for a URL that is neither https nor on loopback, or a resource of
+ *   another machine that names an authorization server on loopback, `ERR_OAUTH_UNAVAILABLE` when it cannot be reached.
  *
  * @example
  * ```ts
@@ -36,29 +41,28 @@ export async function discoverProtectedResource(
   url: string,
   options: ResourceDiscoveryOptions = {},
 ): Promise<ResourceServer> {
-  const { metadataUrl, fetch = globalThis.fetch, signal = new AbortController().signal } = options
+  const {
+    metadataUrl,
+    fetch = globalThis.fetch,
+    signal = timeoutSignal(discoverySeconds),
+  } = options
   const used = requireSecureUrl(url, 'resource')
   const locations =
-    metadataUrl === undefined ? wellKnownLocations(used) : [challengedLocation(metadataUrl, used)]
+    metadataUrl === undefined
+      ? wellKnownLocations(used)
+      : [requireSecureUrl(metadataUrl, 'resource metadata', { namedBy: used.origin })]
   let refused = 0
+  let retryAfter: number | undefined
   for (const location of locations) {
     const response = await requestMetadata(fetch, location, signal)
     if (response.status === 200) return readMetadata(response, used)
     refused = Math.max(refused, response.status === 429 ? 500 : response.status)
+    retryAfter ??= retryAfterSeconds(response, Date.now())
   }
   throw new OAuthError(
     refused >= 500 ? 'ERR_OAUTH_UNAVAILABLE' : 'ERR_OAUTH_DISCOVERY',
-    `The metadata of the resource ${used.origin}${used.pathname} was answered with HTTP status ${refused}`,
-    { status: refused },
-  )
-}
-
-function challengedLocation(metadataUrl: string, used: URL): URL {
-  const location = requireSecureUrl(metadataUrl, 'location of the resource metadata')
-  if (location.protocol === used.protocol || location.protocol === 'https:') return location
-  throw new OAuthError(
-    'ERR_OAUTH_INSECURE_ENDPOINT',
-    `The resource ${used.origin} says that its metadata is at ${location.origin}, on this machine; nothing was sent there`,
+    `The metadata of the resource ${shown(used)} was answered with HTTP status ${refused}`,
+    { status: refused, retryAfterSeconds: retryAfter },
   )
 }
 
@@ -72,29 +76,32 @@ function wellKnownLocations(used: URL): URL[] {
   })
 }
 
-/** Tells whether a URL is at a resource's origin, and at or below its path, however a server may read the path. */
+/**
+ * Tells whether a URL is at a resource's origin, and at or below its path, for every server and proxy on the way.
+ *
+ * A path below the resource's that they may read in different ways is not within it: one with an encoded separator or
+ * an encoded percent sign, with a dot segment that has parameters, or that is not UTF-8.
+ */
 export function isWithin(url: URL, resource: URL): boolean {
-  const isBelow = (path: string, folder: string) =>
-    `${path}/`.startsWith(folder.replace(/\/?$/, '/'))
+  const folder = resource.pathname.replace(/\/?$/, '/')
   return (
     url.origin === resource.origin &&
-    isBelow(url.pathname, resource.pathname) &&
-    isBelow(decodedPath(url), decodedPath(resource))
+    `${url.pathname}/`.startsWith(folder) &&
+    !isAmbiguous(url.pathname.slice(folder.length - 1))
   )
 }
 
-/** The path for servers that decode separators, or drop parameters, before they look at its dots. */
-function decodedPath(url: URL): string {
-  const decoded = new URL(url.origin)
-  decoded.pathname = url.pathname.replace(/%2f|%5c/gi, '/').replace(/;[^/]*/g, '')
-  return decoded.pathname
+function isAmbiguous(path: string): boolean {
+  if (/%2f|%5c|%25|%[01]/i.test(path)) return true
+  try {
+    return /\/\.{1,2};/.test(decodeURIComponent(path))
+  } catch {
+    return true
+  }
 }
 
 async function readMetadata(response: Response, used: URL): Promise<ResourceServer> {
-  const body: unknown = await response
-    .clone()
-    .json()
-    .catch(() => undefined)
+  const body: unknown = await response.json().catch(() => undefined)
   const metadata = (body ?? {}) as Partial<Record<keyof ResourceServer, unknown>>
   const { resource, authorization_servers, scopes_supported } = metadata
   if (
@@ -105,19 +112,26 @@ async function readMetadata(response: Response, used: URL): Promise<ResourceServ
   ) {
     throw new OAuthError(
       'ERR_OAUTH_DISCOVERY',
-      `What the resource ${used.origin} publishes is not protected resource metadata`,
+      `What the resource ${originOf(used)} publishes is not protected resource metadata`,
     )
   }
   if (!isWithin(used, new URL(resource))) {
     throw new OAuthError(
       'ERR_OAUTH_RESOURCE_MISMATCH',
-      `The metadata is of the resource ${serverValue(resource)}, which does not cover ${used.origin}${used.pathname}`,
+      `The metadata is of the resource ${sanitizeValue(resource)}, which does not cover ${shown(used)}`,
     )
   }
-  return processResourceDiscoveryResponse(new URL(resource), response)
+  for (const server of authorization_servers ?? []) {
+    if (URL.canParse(server)) requireReachable(new URL(server), 'authorization server', used.origin)
+  }
+  return body as ResourceServer
 }
 
-function isListOrAbsent(value: unknown): boolean {
-  if (value === undefined) return true
-  return Array.isArray(value) && value.every((one) => typeof one === 'string')
+/** Origin and path of a URL, without its query. */
+function shown(url: URL): string {
+  return sanitize(url.origin + url.pathname)
+}
+
+function isListOrAbsent(value: unknown): value is readonly string[] | undefined {
+  return value === undefined || isListOfStrings(value)
 }

@@ -4,15 +4,23 @@
  * @module
  */
 
-export { unlessAborted } from '@countersign/core/backend'
+export {
+  backoff,
+  sanitize,
+  sanitizeValue,
+  timeoutSignal,
+  unlessAborted,
+} from '@countersign/core/backend'
 export {
   requireAdvertised,
   requireIssuer,
+  requireReachable,
   requireSecureUrl,
+  type SecureUrlOptions,
   sameIssuer,
 } from './authorization-server.ts'
 export { type BearerChallenge, bearerChallenge } from './challenge.ts'
 export { boundedFetch } from './http.ts'
 export { isWithin } from './protected-resource.ts'
-export { uniteScopes } from './scope.ts'
-export { serverValue, serverWords } from './server-words.ts'
+export { firstHop, followRedirects, isReplayable } from './redirect.ts'
+export { limitScope, uniteScopes } from './scope.ts'

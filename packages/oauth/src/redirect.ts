@@ -1,19 +1,78 @@
+import { leadsToLoopback } from './authorization-server.ts'
+import type { Fetch } from './http.ts'
+
 /** One request on its way along redirects. */
 export interface Hop {
   readonly url: URL
   readonly init: RequestInit
   readonly headers: Headers
-  /** Whether it has been at another origin, which then decides where it goes. */
+  /** Whether a redirect has led to another origin, which then chose the URL. */
   readonly strayed: boolean
 }
 
+/** A response, and the last of the requests that led to it. */
+export interface Answered {
+  readonly response: Response
+  readonly hop: Hop
+}
+
+const mostRedirects = 20
+
 /**
- * Where a response sends a request on to and how, as "HTTP-redirect fetch" of the Fetch standard has it; `undefined`
- * when it does not, or when that cannot be followed.
+ * Sends a request and follows redirects as `fetch` does, but not from another machine to this one.
+ *
+ * @param headersOf - makes the headers of each request.
+ */
+export async function followRedirects(
+  fetch: Fetch,
+  from: Hop,
+  headersOf: (hop: Hop) => Headers = ({ headers }) => headers,
+): Promise<Answered> {
+  const follow = (from.init.redirect ?? 'follow') === 'follow'
+  let hop = from
+  for (let redirects = 0; ; redirects++) {
+    const response = await fetch(hop.url, {
+      ...hop.init,
+      headers: headersOf(hop),
+      ...(follow ? { redirect: 'manual' } : {}),
+    })
+    const next = follow && redirects < mostRedirects ? redirected(response, hop) : undefined
+    if (next === undefined) return { response, hop }
+    await response.body?.cancel()
+    hop = next
+  }
+}
+
+/** The request that the arguments of `fetch` describe. */
+export function firstHop(input: string | URL | Request, init: RequestInit = {}): Hop {
+  // As for `fetch`, a member that is undefined is not there.
+  const given = Object.entries(init).filter(([, value]) => value !== undefined)
+  const request = input instanceof Request ? input : undefined
+  return {
+    url: new URL(request?.url ?? String(input)),
+    init: { ...(request && initOf(request)), ...Object.fromEntries(given) },
+    headers: new Headers(init.headers ?? request?.headers),
+    strayed: false,
+  }
+}
+
+function initOf(request: Request): RequestInit {
+  const { method, redirect, signal, keepalive, integrity, cache, credentials, mode } = request
+  const { referrer, referrerPolicy, body } = request
+  return {
+    ...{ method, redirect, signal, keepalive, integrity, cache, credentials, mode },
+    ...{ referrer, referrerPolicy },
+    ...(body === null ? {} : { body, duplex: 'half' }),
+  } as RequestInit
+}
+
+/**
+ * The request that follows a redirect, as "HTTP-redirect fetch" of the Fetch standard makes it; `undefined` when the
+ * response is not a redirect or cannot be followed, as from another machine to this one.
  *
  * @see [Fetch §4.4](https://fetch.spec.whatwg.org/#http-redirect-fetch)
  */
-export function redirected(response: Response, hop: Hop): Hop | undefined {
+function redirected(response: Response, hop: Hop): Hop | undefined {
   const { url: from, init, headers } = hop
   const location = response.headers.get('location')
   const { status } = response
@@ -23,6 +82,7 @@ export function redirected(response: Response, hop: Hop): Hop | undefined {
   if (!/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') {
     return undefined
   }
+  if (leadsToLoopback(url, from)) return undefined
   const kept = new Headers(headers)
   const strayed = hop.strayed || url.origin !== from.origin
   if (url.origin !== from.origin) {

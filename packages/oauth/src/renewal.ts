@@ -1,9 +1,8 @@
-import { unlessAborted } from '@countersign/core/backend'
+import { backoff, unlessAborted } from '@countersign/core/backend'
 import { attempts } from './attempts.ts'
+import { type CachedToken, cachedToken, stopwatch } from './cached-token.ts'
 import { OAuthError } from './error.ts'
-import { type HeldToken, heldToken } from './held-token.ts'
-import { pacing } from './pacing.ts'
-import { includesScope, uniteScopes } from './scope.ts'
+import { includesScope, isBounded, limitScope, uniteScopes } from './scope.ts'
 import type { TokenResponse } from './token-request.ts'
 
 /** What a renewal needs from outside. */
@@ -13,6 +12,8 @@ export interface RenewalSettings {
   /** Told of each outcome. */
   readonly report: (background: boolean, seconds: number, failure?: unknown) => void
   readonly scope: string | undefined
+  /** The scope values that a resource may ask for; all when it is left out. */
+  readonly maxScope?: string | undefined
   /** Attempts after the first, while somebody waits. */
   readonly retries: number
   /** Bound on one renewal with all its attempts. */
@@ -29,20 +30,20 @@ export interface Refusal {
 
 type Signal = AbortSignal | null | undefined
 
-/** Keeps one token, renews it ahead of its expiry, and lets all callers share each renewal. */
+/** Caches one token, renews it ahead of its expiry, and lets all callers share each renewal. */
 export interface Renewal {
   /** The token, at once while it is good. */
-  current(signal?: Signal): Promise<HeldToken>
+  current(signal?: Signal): Promise<CachedToken>
   /** Forgets the token if it is still this one. */
   invalidate(token: string): void
   /**
-   * A token that may help where a resource refused this one; `undefined` when none is to be expected, or the last
-   * one did not help either and it is too early to ask again.
+   * Returns a token that the resource may accept where it refused this one; `undefined` when another token cannot help,
+   * or when it is too early for another renewal.
    */
-  replace(refused: HeldToken, refusal: Refusal, signal?: Signal): Promise<HeldToken | undefined>
-  /** Forgets a token that a resource refused with a 401, unless the last such replacement was in vain just now. */
-  discard(refused: HeldToken): boolean
-  /** Notes that a replacement was accepted where its predecessor had been refused. */
+  replace(refused: CachedToken, refusal: Refusal, signal?: Signal): Promise<CachedToken | undefined>
+  /** Forgets a token that a resource refused with a 401, unless it is too early for another renewal. */
+  discard(refused: CachedToken): boolean
+  /** Records that a new token was accepted where the one before was refused, and resets the delay. */
   helped(refusal: Refusal): void
   /** Starts out with a token that was obtained elsewhere. */
   adopt(response: TokenResponse): void
@@ -52,22 +53,46 @@ interface Pending {
   readonly background: boolean
   /** What is asked for. */
   readonly scope: string | undefined
-  readonly outcome: Promise<HeldToken>
+  readonly outcome: Promise<CachedToken>
   readonly abandoned: AbortController
   waiting: number
 }
 
-/** Failures in a row that cost a caller who waits no pause. */
+/** Failures in a row that cause no delay for a caller who waits. */
 const freeFailures = 2
+
+/** Renewals that refusals may cause at once. */
+const refusalBurst = 10
+/** After that, refusals may cause one more renewal in this time. */
+const refusalRefillMs = 60_000
+
+/** Bounds the renewals that a resource can cause by refusing tokens, also if it accepts each new one once. */
+function renewalBudget(now: () => number): { spend(): boolean } {
+  let left = refusalBurst
+  let elapsed = stopwatch(now)
+  return {
+    spend() {
+      const refilled = Math.floor(elapsed() / refusalRefillMs)
+      if (refilled > 0) {
+        left = Math.min(refusalBurst, left + refilled)
+        elapsed = stopwatch(now)
+      }
+      if (left === 0) return false
+      left--
+      return true
+    },
+  }
+}
 
 export function tokenRenewal(settings: RenewalSettings): Renewal {
   const { ask, report, now } = settings
   let scope = settings.scope
-  let held: HeldToken | undefined
+  let cached: CachedToken | undefined
   let pending: Pending | undefined
   let failure: unknown
-  const failing = pacing(now)
-  const refusals = { 401: pacing(now), 403: pacing(now) }
+  const failing = backoff(now)
+  const refusals = { 401: backoff(now), 403: backoff(now) }
+  const budget = renewalBudget(now)
 
   function start(background: boolean, scope: string | undefined): Pending {
     const abandoned = new AbortController()
@@ -82,13 +107,13 @@ export function tokenRenewal(settings: RenewalSettings): Renewal {
     background: boolean,
     asked: string | undefined,
     abandoned: AbortSignal,
-  ): Promise<HeldToken> {
+  ): Promise<CachedToken> {
     const start = performance.now()
     const seconds = () => (performance.now() - start) / 1000
     const { retries, timeoutSeconds } = settings
-    let askedAt = 0
+    let age = stopwatch(now)
     const askNow = (signal: AbortSignal) => {
-      askedAt = now()
+      age = stopwatch(now)
       return ask(asked, signal)
     }
     try {
@@ -98,11 +123,11 @@ export function tokenRenewal(settings: RenewalSettings): Renewal {
         timeoutSeconds,
         abandoned,
       }
-      held = heldToken(await attempts(attempted), asked, askedAt)
+      cached = cachedToken(await attempts(attempted), asked, age)
       scope = asked
       failing.succeeded()
       report(background, seconds())
-      return held
+      return cached
     } catch (error) {
       // That more scope was refused says nothing of renewals of what there is.
       if (asked === scope) {
@@ -114,7 +139,7 @@ export function tokenRenewal(settings: RenewalSettings): Renewal {
     }
   }
 
-  async function outcomeOf(renewal: Pending, signal: Signal): Promise<HeldToken> {
+  async function outcomeOf(renewal: Pending, signal: Signal): Promise<CachedToken> {
     renewal.waiting++
     try {
       return await unlessAborted(renewal.outcome, signal)
@@ -127,10 +152,10 @@ export function tokenRenewal(settings: RenewalSettings): Renewal {
   /** The token of the renewal under way if it suits, else of a new one if that is permitted. */
   async function obtain(
     wanted: string | undefined,
-    suits: (token: HeldToken) => boolean,
+    suits: (token: CachedToken) => boolean,
     permitted: () => boolean,
     signal: Signal,
-  ): Promise<HeldToken | undefined> {
+  ): Promise<CachedToken | undefined> {
     signal?.throwIfAborted()
     while (pending !== undefined) {
       const { background, scope: asked } = pending
@@ -146,11 +171,11 @@ export function tokenRenewal(settings: RenewalSettings): Renewal {
     return permitted() ? outcomeOf(start(false, wanted), signal) : undefined
   }
 
-  async function current(signal?: Signal): Promise<HeldToken> {
+  async function current(signal?: Signal): Promise<CachedToken> {
     signal?.throwIfAborted()
-    const token = held
-    if (token !== undefined && now() < token.unusableAt) {
-      if (now() >= token.renewAt && pending === undefined && !failing.tooEarly(0)) {
+    const token = cached
+    if (token?.isUsable()) {
+      if (token.isOld() && pending === undefined && !failing.tooEarly()) {
         start(true, scope).outcome.catch(() => {})
       }
       return token
@@ -161,29 +186,32 @@ export function tokenRenewal(settings: RenewalSettings): Renewal {
     return renewed
   }
 
-  function discard(refused: HeldToken): boolean {
-    if (refusals[401].tooEarly(0)) return false
+  function discard(refused: CachedToken): boolean {
+    if (refusals[401].tooEarly() || !budget.spend()) return false
     refusals[401].failed()
-    if (held === refused) held = undefined
+    if (cached === refused) cached = undefined
     return true
   }
 
-  const replace: Renewal['replace'] = async (refused, { status, scope: missing }, signal) => {
+  const replace: Renewal['replace'] = async (refused, { status, scope: challenged }, signal) => {
+    const allowed = limitScope(challenged, settings.maxScope)
+    const united = uniteScopes(scope, refused.scope, allowed)
+    const missing = united !== undefined && isBounded(united) ? allowed : undefined
     const lacking = !includesScope(refused.scope, missing)
     // Another token of the same scope is no answer to a lack of scope.
     if (status === 403 && !lacking) return undefined
-    const suits = (token: HeldToken) => token !== refused && includesScope(token.scope, missing)
+    const suits = (token: CachedToken) => token !== refused && includesScope(token.scope, missing)
     // Of callers that were refused together, the late ones find what the first have had renewed.
-    if (held !== undefined && now() < held.unusableAt && suits(held)) return held
+    if (cached?.isUsable() === true && suits(cached)) return cached
     const permitted = () => {
       if (!lacking && failing.tooEarly(freeFailures)) throw failure
-      if (status === 401) return held !== refused || discard(refused)
+      if (status === 401) return cached !== refused || discard(refused)
       // The token that lacks scope stays: it is good for other requests.
-      if (refusals[403].tooEarly(0)) return false
+      if (refusals[403].tooEarly() || !budget.spend()) return false
       refusals[403].failed()
       return true
     }
-    const wanted = lacking ? uniteScopes(scope, refused.scope, missing) : scope
+    const wanted = lacking ? united : scope
     return obtain(wanted, suits, permitted, signal)
   }
 
@@ -192,13 +220,13 @@ export function tokenRenewal(settings: RenewalSettings): Renewal {
     replace,
     discard,
     invalidate(token) {
-      if (held?.response.access_token === token) held = undefined
+      if (cached?.response.access_token === token) cached = undefined
     },
     helped({ status }) {
       refusals[status].succeeded()
     },
     adopt(response) {
-      held = heldToken(response, scope, now())
+      cached = cachedToken(response, scope, stopwatch(now))
     },
   }
 }

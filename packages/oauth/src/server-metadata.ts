@@ -1,5 +1,6 @@
 import type { AuthorizationServer } from 'oauth4webapi'
 import { requireIssuer } from './authorization-server.ts'
+import { stopwatch } from './cached-token.ts'
 import { discoverAuthorizationServer } from './discovery.ts'
 import { OAuthError } from './error.ts'
 import type { Fetch } from './http.ts'
@@ -25,7 +26,8 @@ export function serverMetadata(settings: ServerMetadataSettings): ServerMetadata
   const { issuer, metadata, lifetimeSeconds, fetch, now } = settings
   if (metadata !== undefined) requireIssuer(metadata, issuer)
   let known = metadata
-  let knownUntil = now() + lifetimeSeconds * 1000
+  let age = stopwatch(now)
+  let forgotten = false
 
   async function discover(signal: AbortSignal): Promise<AuthorizationServer> {
     try {
@@ -40,14 +42,15 @@ export function serverMetadata(settings: ServerMetadataSettings): ServerMetadata
 
   return {
     async read(signal) {
-      if (known === undefined || now() >= knownUntil) {
+      if (known === undefined || forgotten || age() >= lifetimeSeconds * 1000) {
         known = await discover(signal)
-        knownUntil = now() + lifetimeSeconds * 1000
+        age = stopwatch(now)
+        forgotten = false
       }
       return known
     },
     forget() {
-      knownUntil = 0
+      forgotten = true
     },
     tokenEndpoint: () => known?.token_endpoint,
   }

@@ -10,12 +10,21 @@ export function tokenReach(
 ): (url: URL) => boolean {
   return (url) =>
     isWithin(url, resource) &&
-    !/\/(\.|%2e)well-known(\/|$)/i.test(url.pathname) &&
+    !/\/\.well-known(\/|$)/i.test(decodedPath(url)) &&
     !isEndpoint(url, tokenEndpoint())
 }
 
 function isEndpoint(url: URL, endpoint: string | undefined): boolean {
   if (endpoint === undefined || !URL.canParse(endpoint)) return false
-  const { origin, pathname } = new URL(endpoint)
-  return url.origin === origin && url.pathname === pathname
+  const other = new URL(endpoint)
+  return url.origin === other.origin && decodedPath(url) === decodedPath(other)
+}
+
+/** The path as servers read it that decode it and merge slashes. */
+function decodedPath({ pathname }: URL): string {
+  try {
+    return decodeURIComponent(pathname).replace(/\/+/g, '/')
+  } catch {
+    return pathname
+  }
 }

@@ -1,3 +1,4 @@
+import { sanitize, sanitizeValue } from '@countersign/core/backend'
 import {
   type AuthorizationServer,
   allowInsecureRequests,
@@ -5,11 +6,10 @@ import {
   genericTokenEndpointRequest,
   processGenericTokenEndpointResponse,
 } from 'oauth4webapi'
-import { requireSecureUrl } from './authorization-server.ts'
+import { originOf, requireSecureUrl } from './authorization-server.ts'
 import type { ClientAuthentication, ReplaceKey } from './client-authentication.ts'
 import { OAuthError } from './error.ts'
 import { boundedFetch, describeFetchError, type Fetch, retryAfterSeconds } from './http.ts'
-import { serverWords } from './server-words.ts'
 
 /**
  * An access token as the server granted it, RFC 6749 §5.1.
@@ -30,6 +30,8 @@ export interface TokenResponse {
 /** One token request: for whom, of whom, and what. */
 export interface TokenRequest {
   readonly as: AuthorizationServer
+  /** The issuer that the caller pinned. */
+  readonly issuer: string
   readonly clientId: string
   readonly authentication: ClientAuthentication
   /** Body parameters, `grant_type` among them. */
@@ -43,15 +45,15 @@ export interface TokenRequest {
 
 /** Sends one token request and reads its answer; the client authenticates itself anew each time. */
 export async function requestToken(request: TokenRequest): Promise<TokenResponse> {
-  const { as, clientId, authentication, parameters, signal, onReplaceable } = request
+  const { as, issuer, clientId, authentication, parameters, signal, onReplaceable } = request
   const client = { client_id: clientId }
-  const endpoint = requireSecureUrl(as.token_endpoint, 'token endpoint')
+  const endpoint = requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
   let sent: readonly string[] | undefined
   const response = await genericTokenEndpointRequest(
     as,
     client,
     async (server, self, body, headers) => {
-      await authentication(server, self, body, headers, { signal, onReplaceable })
+      await authentication(server, self, body, headers, { issuer, signal, onReplaceable })
       sent = secretsOf(body, headers)
     },
     parameters.get('grant_type') ?? '',
@@ -62,9 +64,9 @@ export async function requestToken(request: TokenRequest): Promise<TokenResponse
       [allowInsecureRequests]: endpoint.protocol === 'http:',
     },
   ).catch((error) => {
-    // What the authentication threw says by itself what to do, unless it was the deadline that ended it.
-    if (sent === undefined && !signal.aborted) throw error
-    throw describeFetchError(error, signal, `token endpoint ${endpoint.origin}`, sent)
+    // The error of an authentication says by itself what to do.
+    if (sent === undefined) throw error
+    throw describeFetchError(error, signal, `token endpoint ${originOf(endpoint)}`, sent)
   })
   if (response.status !== 200) throw await describeRefusal(response, as, sent ?? [], request.now())
   return readToken(response, as, client)
@@ -83,21 +85,21 @@ async function readToken(
     const why = error instanceof Error ? error.message : 'it cannot be read'
     throw new OAuthError(
       'ERR_OAUTH_INVALID_RESPONSE',
-      `The answer of ${as.issuer} is not a token response: ${why}`,
+      `The answer of ${sanitize(as.issuer)} is not a token response: ${sanitize(why)}`,
       { status: response.status },
     )
   }
   if (token.token_type !== 'bearer') {
     throw new OAuthError(
       'ERR_OAUTH_INVALID_RESPONSE',
-      `${as.issuer} granted a token of type ${token.token_type}; only bearer tokens can be used`,
+      `${sanitize(as.issuer)} granted a token of type ${sanitizeValue(token.token_type)}; only bearer tokens can be used`,
     )
   }
   // What no header can carry would be repeated in full by the error of whoever tries.
   if (!/^[\x21-\x7e]+$/.test(token.access_token)) {
     throw new OAuthError(
       'ERR_OAUTH_INVALID_RESPONSE',
-      `${as.issuer} granted a token with characters that a bearer token cannot have`,
+      `${sanitize(as.issuer)} granted a token with characters that a bearer token cannot have`,
     )
   }
   return Object.freeze(token)
@@ -115,14 +117,14 @@ async function describeRefusal(
     readonly error?: unknown
     readonly error_description?: unknown
   }
-  const error = typeof code === 'string' ? serverWords(code, sent) : undefined
-  const error_description = typeof text === 'string' ? serverWords(text, sent) : undefined
+  const error = typeof code === 'string' ? sanitize(code, sent) : undefined
+  const error_description = typeof text === 'string' ? sanitize(text, sent) : undefined
   const transient = status === 429 || status >= 500 || error === 'temporarily_unavailable'
   const said = [error ?? `HTTP status ${status}`, error_description].filter(Boolean).join(': ')
   if (transient) {
     return new OAuthError(
       'ERR_OAUTH_UNAVAILABLE',
-      `${as.issuer} cannot grant a token now: ${said}`,
+      `${sanitize(as.issuer)} cannot grant a token now: ${said}`,
       {
         error,
         error_description,
@@ -132,7 +134,7 @@ async function describeRefusal(
     )
   }
   if (error !== undefined) {
-    return new OAuthError('ERR_OAUTH_RESPONSE', `${as.issuer} refused: ${said}`, {
+    return new OAuthError('ERR_OAUTH_RESPONSE', `${sanitize(as.issuer)} refused: ${said}`, {
       error,
       error_description,
       status,
@@ -141,7 +143,7 @@ async function describeRefusal(
   const { pathname } = new URL(as.token_endpoint ?? as.issuer)
   return new OAuthError(
     'ERR_OAUTH_INVALID_RESPONSE',
-    `The token endpoint ${pathname} of ${as.issuer} answered with HTTP status ${status} and no OAuth error`,
+    `The token endpoint ${sanitize(pathname)} of ${sanitize(as.issuer)} answered with HTTP status ${status} and no OAuth error`,
     { status },
   )
 }

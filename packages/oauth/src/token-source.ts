@@ -1,3 +1,4 @@
+import { ownOptions } from '@countersign/core/backend'
 import type { AuthorizationServer } from 'oauth4webapi'
 import { requireAdvertised, requireSecureUrl } from './authorization-server.ts'
 import { bearerFetch } from './bearer-fetch.ts'
@@ -32,6 +33,11 @@ export interface TokenSourceOptions {
   readonly grant?: Grant | undefined
   /** Space-separated scope values to ask for. */
   readonly scope?: string | undefined
+  /**
+   * Space-separated scope values that the resource may ask for in a challenge; all by default. Tokens with more than 100
+   * values or 4,096 octets of scope are never asked for because of a challenge.
+   */
+  readonly maxScope?: string | undefined
   /** The resource that the token is for, RFC 8707; `fetch` attaches the token to nothing else. */
   readonly resource?: string | undefined
   /** The server's metadata when it is known already; it is discovered when this is left out, or has become old. */
@@ -104,13 +110,16 @@ export interface TokenSource {
  * @see [RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)
  */
 export function tokenSource(options: TokenSourceOptions): TokenSource {
-  const { issuer, clientId, authentication, resource, timeoutSeconds = 30, retries = 2 } = options
+  const own = ownOptions(options)
+  const { issuer, clientId, authentication, resource, maxScope } = own
   const {
     grant = { grant_type: 'client_credentials' },
+    timeoutSeconds = 30,
+    retries = 2,
     now = Date.now,
     fetch = globalThis.fetch,
     metadataLifetimeSeconds: lifetimeSeconds = 3600,
-  } = options
+  } = own
   requireString(issuer, 'issuer')
   requireString(clientId, 'clientId')
   if (typeof authentication !== 'function')
@@ -124,17 +133,21 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
   if (typeof lifetimeSeconds !== 'number' || !(lifetimeSeconds > 0)) {
     throw new TypeError('"metadataLifetimeSeconds" must be a number above 0')
   }
+  if (maxScope !== undefined && typeof maxScope !== 'string') {
+    throw new TypeError('"maxScope" must be a string of scope values, separated by spaces')
+  }
   const resourceUrl = resource === undefined ? undefined : requireSecureUrl(resource, 'resource')
-  const server = serverMetadata({ issuer, metadata: options.metadata, lifetimeSeconds, fetch, now })
+  const server = serverMetadata({ issuer, metadata: own.metadata, lifetimeSeconds, fetch, now })
 
   const renewal = tokenRenewal({
-    scope: uniteScopes(options.scope),
+    scope: uniteScopes(own.scope),
+    maxScope,
     retries,
     timeoutSeconds,
     now,
     async ask(scope, signal) {
       const as = await server.read(signal)
-      requireSecureUrl(as.token_endpoint, 'token endpoint')
+      requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
       // Here already, because a grant may be signed, too.
       const { method, alg } = authentication
       if (method !== undefined) requireAdvertised(as, method, alg)
@@ -143,7 +156,7 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
         const parameters = new URLSearchParams(granted)
         if (scope !== undefined) parameters.set('scope', scope)
         if (resource !== undefined) parameters.set('resource', resource)
-        const by = { as, clientId, authentication, fetch, now }
+        const by = { as, issuer, clientId, authentication, fetch, now }
         return requestToken({ ...by, parameters, signal, onReplaceable })
       }
       try {
@@ -162,7 +175,7 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
       tokenChannel.publish(code === undefined ? message : { ...message, code })
     },
   })
-  if (options.tokenResponse !== undefined) renewal.adopt(options.tokenResponse)
+  if (own.tokenResponse !== undefined) renewal.adopt(own.tokenResponse)
 
   const authorized =
     resourceUrl &&
@@ -173,9 +186,9 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
       return (await renewal.current(signal)).response.access_token
     },
     async tokenResponse({ signal }: TokenOptions = {}) {
-      const { response, expiresAt } = await renewal.current(signal)
-      if (expiresAt === Number.POSITIVE_INFINITY) return response
-      return { ...response, expires_in: Math.max(0, Math.floor((expiresAt - now()) / 1000)) }
+      const { response, secondsLeft } = await renewal.current(signal)
+      if (secondsLeft() === Number.POSITIVE_INFINITY) return response
+      return { ...response, expires_in: Math.floor(secondsLeft()) }
     },
     invalidate: renewal.invalidate,
     async fetch(input: string | URL | Request, init?: RequestInit) {

@@ -22,6 +22,7 @@ const wrong: [string, unknown][] = [
   ['retries', 1.5],
   ['retries', 11],
   ['retries', '2'],
+  ['maxScope', ['read']],
 ]
 
 it.each(wrong)('a token source says that the option %s cannot be %j', (option, value) => {

@@ -1,5 +1,5 @@
 import type { AuthorizationServer, ClientAuthentication, Fetch } from '@countersign/oauth'
-import { boundedFetch, requireSecureUrl, serverValue } from '@countersign/oauth/provider'
+import { boundedFetch, requireSecureUrl, sanitizeValue } from '@countersign/oauth/provider'
 
 /** Whether a token is made out to a resource, as far as can be seen from where the client stands. */
 export interface TokenAudience {
@@ -38,7 +38,7 @@ function judge(aud: unknown, resource: string, what: string): TokenAudience {
   if (aud === undefined) return { fits: undefined, found: `${what} names no audience` }
   const named: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
   const fits = named.some((one) => typeof one === 'string' && sameResource(one, resource))
-  return { fits, found: `${what} is made out to ${serverValue(aud)}` }
+  return { fits, found: `${what} is made out to ${sanitizeValue(aud)}` }
 }
 
 function sameResource(one: string, other: string): boolean {

@@ -1,5 +1,5 @@
 import { type PublicJwk, thumbprint } from '@countersign/core'
-import { boundedFetch, requireSecureUrl, serverValue } from '@countersign/oauth/provider'
+import { boundedFetch, requireSecureUrl, sanitizeValue } from '@countersign/oauth/provider'
 import type { TokenScene } from './ask-for-token.ts'
 import type { Candidate } from './step.ts'
 
@@ -34,13 +34,13 @@ export async function faultOfDocument(scene: TokenScene): Promise<DocumentFault 
       jwks_uri: uri,
     } = document
     if (id !== clientId || method !== 'private_key_jwt') {
-      const seen = `its document is of the client ${serverValue(id)}, with the method ${serverValue(method)}`
+      const seen = `its document is of the client ${sanitizeValue(id)}, with the method ${sanitizeValue(method)}`
       return { candidate: 'client', seen }
     }
     if (alg !== signer.alg) {
       return {
         candidate: 'algorithm',
-        seen: `its document names the algorithm ${serverValue(alg)}`,
+        seen: `its document names the algorithm ${sanitizeValue(alg)}`,
       }
     }
     const jwks = typeof uri === 'string' ? await read(scene, uri, '"jwks_uri"') : document['jwks']
@@ -60,8 +60,8 @@ function faultOfKeys(keys: unknown, publicJwk: PublicJwk): DocumentFault | undef
   if (same?.['kid'] === publicJwk.kid) return undefined
   const seen =
     same === undefined
-      ? `its document publishes the keys ${serverValue(published.map(({ kid }) => kid))}`
-      : `its document publishes this key as ${serverValue(same['kid'])}`
+      ? `its document publishes the keys ${sanitizeValue(published.map(({ kid }) => kid))}`
+      : `its document publishes this key as ${sanitizeValue(same['kid'])}`
   return { candidate: 'key', seen }
 }
 

@@ -1,5 +1,5 @@
 import { OAuthError, privateKeyJwt } from '@countersign/oauth'
-import { serverWords } from '@countersign/oauth/provider'
+import { sanitize } from '@countersign/oauth/provider'
 import type { Client } from '@modelcontextprotocol/client'
 import { exitCodes } from '../exit-code.ts'
 import { describeFailure } from '../failure.ts'
@@ -57,7 +57,7 @@ export async function* examineMcp(
     yield audienceByUse(audience, resource, failure)
     if (failure !== undefined) throw new BrokenStep('mcp initialize', failure)
     const { name = 'a server', version: its = '' } = client.getServerVersion() ?? {}
-    yield passed('mcp initialize', serverWords(`${name} ${its}`.trim()))
+    yield passed('mcp initialize', sanitize(`${name} ${its}`.trim()))
     const listing = await outcomeOf((signal) => listTools(client, signal))
     if (listing.failure !== undefined) throw new BrokenStep('tools', listing.failure)
     yield passed('tools', listing.result)
@@ -107,7 +107,7 @@ function audienceByUse(
 }
 
 function otherAudience(found: string, resource: string): Failure {
-  const wanted = serverWords(resource)
+  const wanted = sanitize(resource)
   return {
     found: `${found}, and not to ${wanted}`,
     remedy: `have the authorization server put ${wanted} into "aud" of the client's tokens: by the parameter "resource" (RFC 8707), which was sent, or by an audience configured for the client`,
@@ -120,7 +120,7 @@ async function listTools(client: Client, signal: AbortSignal): Promise<string> {
   const { tools, nextCursor } = await client.listTools({}, { signal })
   const names = tools.map(({ name }) => name)
   const more = names.length > 10 || nextCursor !== undefined ? ', …' : ''
-  return serverWords(`${names.length} listed: ${names.slice(0, 10).join(', ')}${more}`)
+  return sanitize(`${names.length} listed: ${names.slice(0, 10).join(', ')}${more}`)
 }
 
 /** Why a request to the MCP server failed. */
@@ -129,7 +129,7 @@ function explain(error: unknown, answer: Answer | undefined): Failure {
   const renewal = causeOf(error)
   if (status === 403 && challenge?.error === 'insufficient_scope') {
     const { scope } = challenge
-    const wanted = scope === undefined ? 'more scope' : `the scope "${serverWords(scope)}"`
+    const wanted = scope === undefined ? 'more scope' : `the scope "${sanitize(scope)}"`
     const why = renewal === undefined ? '' : `; ${renewal.message}`
     return {
       found: `HTTP status 403, insufficient_scope: the MCP server wants ${wanted}${why}`,
@@ -139,7 +139,7 @@ function explain(error: unknown, answer: Answer | undefined): Failure {
   }
   if (renewal !== undefined) return describeOAuthFailure(renewal)
   if (status === 401) {
-    const said = challenge?.error === undefined ? '' : `, ${serverWords(challenge.error)}`
+    const said = challenge?.error === undefined ? '' : `, ${sanitize(challenge.error)}`
     return {
       found: `HTTP status 401${said}: the MCP server refuses the token that was just issued for it`,
       remedy:
@@ -154,7 +154,7 @@ function explain(error: unknown, answer: Answer | undefined): Failure {
   if (exitCode === exitCodes.internal && !isGibberish) throw error
   const isNetwork = exitCode === exitCodes.network
   return {
-    found: isGibberish ? 'The MCP server answers what is not MCP' : serverWords(message),
+    found: isGibberish ? 'The MCP server answers what is not MCP' : sanitize(message),
     remedy: isNetwork
       ? 'check that the MCP server still runs, and look into its log'
       : 'look into the log of the MCP server, and check that the URL is that of its MCP endpoint',

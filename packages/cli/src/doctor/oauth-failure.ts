@@ -21,6 +21,7 @@ const remedies: { readonly [code in OAuthErrorCode]: string } = {
     'use a key of a listed algorithm, or enable the algorithm at the authorization server',
   ERR_OAUTH_RESOURCE_MISMATCH:
     'use the URL that the metadata names as "resource", or correct the metadata of the MCP server',
+  ERR_OAUTH_AUDIENCE: 'pin the issuer, or leave the audience to the issuer or the token endpoint',
   ERR_OAUTH_ASSERTION: 'have a signed JWT made',
   ERR_OAUTH_RESPONSE: 'look up the error in the documentation of the authorization server',
   ERR_OAUTH_TOKEN_REFUSED:

@@ -2,8 +2,8 @@ import { discoverProtectedResource, OAuthError, type ResourceServer } from '@cou
 import {
   requireSecureUrl,
   sameIssuer,
-  serverValue,
-  serverWords,
+  sanitize,
+  sanitizeValue,
   uniteScopes,
 } from '@countersign/oauth/provider'
 import { attempt, describeOAuthFailure } from './oauth-failure.ts'
@@ -39,7 +39,7 @@ export async function* examineResource(
       'the given issuer is used; have the MCP server publish its metadata',
     )
     yield passed('resource', `${href}, for want of metadata`)
-    yield passed('authorization server', `${serverWords(found.issuer)}, as given`)
+    yield passed('authorization server', `${sanitize(found.issuer)}, as given`)
     const scope = uniteScopes(context.scope, challenge?.scope)
     return { issuer: found.issuer, resource: href, scope }
   }
@@ -47,15 +47,15 @@ export async function* examineResource(
     'resource metadata',
     metadataUrl === undefined
       ? 'at its well-known location'
-      : `where the challenge says: ${serverWords(metadataUrl)}`,
+      : `where the challenge says: ${sanitize(metadataUrl)}`,
   )
   if (found.mismatch !== undefined) throw new BrokenStep('resource', found.mismatch)
   const { metadata } = found
-  yield passed('resource', serverWords(metadata.resource))
+  yield passed('resource', sanitize(metadata.resource))
   const { authorization_servers: named, scopes_supported: supported = [] } = metadata
   const issuer = chooseIssuer(context, href, named)
   const others = named !== undefined && named.length > 1 ? `, one of ${named.length}` : ''
-  yield passed('authorization server', `${serverWords(issuer)}${others}`)
+  yield passed('authorization server', `${sanitize(issuer)}${others}`)
   return {
     issuer,
     resource: metadata.resource,
@@ -90,7 +90,7 @@ async function knock(
   }
   if (status === 404 || status === 405 || (status >= 300 && status < 400)) {
     const to = response.headers.get('location')
-    const where = to === null ? '' : `, and a redirection to ${serverWords(to)}`
+    const where = to === null ? '' : `, and a redirection to ${sanitize(to)}`
     const remedy = 'give the URL of the MCP endpoint itself, often one that ends in /mcp'
     throw new BrokenStep(name, { found: found + where, remedy, side: 'refused' })
   }
@@ -174,7 +174,7 @@ function chooseIssuer(
   }
   if (named === undefined || named.some((one) => sameIssuer(one, chosen))) return chosen
   throw new BrokenStep(name, {
-    found: `The resource ${href} names ${serverValue(named.slice(0, 5))}, and not ${serverValue(chosen)}`,
+    found: `The resource ${href} names ${sanitizeValue(named.slice(0, 5))}, and not ${sanitizeValue(chosen)}`,
     remedy:
       'give an issuer that the resource names, character by character; if the given one is right, the configuration of the MCP server is not',
     side: 'refused',

@@ -6,8 +6,8 @@ import {
 import {
   requireAdvertised,
   requireSecureUrl,
-  serverValue,
-  serverWords,
+  sanitize,
+  sanitizeValue,
 } from '@countersign/oauth/provider'
 import { attempt, describeOAuthFailure } from './oauth-failure.ts'
 import type { ObservedFetch } from './observed-fetch.ts'
@@ -27,10 +27,10 @@ export async function* examineServer(
   const found = await discover(context, fetch, issuer)
   yield passed('server metadata', 'published')
   if (OAuthError.is(found)) throw new BrokenStep('issuer', describeOAuthFailure(found))
-  yield passed('issuer', serverWords(found.issuer))
+  yield passed('issuer', sanitize(found.issuer))
 
   await holds('token endpoint', () => requireSecureUrl(found.token_endpoint, 'token endpoint'))
-  yield passed('token endpoint', serverWords(found.token_endpoint ?? ''))
+  yield passed('token endpoint', sanitize(found.token_endpoint ?? ''))
   await holds('authentication method', () => requireAdvertised(found, 'private_key_jwt'))
   yield passed('authentication method', 'private_key_jwt is listed')
   await holds('signing algorithm', () => requireAdvertised(found, 'private_key_jwt', alg))
@@ -78,5 +78,5 @@ function grant(as: AuthorizationServer): StepResult {
   const remedy = `enable the grant ${wanted} at the authorization server if the token is refused`
   if (listed === undefined) return warned(name, 'the server does not list its grants', remedy)
   if (Array.isArray(listed) && listed.includes(wanted)) return passed(name, `${wanted} is listed`)
-  return warned(name, `it lists ${serverValue(listed)}`, remedy)
+  return warned(name, `it lists ${sanitizeValue(listed)}`, remedy)
 }

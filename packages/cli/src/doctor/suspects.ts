@@ -1,5 +1,5 @@
 import type { OAuthError } from '@countersign/oauth'
-import { serverValue } from '@countersign/oauth/provider'
+import { sanitizeValue } from '@countersign/oauth/provider'
 import { askForToken, isAdmitted, type TokenScene } from './ask-for-token.ts'
 import { faultOfDocument } from './client-document.ts'
 import { type ClockReading, differs } from './clock.ts'
@@ -62,7 +62,7 @@ export async function suspectsOf(
   const first = context.audience ?? as.issuer
   const audience = first === as.issuer ? as.token_endpoint : as.issuer
   if (may('audience') && audience !== undefined) {
-    const withAudience = `with the audience ${serverValue(audience)} it was`
+    const withAudience = `with the audience ${sanitizeValue(audience)} it was`
     if (isAdmitted(await askForToken(scene, { audience }))) {
       return { candidates: ['audience'], seen: [`${withAudience} accepted`], audience }
     }

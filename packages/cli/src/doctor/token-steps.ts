@@ -1,6 +1,6 @@
 import { SignerError } from '@countersign/core'
 import { OAuthError, type TokenResponse } from '@countersign/oauth'
-import { serverValue } from '@countersign/oauth/provider'
+import { sanitizeValue } from '@countersign/oauth/provider'
 import { describeFailure } from '../failure.ts'
 import { askForToken, type Granted, type TokenScene } from './ask-for-token.ts'
 import { type ClockReading, describeClock, differs, tolerableSeconds } from './clock.ts'
@@ -41,13 +41,13 @@ function isOfClock({ candidates = [] }: Failure, clock: ClockReading | undefined
 function judgeToken({ scope, expires_in }: TokenResponse, asked: string | undefined): StepResult {
   const lifetime = expires_in === undefined ? 'of unknown lifetime' : `for ${expires_in} s`
   const granted = scope ?? asked
-  const withScope = granted === undefined ? '' : `, scope ${serverValue(granted)}`
+  const withScope = granted === undefined ? '' : `, scope ${sanitizeValue(granted)}`
   const found = `a Bearer token ${lifetime}${withScope}`
   const values = granted?.split(' ') ?? []
   const missing = asked?.split(' ').filter((value) => !values.includes(value)) ?? []
   if (missing.length === 0) return passed('token', found)
   const remedy = 'grant the client that scope at the authorization server, or do not ask for it'
-  return warned('token', `${found}, without ${serverValue(missing.join(' '))}`, remedy)
+  return warned('token', `${found}, without ${sanitizeValue(missing.join(' '))}`, remedy)
 }
 
 function judgeClock(clock: ClockReading | undefined): StepResult {

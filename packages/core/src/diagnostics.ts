@@ -47,7 +47,7 @@ export interface RotationMessage {
 
 const rotationChannel: Channel = channel('countersign:rotation')
 
-/** Starts to measure a load; to be called with the signer in use when it is over, and why it failed if it did. */
+/** Starts to measure a load. Call the result with the signer in use after the load, and the reason if it failed. */
 export function rotationReport(
   cause: RotationMessage['cause'],
   before: Signer | undefined,

@@ -1,6 +1,21 @@
+import { clientSecretBasic, tokenSource } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
-import { errorResponse, htmlBadGateway, inTurn, tokenResponse } from '../servers/token-responses.js'
-import { refusal, signaturesOf, startScene } from './fixtures.ts'
+import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
+import {
+  errorResponse,
+  htmlBadGateway,
+  inTurn,
+  tokenResponse,
+  tooManyRequests,
+} from '../servers/token-responses.js'
+import {
+  closing,
+  expectBackoff,
+  refusal,
+  signaturesOf,
+  startClock,
+  startScene,
+} from './fixtures.ts'
 
 const refused = () => errorResponse('invalid_client', { status: 401 })
 
@@ -17,7 +32,9 @@ describe('a failure that goes on', () => {
       }
       clock.advance(1)
     }
-    expect(tried).toEqual([0, 0, 0, 1, 3, 7, 15, 31, 63, 123, 183])
+    expect(tried.slice(0, 3)).toEqual([0, 0, 0])
+    expectBackoff(tried.slice(2))
+    expect(tried.length).toBeGreaterThanOrEqual(11)
   })
 
   it('costs 100 callers at once no more than one', async () => {
@@ -47,6 +64,40 @@ describe('a failure that goes on', () => {
     clock.advance(-1_000_000)
     expect(await source.token()).toBe('access-token')
   })
+
+  it.each([
+    ['that refuses', refused, 3, 0.5, 1],
+    ['that says "Retry-After: 10"', () => tooManyRequests('10'), 1, 10, 12.5],
+  ])(
+    'of a server %s does not bring all clients back in the same second',
+    async (_what, answer, free, first, last) => {
+      const as = closing(await startScriptedAuthorizationServer({ token: answer }))
+      const clock = startClock()
+      const sources = Array.from({ length: 40 }, () =>
+        tokenSource({
+          issuer: as.url,
+          clientId: 'agent',
+          authentication: clientSecretBasic('secret'),
+          retries: 0,
+          now: clock.now,
+        }),
+      )
+      const requests = () => as.requests.filter(({ path }) => path === '/token').length
+      const callAll = () => Promise.all(sources.map((source) => refusal(() => source.token())))
+      for (let call = 0; call < free; call += 1) await callAll()
+      expect(requests()).toBe(40 * free)
+      const returned: number[] = []
+      clock.advance(first)
+      for (let tenth = 0; tenth < 10; tenth += 1) {
+        const before = requests()
+        clock.advance((last - first) / 10)
+        await callAll()
+        returned.push(requests() - before)
+      }
+      expect(returned.reduce((one, other) => one + other)).toBe(40)
+      expect(returned.filter((count) => count > 0).length).toBeGreaterThan(3)
+    },
+  )
 
   it('counts one for all attempts of a renewal, and makes no signature in between', async () => {
     const { source, tokenRequests } = await startScene(htmlBadGateway, { retries: 1 })
