@@ -15,7 +15,7 @@ import { join } from 'node:path'
 import { afterAll, test, vi } from 'vitest'
 import { packAll } from '../../scripts/pack.mjs'
 import { publishable, root } from '../../scripts/workspace.mjs'
-import { npm, output, tool } from '../support/run.js'
+import { npm, output } from '../support/run.js'
 import { checkBundles } from './bundles.mjs'
 import { checkCommand } from './command.mjs'
 import { packageOf } from './imports.mjs'
@@ -25,6 +25,9 @@ import { checkWorkspace } from './workspace.mjs'
 
 /** The oldest compiler whose users we look after, beside the workspace's own. */
 const olderTypeScript = '5.9.3'
+
+/** Releases of Node's types that users have beside the workspace's, which are those of the oldest Node. */
+const newerNodeTypes = ['25.9.9', '26.6.6']
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'countersign-consumer-')))
 const project = join(folder, 'project')
@@ -149,26 +152,58 @@ write(
       types: ['node'],
       noEmit: true,
     },
-    files: ['entry-points.mts', 'entry-points-required.cts'],
+    files: ['entry-points.mts', 'entry-points-required.cts', 'keys.mts'],
   }),
 )
 const imported = entryPoints.map((name, i) => `export * as m${i} from '${name}'`)
 const required = entryPoints.map((name, i) => `import m${i} = require('${name}')\nvoid m${i}`)
 write('entry-points.mts', imported.join('\n'))
+// Keys as Node's own types have them, which differ from release to release.
+write(
+  'keys.mts',
+  `
+import { generateKeyPairSync, type webcrypto } from 'node:crypto'
+import type { Jwk, PublicKeyInput } from '@countersign/core'
+import { localSigner } from '@countersign/local'
+
+declare const key: webcrypto.CryptoKey
+declare const exported: webcrypto.JsonWebKey
+const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+export const signers = [
+  localSigner({ key }),
+  localSigner({ key: exported }),
+  localSigner({ key: privateKey }),
+  localSigner({ key: privateKey.export({ format: 'jwk' }) }),
+]
+export const inputs: PublicKeyInput[] = [publicKey, publicKey.export({ format: 'jwk' }), exported]
+export const jwk: Jwk = exported
+`,
+)
 write('entry-points-required.cts', required.join('\n'))
 
-test("the declarations compile with the workspace's TypeScript", async () => {
-  await tool('tsc', ['-p', project, '--pretty', 'false'], { cwd: project })
-})
+const compilers = {
+  "the workspace's TypeScript": join(root, 'node_modules/typescript/bin/tsc'),
+  [`TypeScript ${olderTypeScript}`]: join(folder, 'typescript/node_modules/typescript/bin/tsc'),
+}
 
-test(`the declarations compile with TypeScript ${olderTypeScript}`, async () => {
+test(`plain npm installs TypeScript ${olderTypeScript}`, async () => {
   const home = join(folder, 'typescript')
   mkdirSync(home)
   const install = ['install', '--no-audit', '--no-fund', '--prefix', home]
   await npm([...install, `typescript@${olderTypeScript}`], { cwd: home })
-  const tsc = join(home, 'node_modules/typescript/bin/tsc')
-  await output(process.execPath, [tsc, '-p', project, '--pretty', 'false'], { cwd: project })
 })
+
+for (const types of [others()['@types/node'] ?? '', ...newerNodeTypes]) {
+  test(`plain npm installs @types/node ${types}`, async () => {
+    const install = ['install', '--no-save', '--no-audit', '--no-fund', `@types/node@${types}`]
+    await npm(install, { cwd: project })
+  })
+  for (const [name, tsc] of Object.entries(compilers)) {
+    test(`the declarations compile with @types/node ${types} and ${name}`, async () => {
+      await output(process.execPath, [tsc, '-p', project, '--pretty', 'false'], { cwd: project })
+    })
+  }
+}
 
 checkCommand(packed, { folder, root })
 checkBundles(packed, { folder, key: join(project, 'key.pem') })
