@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events'
 import { SignerError } from '@countersign/core'
 import { chooseAlgorithm, loadSigner } from '@countersign/core/backend'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { signRequest } from './backend.ts'
 import { keyPair } from './keys.ts'
 import { published, refusal, thrown } from './outcome.ts'
@@ -86,6 +86,81 @@ describe('what was opened for a key', () => {
       code: 'ERR_SIGNER_CONFIG',
       backend: 'test-vault',
     })
+  })
+
+  it('is released when the read fails after it, and its error is the one of the read', async () => {
+    const released: string[] = []
+    const failed = await thrown(() =>
+      loadSigner(service, async (_signal, onClose) => {
+        onClose(() => void released.push('session'))
+        onClose(() => {
+          released.push('client')
+          throw new Error('not closed')
+        })
+        throw new SignerError('ERR_SIGNER_KEY_NOT_FOUND', 'no such key')
+      }),
+    )
+    expect(failed).toMatchObject({ code: 'ERR_SIGNER_KEY_NOT_FOUND' })
+    expect(released).toEqual(['client', 'session'])
+  })
+
+  it('is released once when the signer is closed, last opened first, also when one fails', async () => {
+    const released: string[] = []
+    const signer = await loadSigner(service, async (_signal, onClose) => {
+      onClose(() => void released.push('client'))
+      onClose(() => {
+        released.push('session')
+        throw new Error('not closed')
+      })
+      return key
+    })
+    expect(released).toEqual([])
+    await expect(signer.close()).rejects.toThrow('not closed')
+    await expect(signer.close()).rejects.toThrow('not closed')
+    expect(released).toEqual(['session', 'client'])
+  })
+
+  it.each([
+    ['opened', async () => {}],
+    ['read', () => new Promise((resolve) => setTimeout(resolve, 50))],
+  ])('is released when the load was too late by the time it is %s', async (_, reading) => {
+    let closed = 0
+    const error = await refusal(() =>
+      loadSigner(
+        service,
+        async (_signal, onClose) => {
+          await new Promise((resolve) => setTimeout(resolve, 50))
+          onClose(() => closed++)
+          await reading()
+          return key
+        },
+        { timeoutSeconds: 0.01 },
+      ),
+    )
+    expect(error.code).toBe('ERR_SIGNER_TIMEOUT')
+    expect(closed).toBe(0)
+    await vi.waitFor(() => expect(closed).toBe(1))
+  })
+
+  it('is released when the caller aborts while the trial signature is verified', async () => {
+    let closed = 0
+    const controller = new AbortController()
+    const sign: typeof key.sign = async (request) => {
+      const signature = await key.sign(request)
+      // After the signature was returned, and before it was verified.
+      queueMicrotask(() => queueMicrotask(() => controller.abort('mine')))
+      return signature
+    }
+    const load = loadSigner(
+      service,
+      async (_signal, onClose) => {
+        onClose(() => closed++)
+        return { ...key, sign }
+      },
+      { signal: controller.signal },
+    )
+    expect(await thrown(() => load)).toBe('mine')
+    await vi.waitFor(() => expect(closed).toBe(1))
   })
 
   it('is given back when the trial signature fails', async () => {
