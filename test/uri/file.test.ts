@@ -158,8 +158,8 @@ describe('a file without a usable key', () => {
     ['nothing', '', /no PKCS#8|no PEM/],
     ['text', 'CANARY', /no PKCS#8/],
     ['a public JWK', JSON.stringify({ ...jwk, d: undefined }), /public key/],
-    ['a JWK Set', JSON.stringify({ keys: [jwk] }), /JSON.*no private JWK.*not a set/],
-    ['broken JSON', `{"d": CANARY${JSON.stringify(jwk)}`, /JSON.*no private JWK/],
+    ['a JWK Set', JSON.stringify({ keys: [jwk] }), /JSON.*not a private JWK.*not a set/],
+    ['broken JSON', `{"d": CANARY${JSON.stringify(jwk)}`, /JSON.*not a private JWK/],
   ])('is refused without a word of it: %s', async (_what, content, says) => {
     const error = await refusal(uriOf(content))
     expect(error).toMatchObject({ code: 'ERR_SIGNER_KEY_UNSUPPORTED' })

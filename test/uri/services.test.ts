@@ -9,8 +9,8 @@ import { parseKeyUri, signerFromUri } from '@countersign/uri'
 import { KeyManagementServiceClient } from '@google-cloud/kms'
 import { jwtVerify } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { clientOptionsOf } from '../../packages/uri/src/open-azure-key-vault.ts'
-import { reach } from '../../packages/uri/src/open-gcp-kms.ts'
+import { clientOptionsFor as azureClientOptions } from '../../packages/uri/src/schemes/azure-key-vault.ts'
+import { clientOptionsFor as gcpClientOptions } from '../../packages/uri/src/schemes/gcp-kms.ts'
 import { type AwsKms, startAwsKms } from '../servers/aws-kms.js'
 import { type AzureKeyVault, startAzureKeyVault } from '../servers/azure-key-vault.js'
 import { type GcpKms, startGcpKms } from '../servers/gcp-kms.js'
@@ -123,7 +123,7 @@ describe('gcpkms:', () => {
   it('names another endpoint of Google to the SDK', async () => {
     const asked: string[] = []
     const client = new KeyManagementServiceClient({
-      ...reach(new URL('https://cloudkms.europe-west1.rep.googleapis.com')),
+      ...gcpClientOptions(new URL('https://cloudkms.europe-west1.rep.googleapis.com')),
       // Over HTTP, of which all can be seen; and without a search for credentials.
       fallback: true,
       authClient: {
@@ -183,7 +183,7 @@ describe('azurekms:', () => {
   it('has the SDK insist on the domain of a challenge, but for a server on this machine', () => {
     const insists = (host: string) => {
       const uri = parseKeyUri(`azurekms://${host}/keys/k`)
-      return uri.scheme === 'azurekms' && clientOptionsOf(uri) === undefined
+      return uri.scheme === 'azurekms' && azureClientOptions(uri.keyId) === undefined
     }
     for (const host of ['v.vault.azure.net', 'h.managedhsm.azure.net', 'v.vault.azure.cn']) {
       expect(insists(host)).toBe(true)

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { formatKeyUri, type KeyUri, parseKeyUri } from '@countersign/uri'
 import { describe, expect, it } from 'vitest'
-import { readFilePath, writeFilePath } from '../src/file-form.ts'
+import { readFilePath, writeFilePath } from '../src/file-path.ts'
 import { forms } from './forms.ts'
 
 const pinned = (pin: string) =>
@@ -80,8 +80,8 @@ describe('on Windows, the path of a file', () => {
     expect(writeFilePath('C:\\agent keys\\Key.pem', true)).toBe('file:///C:/agent%20keys/Key.pem')
   })
 
-  it.each(['///agent/key.pem', '///C:/a%5Cb', '///1:/a'])('is refused as none: %s', (hierarchy) => {
-    expect(() => path(hierarchy)).toThrow(/none on Windows; write file:\/\/\/C:\//)
+  it.each(['///agent/key.pem', '///C:/a%5Cb', '///1:/a'])('is refused: %s', (hierarchy) => {
+    expect(() => path(hierarchy)).toThrow(/not valid on Windows; write file:\/\/\/C:\//)
   })
 
   it('of another machine is refused', () => {

@@ -17,7 +17,7 @@ import { signerFromUri } from '@countersign/uri'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { keyPair } from '../../core/test/keys.ts'
 import { refusal } from '../../core/test/outcome.ts'
-import { pinFrom } from '../src/pin-from.ts'
+import { pinFrom } from '../src/schemes/pkcs11.ts'
 
 const secret = String(keyPair('ES256').privateKey.export({ format: 'pem', type: 'pkcs8' }))
 let folder: string
@@ -64,7 +64,7 @@ describe.each([
       const error = await refusal(() => read(path))
       expect(error.code).toBe('ERR_SIGNER_CONFIG')
       expect(error.message).toBe(
-        `The ${what} file "${path}" is open to others than its owner (its mode is 0${mode.toString(8)}); run chmod 600 "${path}", or set "allowSharedFiles" where nobody else can reach it`,
+        `The ${what} file "${path}" is accessible to users other than its owner (its mode is 0${mode.toString(8)}); run chmod 600 "${path}", or set "allowSharedFiles" where nobody else can reach it`,
       )
       expect(await read(path, true)).toBeDefined()
     },
@@ -87,7 +87,7 @@ describe.each([
   it('that is a pipe nobody writes to is refused at once', async () => {
     const path = join(folder, `pipe ${++files}`)
     execFileSync('mkfifo', ['-m', '600', path])
-    expect((await refusal(() => read(path))).message).toContain('is no ordinary file')
+    expect((await refusal(() => read(path))).message).toContain('is not a regular file')
   })
 
   it('that is a folder or a device is refused', async () => {
@@ -96,7 +96,7 @@ describe.each([
     for (const each of [path, '/dev/zero']) {
       expect(await refusal(() => read(each, true))).toMatchObject({
         code: 'ERR_SIGNER_CONFIG',
-        message: expect.stringContaining('is no ordinary file'),
+        message: expect.stringContaining('is not a regular file'),
       })
     }
   })
