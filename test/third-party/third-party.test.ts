@@ -69,6 +69,8 @@ describe('a backend that is written from docs/writing-a-signer.md', () => {
     const file = readFileSync(new URL('index.js', source), 'utf8')
     expect(`${blocks.map(({ lines }) => lines.join('\n')).join('\n\n')}\n`).toBe(file)
     expect(file.split('\n').length).toBeLessThan(120)
+    const imported = [...file.matchAll(/from '(.+)'/g)].map(([, specifier]) => specifier)
+    expect(imported).toEqual(['@countersign/core', '@countersign/core/backend'])
   })
 
   it.each(['agent', 'rsa'])(
@@ -138,6 +140,7 @@ describe('its scheme of key URIs', () => {
     ['acme-vault:///agent?versions=1', /unknown attribute "versions"; it takes version, alg, kid/],
     ['acme-vault:///agent?alg=none', /"alg" is not an algorithm/],
     ['acme-vault:///agent?version=1&version=2', /"version" twice/],
+    ['acme-vault:///agent?version=../../rsa', /names no key; write .*version=NUMBER/],
     ['acme-vault:///agent#x', /fragment/],
     ['other:///agent', /one starts with file:, .*, pkcs11:, acme-vault:, in lower case/],
   ])('is as strict: %s', async (uri, says) => {

@@ -94,11 +94,12 @@ const acmeVault = {
   name: 'acme-vault',
 
   parse({ path, attributes }) {
-    if (!/^\/\/\/[\w-]+$/.test(path)) {
-      const message = 'This acme-vault: URI names no key; write acme-vault:///NAME'
-      throw new SignerError('ERR_SIGNER_CONFIG', message, { backend: service.name })
+    const { version } = attributes(['version'])
+    if (/^\/\/\/[\w-]+$/.test(path) && /^\d*$/.test(version ?? '')) {
+      return { key: path.slice(3), ...(version && { version }) }
     }
-    return { key: path.slice(3), ...attributes(['version']) }
+    const message = 'This acme-vault: URI names no key; write acme-vault:///NAME?version=NUMBER'
+    throw new SignerError('ERR_SIGNER_CONFIG', message, { backend: service.name })
   },
 
   format: ({ key, version }) => ({ path: `///${key}`, attributes: { version } }),
