@@ -60,7 +60,7 @@ describe('a signer that was loaded', () => {
 })
 
 describe('what was opened for a key', () => {
-  it('signs no more although it could not be given back, and close() rejects', async () => {
+  it('does not sign after a close() that fails', async () => {
     const broken = {
       ...key,
       close() {
@@ -76,7 +76,7 @@ describe('what was opened for a key', () => {
     expect(error.code).toBe('ERR_SIGNER_INTEGRITY')
   })
 
-  it('is given back once, when the signer is closed, which signs no more', async () => {
+  it('is released once, when the signer is closed, and the signer does not sign any more', async () => {
     let closed = 0
     const signer = await loadSigner(service, async () => ({ ...key, close: () => closed++ }))
     expect(closed).toBe(0)
@@ -163,7 +163,7 @@ describe('what was opened for a key', () => {
     await vi.waitFor(() => expect(closed).toBe(1))
   })
 
-  it('is given back when the trial signature fails', async () => {
+  it('is released when the trial signature fails', async () => {
     let closed = 0
     const { publicKey } = keyPair('ES256', 'other')
     await refusal(() =>

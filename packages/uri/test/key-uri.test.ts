@@ -9,12 +9,12 @@ const pinned = (pin: string) =>
   `pkcs11:token=t;object=k?module-path=/m.so&pin-value=${encodeURIComponent(pin)}&kid=x`
 
 describe('a key URI', () => {
-  it.each(forms)('is read as it stands: $uri', ({ uri, parsed }) => {
+  it.each(forms)('is parsed as it is written: $uri', ({ uri, parsed }) => {
     expect(parseKeyUri(uri)).toEqual(parsed)
   })
 
   it.each(forms)(
-    'is written in one way, which reads the same: $uri',
+    'has one canonical form, which is parsed to the same: $uri',
     ({ uri, canonical, parsed }) => {
       const written = formatKeyUri(parseKeyUri(uri))
       expect(written).toBe(canonical ?? uri)
@@ -23,7 +23,7 @@ describe('a key URI', () => {
     },
   )
 
-  it.each(forms)('is frozen to its depth once read: $uri', ({ uri }) => {
+  it.each(forms)('is deeply frozen once parsed: $uri', ({ uri }) => {
     const frozen = (value: unknown): boolean =>
       typeof value !== 'object' ||
       value === null ||
@@ -31,7 +31,7 @@ describe('a key URI', () => {
     expect(frozen(parseKeyUri(uri))).toBe(true)
   })
 
-  it('stands in the README in every form, and each of them is read', () => {
+  it('is in the README in every form, and each of these is valid', () => {
     const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
     const shown = [...readme.matchAll(/^\| `([a-z\d]+:[^`]+)`/gm)].map(([, uri = '']) => uri)
     const schemes = shown.map((uri) => parseKeyUri(uri).scheme)
@@ -40,7 +40,7 @@ describe('a key URI', () => {
   })
 })
 
-describe('what is not written as a key URI', () => {
+describe('formatKeyUri refuses', () => {
   it.each([undefined, null, 'file:///k', {}, { scheme: 'https' }])('%o', (uri) => {
     expect(() => formatKeyUri(uri as unknown as KeyUri)).toThrow(TypeError)
   })
@@ -55,13 +55,13 @@ describe('what is not written as a key URI', () => {
 describe('a PIN in a key URI', () => {
   const uri = parseKeyUri(pinned('a PIN+%&;é'))
 
-  it('is there for who asks for it', () => {
+  it('is returned by reveal()', () => {
     expect(uri.scheme === 'pkcs11' && uri.pin?.from === 'value' && uri.pin.reveal()).toBe(
       'a PIN+%&;é',
     )
   })
 
-  it('is not shown by the parsed form, nor by what is written of it', () => {
+  it('is shown neither by the parsed URI nor by its canonical form', () => {
     const shown = [
       inspect(uri, { depth: Infinity, showHidden: true }),
       JSON.stringify(uri),

@@ -4,7 +4,7 @@ const vault = 'v.vault.azure.net/keys/k'
 const token = 'pkcs11:token=t;object=k'
 const module = 'module-path=/m.so'
 
-/** What is refused, and what is said of it. */
+/** Invalid key URIs, and what their errors say. */
 export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
   // Not a key URI
   ['', /not a key URI.*file:, awskms:, gcpkms:, azurekms:, pkcs11:/],
