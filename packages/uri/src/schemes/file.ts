@@ -1,5 +1,4 @@
-import type { JsonWebKey } from 'node:crypto'
-import { SignerError } from '@countersign/core'
+import { type Jwk, SignerError } from '@countersign/core'
 import { closable, peerError } from '@countersign/core/backend'
 import { backend, failure } from '../error.ts'
 import { readFilePath, writeFilePath } from '../file-path.ts'
@@ -60,10 +59,10 @@ function isJson(octets: Buffer): boolean {
   return /^\s*\{/.test(octets.subarray(0, 64).toString('latin1'))
 }
 
-function readJwk(octets: Buffer): JsonWebKey {
-  let jwk: JsonWebKey | undefined
+function readJwk(octets: Buffer): Jwk {
+  let jwk: Jwk | undefined
   try {
-    jwk = JSON.parse(octets.toString('utf8')) as JsonWebKey
+    jwk = JSON.parse(octets.toString('utf8')) as Jwk
   } catch {
     // The cause is left out, because the parser quotes what it could not read: a key.
   }
