@@ -1,4 +1,5 @@
 import { algorithms, isJwsAlgorithm, type JwsAlgorithm } from '@countersign/core'
+import { ownOptions } from '@countersign/core/backend'
 import { refused } from './error.ts'
 import type { KeyScheme, KeyUriParts, ParsedKeyUri } from './key-scheme.ts'
 import { type AwsKmsKeyUri, awsKms } from './schemes/aws-kms.ts'
@@ -42,8 +43,9 @@ export interface KeyUriOptions<Key extends object> {
  */
 export function parseKeyUri<Key extends object = never>(
   uri: string,
-  { schemes }: KeyUriOptions<Key> = {},
+  options: KeyUriOptions<Key> = {},
 ): KeyUri | ParsedKeyUri<Key> {
+  const { schemes } = ownOptions(options)
   return readKeyUri(uri, knownSchemes(schemes)).parsed as KeyUri | ParsedKeyUri<Key>
 }
 
@@ -65,8 +67,9 @@ export function parseKeyUri<Key extends object = never>(
  */
 export function formatKeyUri<Key extends object = never>(
   uri: KeyUri | ParsedKeyUri<Key>,
-  { schemes }: KeyUriOptions<Key> = {},
+  options: KeyUriOptions<Key> = {},
 ): string {
+  const { schemes } = ownOptions(options)
   const scheme = knownSchemes(schemes).get(uri?.scheme)
   if (scheme === undefined) throw new TypeError('"uri" must be a parsed key URI of a known scheme')
   const { alg, kid } = uri
@@ -124,14 +127,15 @@ function parse(scheme: KeyScheme, { path, query }: SplitUri): ParsedKeyUri {
   const attributes: KeyUriParts['attributes'] = (own = [], instead = {}) => {
     const accepted = [...own, 'alg', 'kid']
     const encoded = readAttributes(query, { where, separator: '&', accepted, instead })
-    const { alg, kid, ...values } = Object.fromEntries(
-      [...encoded.keys()].map((name) => [name, textOf(encoded, name)]),
-    )
-    common = commonOf(alg, kid)
-    return values as { readonly [Name in (typeof own)[number]]?: string }
+    const values = own.flatMap((name) => {
+      const value = textOf(encoded, name)
+      return value === undefined ? [] : [[name, value]]
+    })
+    common = commonOf(textOf(encoded, 'alg'), textOf(encoded, 'kid'))
+    return ownOptions(Object.fromEntries(values))
   }
   const key = scheme.parse({ path, attributes })
-  // A scheme without attributes of its own need not ask for them.
+  // A scheme need not call it when it has no attributes of its own.
   if (common === undefined) attributes()
   return freeze({ ...key, scheme: scheme.name, ...common })
 }

@@ -42,7 +42,7 @@ export async function signerFromUri(
   const { scheme, parsed } = readKeyUri(uri, knownSchemes(schemes))
   const { signal } = settings
   signal?.throwIfAborted()
-  const opening = (async () => scheme.open(parsed, settings))()
+  const opening = (async () => scheme.open(ownOptions(parsed), settings))()
   try {
     return await unlessAborted(opening, signal)
   } catch (error) {

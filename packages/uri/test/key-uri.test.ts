@@ -1,6 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
-import { formatKeyUri, type KeyUri, parseKeyUri } from '@countersign/uri'
+import {
+  formatKeyUri,
+  type KeyScheme,
+  type KeyUri,
+  parseKeyUri,
+  signerFromUri,
+} from '@countersign/uri'
 import { describe, expect, it } from 'vitest'
 import { readFilePath, writeFilePath } from '../src/file-path.ts'
 import { forms } from './forms.ts'
@@ -29,6 +35,32 @@ describe('a key URI', () => {
       value === null ||
       (Object.isFrozen(value) && Object.values(value).every(frozen))
     expect(frozen(parseKeyUri(uri))).toBe(true)
+  })
+
+  it('gets no attribute and no option from a polluted Object.prototype', async () => {
+    const pollution = { region: 'CANARY', alg: 'CANARY', kid: 'CANARY', schemes: 'CANARY' }
+    const opened: unknown[] = []
+    const scheme: KeyScheme<{ key: string }> = {
+      name: 'test',
+      parse: ({ path, attributes }) => ({ key: path, ...attributes(['region']) }),
+      format: ({ key }) => ({ path: key }),
+      open: async ({ key, alg, kid }, { passphrase }) => {
+        opened.push(key, alg, kid, passphrase)
+        throw new Error('opened')
+      },
+    }
+    try {
+      Object.assign(Object.prototype, pollution, { passphrase: 'CANARY' })
+      const uri = parseKeyUri('awskms:///alias/agent')
+      expect(Object.entries(uri).flat()).not.toContain('CANARY')
+      const options = Object.assign(Object.create(null), { schemes: [scheme] })
+      await expect(signerFromUri('test:k', options)).rejects.toThrow('opened')
+    } finally {
+      for (const name of [...Object.keys(pollution), 'passphrase']) {
+        Reflect.deleteProperty(Object.prototype, name)
+      }
+    }
+    expect(opened).toEqual(['k', undefined, undefined, undefined])
   })
 
   it('is in the README in every form, and each of these is valid', () => {
