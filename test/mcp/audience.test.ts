@@ -1,8 +1,8 @@
 import { clientAssertion } from '@countersign/core'
-import { clientCredentialsProvider, withClientAuthentication } from '@countersign/mcp'
+import { withClientAuthentication } from '@countersign/mcp'
 import { type ClientAuthentication, externalAssertion, privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
-import { authorize, connect, majors } from './clients.ts'
+import { authorize, connect, majors, provide, ways } from './clients.ts'
 import { silenceWarnings } from './closing.ts'
 import { InteractiveProvider } from './interactive-provider.ts'
 import { type ScriptedLine, startScriptedLine } from './scripted-line.ts'
@@ -18,26 +18,31 @@ const mistakes: Readonly<Record<string, (line: ScriptedLine) => ClientAuthentica
     externalAssertion(() => clientAssertion(signer, { clientId: 'agent', audience: bank })),
 }
 
-const ways = majors.flatMap((major) => [
-  { major, through: 'provider.fetch' },
-  { major, through: 'the SDK alone' },
-  { major, through: 'the SDK’s own flow over provider.fetch' },
-])
+/** As `OAuthClientProvider`, in the SDK's own flow, with and without `provider.fetch`. */
+const flows = majors.flatMap(
+  (major) =>
+    [
+      { major, way: 'OAuthClientProvider', flow: 'its own flow with' },
+      { major, way: 'OAuthClientProvider', flow: 'its own flow without' },
+    ] as const,
+)
+const cases = [...ways.map((way) => ({ ...way, flow: 'the transport and' })), ...flows]
 
-describe.each(ways)('on SDK $major, through $through', ({ major, through }) => {
+describe.each(cases)('on SDK $major, through $flow $way', ({ flow, ...way }) => {
   async function connectWith(
     line: ScriptedLine,
     authentication: ClientAuthentication,
     issuer?: string,
   ) {
-    const provider = clientCredentialsProvider({ clientId: 'agent', authentication, issuer })
     const { url } = line.resource
-    if (through.startsWith('the SDK’s own')) {
-      await authorize(major, provider, { serverUrl: url, fetchFn: provider.fetch })
+    const settings = { clientId: 'agent', authentication, issuer }
+    const { provider, connection } = provide(way, url, settings)
+    if (flow.startsWith('its own flow')) {
+      const fetchFn = flow.endsWith('with') ? provider.fetch : fetch
+      await authorize(way.major, provider, { serverUrl: url, fetchFn })
       return
     }
-    const fetch = through === 'provider.fetch' ? provider.fetch : undefined
-    const client = await connect(major, url, { authProvider: provider, fetch })
+    const client = await connect(way.major, url, connection)
     await client.close()
   }
 

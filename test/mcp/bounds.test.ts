@@ -1,11 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import { clientCredentialsProvider } from '@countersign/mcp'
 import { privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import { type ScriptedServer, startScriptedServer } from '../servers/scripted-server.js'
 import { tokenResponse } from '../servers/token-responses.js'
-import { authorize, connect, majors } from './clients.ts'
+import { authorize, connect, majors, provide, ways } from './clients.ts'
 import { closing, silenceWarnings } from './closing.ts'
 import { newSigner } from './line.ts'
 import { answerAsMcp, bearer } from './scripted-mcp.ts'
@@ -36,12 +35,12 @@ const documents = {
   'the answer of the token endpoint': '/token',
 }
 
-describe.each(
-  majors.flatMap((major) => [
-    { major, own: false, through: 'provider.fetch' },
-    { major, own: true, through: 'the SDK’s own flow over provider.fetch' },
-  ]),
-)('on SDK $major, through $through', ({ major, own }) => {
+const flows = majors.flatMap((major) => [
+  { major, way: 'OAuthClientProvider', flow: 'its own flow over provider.fetch as' } as const,
+])
+const cases = [...ways.map((way) => ({ ...way, flow: 'the transport and' })), ...flows]
+
+describe.each(cases)('on SDK $major, through $flow $way', ({ flow, ...way }) => {
   it.each(Object.entries(documents))(
     '%s is read up to 1 MiB, however long it is',
     async (_what, path) => {
@@ -68,21 +67,17 @@ describe.each(
           return answerAsMcp(request)
         }),
       )
-      const provider = clientCredentialsProvider({
+      const serverUrl = `${server.url}/mcp`
+      const { provider, connection } = provide(way, serverUrl, {
         clientId: 'agent',
         authentication: privateKeyJwt(await newSigner()),
       })
-      const { fetch } = provider
-      const serverUrl = `${server.url}/mcp`
       const before = process.memoryUsage().rss
-      const attempt = own
-        ? authorize(major, provider, { serverUrl, fetchFn: fetch })
-        : connect(major, serverUrl, { authProvider: provider, fetch })
+      const attempt = flow.startsWith('its own flow')
+        ? authorize(way.major, provider, { serverUrl, fetchFn: provider.fetch })
+        : connect(way.major, serverUrl, connection)
       const error: unknown = await attempt.catch((error: unknown) => error)
-      // An SDK's own flow goes on without the metadata of the MCP server.
-      if (path !== 'oauth-protected-resource' || !own) {
-        expect(error).toMatchObject({ message: expect.stringMatching(/larger than 1 MiB/) })
-      }
+      expect(error).toMatchObject({ message: expect.stringMatching(/larger than 1 MiB/) })
       expect(taken.bytes).toBeGreaterThan(mebibyte)
       expect(taken.bytes).toBeLessThan(32 * mebibyte)
       expect(process.memoryUsage().rss - before).toBeLessThan(100 * mebibyte)

@@ -12,7 +12,7 @@ import {
 import { describe, expect, it } from 'vitest'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
 import { startScriptedResource, unauthorized } from '../servers/hostile-resource.js'
-import { connect, majors } from './clients.ts'
+import { connect, majors, provide, ways } from './clients.ts'
 import { closing } from './closing.ts'
 import { newSigner, startLine } from './line.ts'
 import { answerAsMcp, bearer } from './scripted-mcp.ts'
@@ -32,37 +32,25 @@ const algs: readonly (readonly [JwsAlgorithm, KeyObject])[] = [
   ['EdDSA', keys.OKP],
 ]
 
-describe.each(
-  majors.flatMap((major) => [
-    { major, through: 'provider.fetch' },
-    { major, through: 'the SDK alone' },
-  ]),
-)('an MCP client on SDK $major, through $through', ({ major, through }) => {
-  const fetchOf = (provider: { readonly fetch: typeof fetch }) =>
-    through === 'provider.fetch' ? provider.fetch : undefined
+describe.each(ways)('an MCP client on SDK $major, through $way', (way) => {
+  const { major } = way
 
   it.each(['v1', 'v2'] as const)('calls a tool of a server on SDK %s', async (sdk) => {
     const { signer, as, mcp } = await startLine({ sdk })
-    const provider = clientCredentialsProvider({
+    const { connection } = provide(way, mcp.url, {
       clientId: 'agent',
       issuer: as.issuer,
       authentication: privateKeyJwt(signer),
     })
-    const client = await connect(major, mcp.url, {
-      authProvider: provider,
-      fetch: fetchOf(provider),
-    })
+    const client = await connect(major, mcp.url, connection)
     expect(await closing(client).call('add', { a: 40, b: 2 })).toBe('42')
   })
 
   it('calls a tool with an assertion that was made elsewhere', async () => {
     const { signer, as, mcp } = await startLine()
     const authentication = externalAssertion(assertionProvider(signer, { clientId: 'agent' }))
-    const provider = clientCredentialsProvider({ clientId: 'agent', authentication })
-    const client = await connect(major, mcp.url, {
-      authProvider: provider,
-      fetch: fetchOf(provider),
-    })
+    const { connection } = provide(way, mcp.url, { clientId: 'agent', authentication })
+    const client = await connect(major, mcp.url, connection)
     expect(await closing(client).call('whoami')).toBe('agent')
     expect(as.tokenRequests[0]?.assertion?.claims.aud).toBe(as.issuer)
   })
@@ -76,11 +64,8 @@ describe.each(
     const client_id = 'app:1'
     const client_secret = secret
     await as.registerClient({ client_id, client_secret, token_endpoint_auth_method: method })
-    const provider = clientCredentialsProvider({ clientId: client_id, authentication })
-    const client = await connect(major, mcp.url, {
-      authProvider: provider,
-      fetch: fetchOf(provider),
-    })
+    const { connection } = provide(way, mcp.url, { clientId: client_id, authentication })
+    const client = await connect(major, mcp.url, connection)
     expect(await closing(client).call('whoami')).toBe(client_id)
     expect(as.tokenRequests).toHaveLength(1)
     expect(as.tokenRequests[0]?.form['client_id']).toBe(
@@ -99,14 +84,11 @@ describe.each(
     } satisfies Parameters<typeof startScriptedResource>[0]
     const resource = closing(await startScriptedResource(claims))
     claims.resource = new URL(resource.url).origin
-    const provider = clientCredentialsProvider({
+    const { provider, connection } = provide(way, resource.url, {
       clientId: 'agent',
       authentication: privateKeyJwt(signer),
     })
-    const client = await connect(major, resource.url, {
-      authProvider: provider,
-      fetch: fetchOf(provider),
-    })
+    const client = await connect(major, resource.url, connection)
     await closing(client).call('any')
     provider.invalidateCredentials('tokens')
     await client.call('any')
@@ -124,10 +106,7 @@ describe.each(majors)('an MCP client on SDK %s', (major) => {
       clientId: 'agent',
       authentication: privateKeyJwt(signer),
     })
-    const client = await connect(major, mcp.url, {
-      authProvider: provider,
-      fetch: provider.fetch,
-    })
+    const client = await connect(major, mcp.url, { fetch: provider.fetch })
     expect(await closing(client).call('whoami')).toBe('agent')
     const [request] = as.tokenRequests
     expect(request?.form).toMatchObject({ grant_type: 'client_credentials', resource: mcp.url })

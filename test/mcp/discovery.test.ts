@@ -1,29 +1,20 @@
-import { clientCredentialsProvider } from '@countersign/mcp'
 import { privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
-import { connect, majors } from './clients.ts'
+import { connect, provide, ways } from './clients.ts'
 import { closing } from './closing.ts'
 import { startScriptedLine } from './scripted-line.ts'
 
-const ways = majors.flatMap((major) => [
-  { major, withFetch: true, way: 'with fetch: provider.fetch' },
-  { major, withFetch: false, way: 'with a fetch of its own' },
-])
-
-describe.each(ways)('what was discovered, on SDK $major $way', ({ major, withFetch }) => {
+describe.each(ways)('what was discovered, on SDK $major through $way', (way) => {
   async function connected(metadataLifetimeSeconds?: number) {
     const line = await startScriptedLine({ grant: () => ({ expires_in: 100_000 }) })
     let passed = 0
-    const provider = clientCredentialsProvider({
+    const { provider, connection } = provide(way, line.resource.url, {
       clientId: 'agent',
       authentication: privateKeyJwt(line.signer),
       now: () => Date.now() + passed,
       metadataLifetimeSeconds,
     })
-    const fetch = withFetch ? provider.fetch : undefined
-    const client = closing(
-      await connect(major, line.resource.url, { authProvider: provider, fetch }),
-    )
+    const client = closing(await connect(way.major, line.resource.url, connection))
     const pass = (seconds: number) => {
       passed += seconds * 1000
     }
@@ -32,8 +23,9 @@ describe.each(ways)('what was discovered, on SDK $major $way', ({ major, withFet
     return { ...line, provider, client, pass }
   }
 
-  // An SDK's own flow asks the resource and its authorization server each time.
-  const ofFlow = withFetch ? 0 : 2
+  // Each of an SDK's own flows discovers again.
+  const hasOwnFlow = way.way === 'OAuthClientProvider'
+  const ofFlow = hasOwnFlow ? 2 : 0
 
   it('is used for an hour, and the authorization server is then asked again', async () => {
     const { client, accepted, pass, spent } = await connected()
@@ -44,7 +36,7 @@ describe.each(ways)('what was discovered, on SDK $major $way', ({ major, withFet
     pass(3700)
     accepted.clear()
     expect(await client.call('any')).toBe('ok')
-    expect(spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: withFetch ? 1 : 2 })
+    expect(spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: hasOwnFlow ? 2 : 1 })
   })
 
   it('is used for as long as the caller says', async () => {
@@ -56,7 +48,7 @@ describe.each(ways)('what was discovered, on SDK $major $way', ({ major, withFet
     pass(11)
     accepted.clear()
     expect(await client.call('any')).toBe('ok')
-    expect(spent().discovery).toBe(withFetch ? 1 : 2)
+    expect(spent().discovery).toBe(hasOwnFlow ? 2 : 1)
   })
 
   it('may be kept for hardly any time', async () => {
@@ -65,7 +57,7 @@ describe.each(ways)('what was discovered, on SDK $major $way', ({ major, withFet
     accepted.clear()
     expect(await client.call('any')).toBe('ok')
     expect(spent()).toMatchObject({ signatures: 1, tokenRequests: 1 })
-    expect(as.requests.at(-1)?.form.get('scope')).toBe(withFetch ? null : 'use')
+    expect(as.requests.at(-1)?.form.get('scope')).toBe(hasOwnFlow ? 'use' : null)
   })
 
   it('is forgotten on demand, and so are the tokens', async () => {
@@ -102,10 +94,10 @@ describe.each(ways)('what was discovered, on SDK $major $way', ({ major, withFet
       if (gone) await as.close()
       pass(gone ? 100_000 : 3700)
       // v1 by itself gives up on calls that are refused while the flow of another ends.
-      const calls = Array.from({ length: withFetch ? 20 : 1 }, () => client.call('any'))
+      const calls = Array.from({ length: hasOwnFlow ? 1 : 20 }, () => client.call('any'))
       expect(new Set(await Promise.all(calls))).toEqual(new Set(['ok']))
       const asked = other.requests.filter(({ path }) => path === '/token')
-      if (withFetch) expect(asked).toHaveLength(1)
+      if (!hasOwnFlow) expect(asked).toHaveLength(1)
       // One for the server as it was known, which may be tried again while it does not answer, and one for the other.
       expect(spent().signatures).toBeLessThanOrEqual(gone ? 5 : 2)
       expect(await client.call('any')).toBe('ok')

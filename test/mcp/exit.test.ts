@@ -23,7 +23,7 @@ const program = `
   const authentication = privateKeyJwt(await localSigner({ key: KEY }))
   const provider = clientCredentialsProvider({ clientId: 'agent', authentication })
   const client = new Client({ name: 'exit', version: '1.0.0' })
-  const options = { authProvider: provider, fetch: provider.fetch }
+  const options = { fetch: provider.fetch }
   await client.connect(new StreamableHTTPClientTransport(new globalThis.URL(url), options))
   const { content } = await client.callTool({ name: 'whoami' })
   await client.close()

@@ -16,7 +16,7 @@ import {
 import { startScriptedResource } from '../servers/hostile-resource.js'
 import { type ScriptedServer, startScriptedServer } from '../servers/scripted-server.js'
 import { hang, redirect } from '../servers/token-responses.js'
-import { connect, majors } from './clients.ts'
+import { connect, majors, provide, ways } from './clients.ts'
 import { closing, silenceWarnings } from './closing.ts'
 import { newSigner, startLine } from './line.ts'
 import type { ProviderOfBoth } from './provider-of-both.ts'
@@ -24,36 +24,26 @@ import { startScriptedLine } from './scripted-line.ts'
 import { answerAsMcp } from './scripted-mcp.ts'
 import { signaturesOf } from './signatures.ts'
 
-const ways = majors.flatMap((major) => [
-  { major, withFetch: true, way: 'with fetch: provider.fetch' },
-  { major, withFetch: false, way: 'with a fetch of its own' },
-])
-
 interface Lie {
   /** The server that the resource names. */
   readonly start: () => Promise<ScriptedServer>
   readonly options?: Partial<ClientCredentialsProviderOptions>
   readonly code: OAuthErrorCode
-  /** What v2 throws by itself, when it sees the lie before anybody asks us. */
-  readonly v2?: string
 }
 
 const lies: Readonly<Record<string, Lie>> = {
   'claims another server’s issuer': {
     start: () => startIssuerThief('https://honest.example'),
     code: 'ERR_OAUTH_ISSUER_MISMATCH',
-    v2: 'IssuerMismatchError',
   },
   'claims the very issuer that is pinned': {
     start: () => startIssuerThief('https://honest.example'),
     options: { issuer: 'https://honest.example' },
     code: 'ERR_OAUTH_ISSUER_MISMATCH',
-    v2: 'IssuerMismatchError',
   },
   'is asked as one issuer and answers as another': {
     start: startIssuerMixUp,
     code: 'ERR_OAUTH_ISSUER_MISMATCH',
-    v2: 'IssuerMismatchError',
   },
   'is honest, and not the pinned one': {
     start: () => startScriptedAuthorizationServer(),
@@ -89,16 +79,14 @@ const lies: Readonly<Record<string, Lie>> = {
   },
 }
 
-describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
-  const connectWith = (url: string, options: ClientCredentialsProviderOptions) => {
-    const provider = clientCredentialsProvider(options)
-    const fetch = withFetch ? provider.fetch : options.fetch
-    return connect(major, url, { authProvider: provider, fetch })
-  }
+describe.each(ways)('on SDK $major through $way', (way) => {
+  const { major } = way
+  const connectWith = (url: string, options: ClientCredentialsProviderOptions) =>
+    connect(major, url, provide(way, url, options).connection)
 
   it.each(Object.entries(lies))(
     'nothing is signed for an authorization server that %s',
-    async (_lie, { start, options, code, v2 }) => {
+    async (_lie, { start, options, code }) => {
       const liar = closing(await start())
       const resource = closing(await startScriptedResource({ authorizationServers: [liar.url] }))
       const signer = await newSigner()
@@ -112,9 +100,7 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
         () => undefined,
         (error: unknown) => error,
       )
-      if (v2 !== undefined && major === 'v2' && !withFetch)
-        expect(error).toMatchObject({ name: v2 })
-      else expect(error).toMatchObject({ name: 'OAuthError', code })
+      expect(error).toMatchObject({ name: 'OAuthError', code })
       expect(signatures).toEqual([])
       expect(liar.credentials).toEqual([])
       expect(resource.credentials).toEqual([])
@@ -183,12 +169,7 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
       clientId: 'agent',
       authentication,
     }).catch((error: unknown) => error)
-    // In an SDK's own flow, the claimed resource counts as the one that named an authorization server on loopback.
-    const early = !withFetch && claims.resource.startsWith('https:')
-    expect(error).toMatchObject({
-      name: 'OAuthError',
-      code: early ? 'ERR_OAUTH_INSECURE_ENDPOINT' : 'ERR_OAUTH_RESOURCE_MISMATCH',
-    })
+    expect(error).toMatchObject({ name: 'OAuthError', code: 'ERR_OAUTH_RESOURCE_MISMATCH' })
     expect(signatures).toEqual([])
     expect(as.credentials).toEqual([])
   })
@@ -196,23 +177,18 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
   it('a resource that is asked again and then lies gets its refusal to the caller of a tool', async () => {
     const { resource, claims, accepted, signer, spent } = await startScriptedLine()
     const thief = closing(await startIssuerThief('https://honest.example'))
-    const provider = clientCredentialsProvider({
+    const { provider, connection } = provide(way, resource.url, {
       clientId: 'agent',
       authentication: privateKeyJwt(signer),
     })
-    const fetch = withFetch ? provider.fetch : undefined
-    const client = closing(await connect(major, resource.url, { authProvider: provider, fetch }))
+    const client = closing(await connect(major, resource.url, connection))
     expect(await client.call('any')).toBe('ok')
     spent()
     accepted.clear()
     provider.invalidateCredentials('all')
     claims.authorizationServers = [thief.url]
     const error: unknown = await client.call('any').catch((error: unknown) => error)
-    expect(error).toMatchObject(
-      major === 'v2' && !withFetch
-        ? { name: 'IssuerMismatchError' }
-        : { code: 'ERR_OAUTH_ISSUER_MISMATCH' },
-    )
+    expect(error).toMatchObject({ code: 'ERR_OAUTH_ISSUER_MISMATCH' })
     expect(thief.credentials).toEqual([])
     expect(spent()).toMatchObject({ signatures: 0, tokenRequests: 0 })
   })
@@ -228,17 +204,14 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
       authorizationServers: { get: () => [turn(as.url, other.url, as.url)] },
     })
     let passed = 0
-    const provider = clientCredentialsProvider({
+    const { provider, connection } = provide(way, own, {
       clientId: 'agent',
       authentication: privateKeyJwt(signer),
       now: () => Date.now() + passed,
     })
-    const fetch = withFetch ? provider.fetch : undefined
     for (let round = 0; round < 6; round++) {
       const clients = await Promise.allSettled(
-        Array.from({ length: 6 }, () =>
-          connect(major, own, { authProvider: provider, fetch }).then(closing),
-        ),
+        Array.from({ length: 6 }, () => connect(major, own, connection).then(closing)),
       )
       accepted.clear()
       provider.invalidateCredentials('all')
@@ -277,7 +250,7 @@ describe.each(majors)('on SDK %s', (major) => {
         clientId: 'agent',
         authentication: privateKeyJwt(signer),
       })
-      const connection = { authProvider: provider, fetch: provider.fetch, redirectPolicy }
+      const connection = { fetch: provider.fetch, redirectPolicy }
       const client = closing(await connect(major, resource.url, connection))
       expect(await client.call('any')).toBe('ok')
       for (lead of ['/neighbour', elsewhere.url]) {
@@ -313,7 +286,7 @@ describe.each(majors)('on SDK %s', (major) => {
       authentication: privateKeyJwt(await newSigner()),
       timeoutSeconds: 0.2,
     })
-    const connection = { authProvider: provider, fetch: provider.fetch }
+    const connection = { fetch: provider.fetch }
     await expect(connect(major, `${server.url}/mcp`, connection)).rejects.toMatchObject({
       code: 'ERR_OAUTH_TIMEOUT',
     })
@@ -329,9 +302,7 @@ describe.each(majors)('on SDK %s', (major) => {
       authentication: privateKeyJwt(signer),
     })
     const attempt = () =>
-      connect(major, resource.url, { authProvider: provider, fetch: provider.fetch }).catch(
-        (error: unknown) => error,
-      )
+      connect(major, resource.url, { fetch: provider.fetch }).catch((error: unknown) => error)
     const error = await attempt()
     expect(error).toMatchObject({ code: 'ERR_OAUTH_TOKEN_REFUSED', status: 401 })
     expect(spent().signatures).toBeLessThanOrEqual(2)
@@ -357,9 +328,7 @@ describe.each(majors)('on SDK %s', (major) => {
       authentication: privateKeyJwt(signer),
     })
     const attempt = () =>
-      connect(major, resource.url, { authProvider: provider, fetch: provider.fetch }).catch(
-        (error: unknown) => error,
-      )
+      connect(major, resource.url, { fetch: provider.fetch }).catch((error: unknown) => error)
     for (let call = 0; call < 10; call++) await attempt()
     const { signatures } = spent()
     expect(signatures).toBeGreaterThan(0)

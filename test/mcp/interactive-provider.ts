@@ -1,4 +1,4 @@
-import type { SdkDiscoveryState } from '@countersign/mcp'
+import type { OAuthDiscoveryState } from '@modelcontextprotocol/client'
 import { redirectUri } from './sign-in-server.ts'
 
 interface Tokens {
@@ -55,11 +55,11 @@ export class InteractiveProvider {
 export class RememberingProvider extends InteractiveProvider {
   #state: string | undefined
 
-  saveDiscoveryState(state: SdkDiscoveryState) {
+  saveDiscoveryState(state: OAuthDiscoveryState) {
     this.#state = JSON.stringify(state)
   }
 
-  discoveryState(): SdkDiscoveryState | undefined {
+  discoveryState(): OAuthDiscoveryState | undefined {
     return this.#state === undefined ? undefined : JSON.parse(this.#state)
   }
 }

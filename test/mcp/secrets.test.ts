@@ -14,14 +14,9 @@ import { describe, expect, it, vi } from 'vitest'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
 import { startScriptedResource } from '../servers/hostile-resource.js'
 import { errorResponse } from '../servers/token-responses.js'
-import { connect, majors } from './clients.ts'
+import { connect, majors, provide, ways } from './clients.ts'
 import { closing } from './closing.ts'
 import { newSigner, startLine } from './line.ts'
-
-const ways = majors.flatMap((major) => [
-  { major, withFetch: true, way: 'with fetch: provider.fetch' },
-  { major, withFetch: false, way: 'with a fetch of its own' },
-])
 
 /** Everything that is published, printed or handed to the SDK to keep. */
 function overheard(provider: ClientCredentialsProvider): () => string {
@@ -52,7 +47,7 @@ function expectNone(text: string, secrets: readonly string[]): void {
   expect(secrets.filter((secret) => text.includes(secret))).toEqual([])
 }
 
-describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
+describe.each(ways)('on SDK $major through $way', (way) => {
   it('key, passphrase, assertion and token are kept from storage, output and diagnostics', async () => {
     const passphrase = 'passphrase-canary'
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -69,13 +64,12 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
       token_endpoint_auth_method: 'private_key_jwt',
       jwks: jwks(signer),
     })
-    const provider = clientCredentialsProvider({
+    const { provider, connection } = provide(way, mcp.url, {
       clientId: 'agent',
       authentication: privateKeyJwt(signer),
     })
     const said = overheard(provider)
-    const fetch = withFetch ? provider.fetch : undefined
-    const client = closing(await connect(major, mcp.url, { authProvider: provider, fetch }))
+    const client = closing(await connect(way.major, mcp.url, connection))
     mcp.revokeAll()
     await client.call('whoami')
     const tokens = mcp.requests.flatMap(({ bearer }) => bearer ?? [])
@@ -96,13 +90,11 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
         client_secret: 'another-secret',
         token_endpoint_auth_method: authentication.method as 'client_secret_basic',
       })
-      const provider = clientCredentialsProvider({ clientId: 'agent', authentication })
+      const { provider, connection } = provide(way, mcp.url, { clientId: 'agent', authentication })
       const said = overheard(provider)
-      const fetch = withFetch ? provider.fetch : undefined
-      const error: unknown = await connect(major, mcp.url, {
-        authProvider: provider,
-        fetch,
-      }).catch((error: unknown) => error)
+      const error: unknown = await connect(way.major, mcp.url, connection).catch(
+        (error: unknown) => error,
+      )
       expect(error).toMatchObject({
         message: expect.stringContaining('client authentication failed'),
       })
@@ -132,10 +124,9 @@ describe.each(majors)('on SDK %s', (major) => {
     const authentication: ClientAuthentication = await make()
     const provider = clientCredentialsProvider({ clientId: 'agent', authentication })
     const said = overheard(provider)
-    const error: unknown = await connect(major, resource.url, {
-      authProvider: provider,
-      fetch: provider.fetch,
-    }).catch((error: unknown) => error)
+    const error: unknown = await connect(major, resource.url, { fetch: provider.fetch }).catch(
+      (error: unknown) => error,
+    )
     expect(error).toMatchObject({
       error: 'invalid_client',
       error_description: expect.stringMatching(/^you sent /),

@@ -2,7 +2,7 @@ import { clientCredentialsProvider, withClientAuthentication } from '@countersig
 import { privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import { unauthorized } from '../servers/hostile-resource.js'
-import { connect, majors } from './clients.ts'
+import { connect, majors, provide, ways } from './clients.ts'
 import { closing, silenceWarnings } from './closing.ts'
 import { InteractiveProvider } from './interactive-provider.ts'
 import { startScriptedLine } from './scripted-line.ts'
@@ -29,29 +29,27 @@ async function startAlternating() {
   }
 }
 
-const ways = majors.flatMap((major) => [
-  { major, withFetch: true, way: 'with fetch: provider.fetch', signatures: 12 },
-  { major, withFetch: false, way: 'with a fetch of its own', signatures: 200 },
-])
+describe.each(ways)('on SDK $major through $way', (way) => {
+  const signatures = way.way === 'OAuthClientProvider' ? 200 : 12
 
-describe.each(ways)('on SDK $major $way', ({ major, withFetch, signatures }) => {
   it(`a resource that accepts every second request costs at most ${signatures} signatures in 300 calls`, async () => {
     const { resource, signer, alternate, spent } = await startAlternating()
     const authentication = privateKeyJwt(signer)
     const now = Date.now()
-    const authProvider = clientCredentialsProvider({
+    const { connection } = provide(way, resource.url, {
       clientId: 'agent',
       authentication,
       now: () => now,
     })
-    const fetch = withFetch ? authProvider.fetch : undefined
-    const client = closing(await connect(major, resource.url, { authProvider, fetch }))
+    const client = closing(await connect(way.major, resource.url, connection))
     alternate()
     const failures: { readonly code?: string }[] = []
     for (let call = 0; call < 300; call++) {
       await client.call('any').catch((error) => failures.push(error))
     }
     expect(spent().signatures).toBeLessThanOrEqual(signatures)
+    // An AuthProvider sends a ping after each 401, which is then the request that is accepted.
+    if (way.way === 'AuthProvider') return
     const refused = failures.filter(({ code }) => code === 'ERR_OAUTH_TOKEN_REFUSED')
     expect(refused.length).toBeGreaterThan(10)
     expect(failures.length).toBeLessThan(290)
@@ -62,9 +60,8 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch, signatures }) => 
       grant: () => ({ expires_in: 0 }),
     })
     const authentication = privateKeyJwt(signer)
-    const authProvider = clientCredentialsProvider({ clientId: 'agent', authentication })
-    const fetch = withFetch ? authProvider.fetch : undefined
-    const client = closing(await connect(major, resource.url, { authProvider, fetch }))
+    const { connection } = provide(way, resource.url, { clientId: 'agent', authentication })
+    const client = closing(await connect(way.major, resource.url, connection))
     for (let call = 0; call < 50; call++) expect(await client.call('any')).toBe('ok')
     expect(spent().signatures).toBe(1)
   })
@@ -78,6 +75,7 @@ describe.each(majors)('on SDK %s', (major) => {
     const authProvider = clientCredentialsProvider({
       clientId: 'agent',
       authentication,
+      serverUrl: resource.url,
       now: () => now,
     })
     const client = closing(await connect(major, resource.url, { authProvider }))

@@ -122,7 +122,7 @@ describe.each(majors)('on SDK %s', (major) => {
   it('20 connections in a row to such a server cost few requests, and each says why it failed', async () => {
     const trouble = troubles['answers 503'] as Trouble
     const { mcp, provider, discoveries, pass, end } = await startTrouble(trouble)
-    const connection = { authProvider: provider, fetch: provider.fetch }
+    const connection = { fetch: provider.fetch }
     for (let attempt = 0; attempt < 20; attempt++) {
       await expect(connect(major, mcp.url, connection)).rejects.toMatchObject({
         code: 'ERR_OAUTH_UNAVAILABLE',

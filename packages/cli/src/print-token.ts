@@ -1,5 +1,5 @@
-import { type ChallengedResource, discoverChallengedResource } from '@countersign/mcp/resource'
-import { OAuthError, privateKeyJwt, type TokenSourceOptions, tokenSource } from '@countersign/oauth'
+import { type DiscoveredResource, discoverResource } from '@countersign/mcp/internal'
+import { privateKeyJwt, type TokenSourceOptions, tokenSource } from '@countersign/oauth'
 import { uniteScopes } from '@countersign/oauth/provider'
 import { required, requireUrl } from './client-options.ts'
 import type { TokenOptions } from './commands/token.ts'
@@ -39,7 +39,7 @@ type Where = Pick<TokenSourceOptions, 'issuer' | 'metadata' | 'resource' | 'scop
 async function whereToAsk(frame: Frame, options: TokenOptions): Promise<Where> {
   const { issuer, scope, resource, mcp } = options
   if (mcp) {
-    const found = await challengedResource(frame, mcp, options)
+    const found = await discoveredResource(frame, mcp, options)
     return {
       issuer: found.as.issuer,
       metadata: found.as,
@@ -53,40 +53,19 @@ async function whereToAsk(frame: Frame, options: TokenOptions): Promise<Where> {
   )
 }
 
-/** Asks the MCP server as any client would, without a token, and learns from its refusal where to get one. */
-async function challengedResource(
+/** Discovers where the MCP server gets its tokens from, by a request without a token. */
+async function discoveredResource(
   frame: Frame,
   mcp: string,
   { issuer, timeout }: TokenOptions,
-): Promise<ChallengedResource> {
+): Promise<DiscoveredResource> {
   const url = await requireUrl(mcp, 'MCP server of --mcp')
-  const signal = AbortSignal.any([frame.signal, AbortSignal.timeout(timeout * 1000)])
-  const found = await frame.progress('Asking the MCP server where to get a token', async () => {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        accept: 'application/json, text/event-stream',
-      },
-      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }),
-      redirect: 'manual',
-      signal,
-    }).catch((cause: unknown) => {
-      if (signal.aborted) throw signal.reason
-      const message = `The MCP server ${url.origin} cannot be reached`
-      throw new OAuthError('ERR_OAUTH_UNAVAILABLE', message, { cause })
-    })
-    await response.body?.cancel()
-    return discoverChallengedResource(url, response, {
+  return frame.progress('Asking the MCP server where to get a token', () =>
+    discoverResource(url, {
       issuer: issuer || undefined,
       fetch,
       timeoutSeconds: timeout,
       signal: frame.signal,
-    })
-  })
-  if (found !== undefined) return found
-  throw new OAuthError(
-    'ERR_OAUTH_DISCOVERY',
-    `The MCP server ${url.origin} publishes no metadata that says where to get a token; give the authorization server by --issuer`,
+    }),
   )
 }

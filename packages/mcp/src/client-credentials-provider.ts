@@ -1,36 +1,85 @@
-import type { Fetch } from '@countersign/oauth'
+import { type ClientAuthentication, type Fetch, OAuthError } from '@countersign/oauth'
 import { limitScope, uniteScopes } from '@countersign/oauth/provider'
-import { discoverChallengedResource } from './challenged-resource.ts'
-import { type ClientCredentialsProviderOptions, readOptions } from './client-credentials-options.ts'
-import { type CredentialScope, keyReplacement } from './key-replacement.ts'
-import { resourceFetch } from './resource-fetch.ts'
-import { resourceIndicator } from './resource-indicator.ts'
-import { type Binding, resourceTokens } from './resource-tokens.ts'
+import { authorizedFetch } from './authorized-fetch.ts'
+import {
+  type CredentialScope,
+  keyReplacement,
+  providerAuthentication,
+  requireTokenEndpoint,
+  requireUsableServer,
+} from './client-authentication.ts'
+import { ping } from './resource-discovery.ts'
+import {
+  type ResourceTokens,
+  type ResourceTokensSettings,
+  resourceTokens,
+  type TokenTarget,
+} from './resource-tokens.ts'
 import type {
   AddClientAuthentication,
-  SdkClientMetadata,
-  SdkDiscoveryState,
-  SdkTokens,
-} from './sdk-shapes.ts'
-import { verifiedDiscovery } from './verified-discovery.ts'
+  ClientMetadata,
+  DiscoveryState,
+  ServerMetadata,
+  Tokens,
+} from './sdk-types.ts'
 
-/** An `OAuthClientProvider` of both MCP SDK majors, for one MCP server. */
-export interface ClientCredentialsProvider {
-  readonly redirectUrl: undefined
-  readonly clientMetadata: SdkClientMetadata
+/** Options of {@link clientCredentialsProvider}. */
+export interface ClientCredentialsProviderOptions {
+  /** The client identifier. */
+  readonly clientId: string
+  /** How the client authenticates: `privateKeyJwt`, `externalAssertion`, or a client secret. */
+  readonly authentication: ClientAuthentication
   /**
-   * For the transport's `fetch` option: attaches the token to requests to the MCP server and to no others, and
-   * answers a challenge once, with a token that all calls share. It throws an `OAuthError` when no token can be had, or
-   * the server refuses the new one as well.
+   * Pins the authorization server. Without it, the MCP server decides which authorization server gets the secret, or an
+   * assertion, whose audience is then that server and no other.
+   */
+  readonly issuer?: string | undefined
+  /**
+   * The URL of the MCP server. Needed only where the provider is used as an `OAuthClientProvider` without its `fetch`,
+   * because the SDKs do not tell such a provider the URL.
+   */
+  readonly serverUrl?: string | URL | undefined
+  /** Space-separated scope values to request; by default what the resource asks for. */
+  readonly scope?: string | undefined
+  /**
+   * Space-separated scope values that the resource may ask for in addition to `scope`, in its challenges and in its
+   * metadata; all by default. A resource that asks for more than 100 values or 4,096 octets gets none of them.
+   */
+  readonly maxScope?: string | undefined
+  /** A name for people, as `client_name` of the client's metadata. */
+  readonly clientName?: string | undefined
+  /** How long the metadata of the authorization server is used before it is fetched again; 3600 by default. */
+  readonly metadataLifetimeSeconds?: number | undefined
+  /** Bound on one renewal of the token; 30 by default. */
+  readonly timeoutSeconds?: number | undefined
+  /** Sends the requests; the global `fetch` by default. */
+  readonly fetch?: Fetch | undefined
+  /** The clock, in milliseconds since the epoch; `Date.now` by default. */
+  readonly now?: (() => number) | undefined
+}
+
+/** Authorization for the MCP client of one MCP server. Its `fetch` is enough; the other members adapt to it. */
+export interface ClientCredentialsProvider {
+  /**
+   * For the option `fetch` of a transport. Attaches the token to requests to the MCP server and to no others, and
+   * answers a challenge once, with a token that all calls share. Throws an `OAuthError` when no token can be obtained,
+   * or when the server refuses the new one.
    */
   readonly fetch: Fetch
+  /** An `AuthProvider` of SDK v2, for a framework that takes one and no `fetch`. */
+  readonly authProvider: {
+    token(): Promise<string | undefined>
+    onUnauthorized(context: { readonly serverUrl: URL }): Promise<void>
+  }
+  // The members of an OAuthClientProvider of both SDK majors, for a framework that takes nothing else.
+  readonly redirectUrl: undefined
+  readonly clientMetadata: ClientMetadata
   clientInformation(): { client_id: string; issuer?: string }
-  tokens(): Promise<SdkTokens | undefined>
-  saveTokens(tokens: SdkTokens): void
+  tokens(): Promise<Tokens | undefined>
+  discoveryState(): Promise<DiscoveryState>
   prepareTokenRequest(scope?: string): URLSearchParams
   readonly addClientAuthentication: AddClientAuthentication
-  validateResourceURL(serverUrl: string | URL, resource?: string): Promise<URL | undefined>
-  saveDiscoveryState(state: SdkDiscoveryState): void
+  saveTokens(tokens: Tokens): void
   invalidateCredentials(scope: CredentialScope): Promise<void>
   redirectToAuthorization(): never
   saveCodeVerifier(): never
@@ -38,17 +87,17 @@ export interface ClientCredentialsProvider {
 }
 
 /**
- * Makes the authorization provider of an MCP client that acts for itself, with no user present.
+ * Makes the authorization of an MCP client that acts for itself, without a user.
  *
- * One object serves `@modelcontextprotocol/sdk` (v1) and `@modelcontextprotocol/client` (v2). It renews the token
- * ahead of its expiry, lets concurrent calls share one renewal, and refuses an authorization server that lies about its
- * issuer, is not https, or does not admit the authentication, before anything is signed. Use one provider for each MCP
- * server, and give its `fetch` to the transport as well.
+ * Its `fetch` works with `@modelcontextprotocol/sdk` (v1) and `@modelcontextprotocol/client` (v2). It renews the token
+ * ahead of its expiry, lets concurrent calls share one renewal, and refuses an authorization server that claims another
+ * issuer, is not https, or does not accept the authentication, before anything is signed. Use one provider for each MCP
+ * server.
  *
- * @param options - client identifier and authentication; a pin on the issuer; scope.
- * @returns the provider. What it throws reaches the caller of the SDK: an `OAuthError` when a server is refused or
- *   refuses, a `SignerError` when the signer cannot sign.
- * @throws `TypeError` when an option is not of its type; the method `none` is no authentication.
+ * @param options - client identifier and authentication; a pinned issuer; scope.
+ * @returns the provider. Its errors reach the caller of the SDK: an `OAuthError` when a server is refused or refuses, a
+ *   `SignerError` when the signer cannot sign.
+ * @throws `TypeError` when an option is not of its type, or the authentication has the method `none`.
  *
  * @example
  * ```ts
@@ -65,7 +114,6 @@ export interface ClientCredentialsProvider {
  *   authentication: privateKeyJwt(signer),
  * })
  * const transport = new StreamableHTTPClientTransport(new URL('https://mcp.example.com/mcp'), {
- *   authProvider: provider,
  *   fetch: provider.fetch,
  * })
  * ```
@@ -76,99 +124,176 @@ export function clientCredentialsProvider(
   options: ClientCredentialsProviderOptions,
 ): ClientCredentialsProvider {
   const settings = readOptions(options)
-  const { clientId, authentication, issuer, scope, maxScope, clientName, timeoutSeconds } = settings
-  const discovery = verifiedDiscovery(authentication, issuer)
+  const { clientId, issuer, scope, serverUrl, clientName } = settings
   const tokens = resourceTokens(settings)
-  const keys = keyReplacement()
-  const tokenRequests = new WeakSet<URLSearchParams>()
-  // What the SDK does not hand from one of its calls to the next. Flows that run at once may overwrite each other's,
-  // so it decides neither to whom an assertion goes nor what it asks for.
-  let asked: Binding | undefined
+  const fetch = authorizedFetch({ fetch: settings.fetch, tokens, serverUrl })
+  let pinging: Promise<void> | undefined
 
-  /** What to ask for: the caller and the challenge decide; else everything that the resource supports. */
-  function chooseScope(ofChallenge?: string, supported?: readonly string[]): string | undefined {
-    return (
-      uniteScopes(scope, limitScope(ofChallenge, maxScope)) ??
-      limitScope(supported?.join(' '), maxScope)
-    )
+  /** Has `fetch` obtain a token that the MCP server accepts. Concurrent callers share one request. */
+  function obtainToken(url: URL): Promise<void> {
+    pinging ??= fetch(url, ping)
+      .then((response) => response.body?.cancel())
+      .finally(() => {
+        pinging = undefined
+      })
+    return pinging
   }
 
   return Object.freeze({
+    fetch,
+    authProvider: Object.freeze({
+      async token() {
+        return (await tokens.ready())?.source.token()
+      },
+      onUnauthorized: (context: { readonly serverUrl: URL }) => obtainToken(context.serverUrl),
+    }),
     redirectUrl: undefined,
     clientMetadata: {
       redirect_uris: [],
       grant_types: ['client_credentials'],
-      token_endpoint_auth_method: authentication.method,
+      token_endpoint_auth_method: settings.authentication.method,
       ...(clientName === undefined ? {} : { client_name: clientName }),
       ...(scope === undefined ? {} : { scope }),
     },
-    fetch: resourceFetch({
-      ...settings,
-      tokens,
-      async discover(url, response) {
-        const { fetch } = settings
-        const found = await discoverChallengedResource(url, response, {
-          issuer,
-          fetch,
-          timeoutSeconds,
-        })
-        return { ...found, scope: chooseScope(found.scope, found.scopesSupported) }
-      },
-      isTokenRequest: (body) => body instanceof URLSearchParams && tokenRequests.has(body),
-    }),
     clientInformation: () => ({ client_id: clientId, ...(issuer === undefined ? {} : { issuer }) }),
     async tokens() {
-      const bound = await tokens.ready()
-      if (bound === undefined) return undefined
-      const { access_token, token_type, expires_in, scope } = await bound.source.tokenResponse()
-      return { access_token, token_type, expires_in, scope: scope ?? bound.scope }
+      let used = await tokens.ready()
+      if (used === undefined && serverUrl !== undefined) {
+        await obtainToken(serverUrl)
+        used = tokens.current()
+      }
+      if (used === undefined) return undefined
+      const { access_token, token_type, expires_in, scope } = await used.source.tokenResponse()
+      return { access_token, token_type, expires_in, scope: scope ?? used.scope }
     },
-    saveTokens(granted: SdkTokens) {
-      if (asked !== undefined) tokens.bind(asked, granted)
+    ...sdkFlow(settings, tokens),
+    redirectToAuthorization: refuseInteraction,
+    saveCodeVerifier: refuseInteraction,
+    codeVerifier: refuseInteraction,
+  })
+}
+
+type SdkFlow = Pick<
+  ClientCredentialsProvider,
+  | 'discoveryState'
+  | 'prepareTokenRequest'
+  | 'addClientAuthentication'
+  | 'saveTokens'
+  | 'invalidateCredentials'
+>
+
+/**
+ * The members that an SDK calls in its own authorization flow, after the MCP server has refused a token that the SDK
+ * attached. The SDK sends the token request itself; it gets the authorization server from here, and the token is used by
+ * the provider's source.
+ */
+function sdkFlow(settings: Settings, tokens: ResourceTokens): SdkFlow {
+  const { clientId, authentication, serverUrl, maxScope } = settings
+  const keys = keyReplacement()
+  const targets = new WeakMap<object, TokenTarget>()
+  let discovering: Promise<TokenTarget> | undefined
+  // The SDKs do not pass it from one call to the next. Flows that run at once may overwrite each other's target, so it
+  // decides neither which server gets an assertion nor what is requested.
+  let requested: TokenTarget | undefined
+
+  return {
+    // Discovers again for each flow, because the resource may have moved.
+    async discoveryState() {
+      if (serverUrl === undefined) {
+        throw new TypeError(
+          'the provider is used as an OAuthClientProvider, but has no option "serverUrl"; set it to the URL of the MCP server, or use `fetch: provider.fetch` in place of `authProvider`',
+        )
+      }
+      discovering ??= tokens.discover(serverUrl).finally(() => {
+        discovering = undefined
+      })
+      const target = await discovering
+      const { as, resource } = target
+      targets.set(as, target)
+      return {
+        authorizationServerUrl: as.issuer,
+        authorizationServerMetadata: as as ServerMetadata,
+        resourceMetadata: { resource, authorization_servers: [as.issuer] },
+      }
     },
-    prepareTokenRequest(requested?: string) {
-      const supported = discovery.latest()?.resourceMetadata?.scopes_supported
-      // The SDK hands over the configured scope, the supported ones, or a challenge, and does not say which.
-      const ofChallenge = requested === supported?.join(' ') ? undefined : requested
-      const wanted = chooseScope(ofChallenge, supported)
+    prepareTokenRequest(challenged?: string) {
+      const wanted = limitScope(challenged, maxScope)
       return new URLSearchParams({
         grant_type: 'client_credentials',
         ...(wanted === undefined ? {} : { scope: wanted }),
       })
     },
-    async addClientAuthentication(
-      headers: Headers,
-      params: URLSearchParams,
-      url: string | URL,
-      metadata?: Parameters<AddClientAuthentication>[3],
-    ) {
-      const as = discovery.require(metadata, url)
-      tokenRequests.add(params)
+    async addClientAuthentication(headers, params, url, metadata) {
+      const target = metadata && targets.get(metadata)
+      if (target === undefined) {
+        throw new OAuthError(
+          'ERR_OAUTH_ISSUER_MISMATCH',
+          'The metadata of the authorization server is not the one that the provider discovered; nothing was signed',
+        )
+      }
+      const { as, resource } = target
+      requireTokenEndpoint(as, url)
+      requireUsableServer(as, authentication)
+      const united = uniteScopes(target.scope, params.get('scope') ?? undefined)
+      const scope = limitScope(united, undefined) ?? target.scope
+      params.set('resource', resource)
+      if (scope !== undefined) params.set('scope', scope)
       const { onReplaceable } = keys
       await authentication(as, { client_id: clientId }, params, headers, { onReplaceable })
-      const resource = params.get('resource')
-      asked =
-        resource === null ? undefined : { as, resource, scope: params.get('scope') ?? undefined }
+      requested = { as, resource, scope }
     },
-    async validateResourceURL(serverUrl: string | URL, ofMetadata?: string) {
-      const { href } = new URL(new URL(serverUrl).pathname, serverUrl)
-      return resourceIndicator(href, ofMetadata)
+    saveTokens(granted: Tokens) {
+      if (requested !== undefined) tokens.use(requested, { ...granted })
     },
-    saveDiscoveryState: discovery.verify,
     async invalidateCredentials(what: CredentialScope) {
-      const bound = tokens.current()
-      if (what === 'all' || what === 'discovery') tokens.unbind()
-      else if (what === 'tokens' && bound !== undefined) tokens.bind(bound)
+      const used = tokens.current()
+      if (what === 'all' || what === 'discovery') tokens.forget()
+      else if (what === 'tokens' && used !== undefined) tokens.use(used)
       await keys.afterInvalidation(what)
     },
-    redirectToAuthorization: interactive,
-    saveCodeVerifier: interactive,
-    codeVerifier: interactive,
-  })
+  }
 }
 
-function interactive(): never {
+function refuseInteraction(): never {
   throw new TypeError(
-    'a client that acts for itself has no user to send to the authorization server',
+    'this provider authenticates a client that acts for itself; it cannot send a user to the authorization server',
   )
+}
+
+/** Options that were checked, with their defaults. */
+interface Settings extends ResourceTokensSettings {
+  readonly serverUrl: URL | undefined
+  readonly clientName: string | undefined
+}
+
+function readOptions(options: ClientCredentialsProviderOptions): Settings {
+  const { clientId, issuer, serverUrl, scope, maxScope, clientName } = options
+  const { metadataLifetimeSeconds = 3600, timeoutSeconds = 30, now = Date.now } = options
+  if (typeof clientId !== 'string' || clientId === '') {
+    throw new TypeError('"clientId" must be a non-empty string')
+  }
+  if (issuer !== undefined && !(typeof issuer === 'string' && URL.canParse(issuer))) {
+    throw new TypeError('"issuer" must be the URL that identifies the authorization server')
+  }
+  if (serverUrl !== undefined && !URL.canParse(String(serverUrl))) {
+    throw new TypeError('"serverUrl" must be the URL of the MCP server')
+  }
+  for (const [name, value] of Object.entries({ scope, maxScope })) {
+    if (value !== undefined && typeof value !== 'string') {
+      throw new TypeError(`"${name}" must be a string of values separated by spaces`)
+    }
+  }
+  if (!(typeof metadataLifetimeSeconds === 'number' && metadataLifetimeSeconds > 0)) {
+    throw new TypeError('"metadataLifetimeSeconds" must be a number above 0')
+  }
+  if (!(typeof timeoutSeconds === 'number' && timeoutSeconds > 0 && timeoutSeconds <= 600)) {
+    throw new TypeError('"timeoutSeconds" must be a number above 0 and up to 600')
+  }
+  return {
+    ...{ clientId, clientName, issuer, scope, maxScope, metadataLifetimeSeconds, timeoutSeconds },
+    serverUrl: serverUrl === undefined ? undefined : new URL(serverUrl),
+    authentication: providerAuthentication(options.authentication, issuer, now),
+    fetch: options.fetch ?? globalThis.fetch,
+    now,
+  }
 }

@@ -2,11 +2,11 @@ import { generateKeyPairSync } from 'node:crypto'
 import { localSigner } from '@countersign/local'
 import {
   type InteractiveProvider,
-  type SdkServerMetadata,
   type WithClientAuthenticationOptions,
   withClientAuthentication,
 } from '@countersign/mcp'
 import { type ClientAuthentication, privateKeyJwt } from '@countersign/oauth'
+import type { AuthorizationServerMetadata } from '@modelcontextprotocol/client'
 import { describe, expect, it, vi } from 'vitest'
 
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -18,7 +18,7 @@ interface Wrapped {
     headers: Headers,
     params: URLSearchParams,
     url: string,
-    metadata?: SdkServerMetadata,
+    metadata?: AuthorizationServerMetadata,
   ): Promise<void>
   saveDiscoveryState(state: object): Promise<void>
   discoveryState(): Promise<unknown>
