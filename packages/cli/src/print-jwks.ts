@@ -1,4 +1,5 @@
-import { clientMetadata, jwks, type Signer } from '@countersign/core'
+import { jwks, type Signer } from '@countersign/core'
+import { clientMetadata } from '@countersign/oauth'
 import { required } from './client-options.ts'
 import type { JwksOptions } from './commands/jwks.ts'
 import type { Frame } from './frame.ts'

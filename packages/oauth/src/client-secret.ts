@@ -2,7 +2,7 @@ import { requireAdvertised, requireSecureUrl } from './authorization-server.ts'
 import { type ClientAuthentication, namedMethod } from './client-authentication.ts'
 
 /** A client secret, or a function that is asked for it at each request. */
-export type ClientSecret = string | (() => string | Promise<string>)
+export type Secret = string | (() => string | Promise<string>)
 
 /**
  * Authenticates a client by its secret in the `Authorization` header.
@@ -24,7 +24,7 @@ export type ClientSecret = string | (() => string | Promise<string>)
  *
  * @see [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)
  */
-export function clientSecretBasic(secret: ClientSecret): ClientAuthentication {
+export function clientSecretBasic(secret: Secret): ClientAuthentication {
   const read = reader(secret)
   return namedMethod('client_secret_basic', async (as, client, _body, headers) => {
     requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
@@ -51,7 +51,7 @@ export function clientSecretBasic(secret: ClientSecret): ClientAuthentication {
  *
  * @see [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)
  */
-export function clientSecretPost(secret: ClientSecret): ClientAuthentication {
+export function clientSecretPost(secret: Secret): ClientAuthentication {
   const read = reader(secret)
   return namedMethod('client_secret_post', async (as, client, body) => {
     requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
@@ -61,7 +61,7 @@ export function clientSecretPost(secret: ClientSecret): ClientAuthentication {
   })
 }
 
-function reader(secret: ClientSecret): () => Promise<string> {
+function reader(secret: Secret): () => Promise<string> {
   if (typeof secret !== 'function' && (typeof secret !== 'string' || secret === '')) {
     throw new TypeError('"secret" must be a non-empty string or a function that returns one')
   }

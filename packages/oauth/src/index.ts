@@ -5,7 +5,12 @@ export type {
   ClientAuthenticationOptions,
   ReplaceKey,
 } from './client-authentication.ts'
-export { type ClientSecret, clientSecretBasic, clientSecretPost } from './client-secret.ts'
+export {
+  type ClientMetadata,
+  type ClientMetadataOptions,
+  clientMetadata,
+} from './client-metadata.ts'
+export { clientSecretBasic, clientSecretPost, type Secret } from './client-secret.ts'
 export { type DiscoveryOptions, discoverAuthorizationServer } from './discovery.ts'
 export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions } from './error.ts'
 export { type ExternalAssertionOptions, externalAssertion } from './external-assertion.ts'

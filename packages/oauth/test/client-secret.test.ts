@@ -1,8 +1,8 @@
 import {
   type ClientAuthentication,
-  type ClientSecret,
   clientSecretBasic,
   clientSecretPost,
+  type Secret,
 } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import { metadata } from './fixtures.ts'
@@ -54,7 +54,7 @@ describe('clientSecretPost', () => {
 
 describe.each([clientSecretBasic, clientSecretPost])('$name', (make) => {
   it.each(['', undefined, null, 7, Buffer.from('secret')])('takes no %j for a secret', (secret) => {
-    expect(() => make(secret as ClientSecret)).toThrow(TypeError)
+    expect(() => make(secret as Secret)).toThrow(TypeError)
   })
 
   it.each(['', undefined, 7])('takes no %j from the function that knows it', async (secret) => {

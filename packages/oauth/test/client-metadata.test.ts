@@ -1,17 +1,14 @@
-import {
-  type ClientMetadataOptions,
-  clientMetadata,
-  createSigner,
-  rotating,
-  type SignerSource,
-} from '@countersign/core'
+import { generateKeyPairSync } from 'node:crypto'
+import { rotating, type SignerSource } from '@countersign/core'
+import { localSigner } from '@countersign/local'
+import { type ClientMetadataOptions, clientMetadata } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
-import { backend } from './backend.ts'
-import { keyPair, mlDsa } from './keys.ts'
+import { es256Signer } from './fixtures.ts'
 
-const current = createSigner(backend('ES256'))
-const next = createSigner(backend('ES256', { publicKey: keyPair('ES256', 'other').publicKey }))
-const rsa = createSigner(backend('RS256'))
+const current = await es256Signer()
+const next = await es256Signer()
+const rsaKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+const rsa = await localSigner({ key: rsaKey, alg: 'RS256' })
 
 const clientId = 'https://agent.example.com/client.json'
 const self = { clientId, clientName: 'Billing agent' }
@@ -194,11 +191,20 @@ describe('no document is made', () => {
     expect(() => document({}, { ...current, publicJwk })).toThrow(/private member/)
   })
 
-  it.runIf(mlDsa)('with keys too large to be in it, which a jwksUri mends', () => {
-    const [one, other] = (['ML-DSA-87', 'ML-DSA-65'] as const).map((alg) =>
-      createSigner(backend(alg)),
+  it('above 5000 octets', () => {
+    const document5000 = (more: number) => {
+      const members = (length: number) => ({ contacts: ['x'.repeat(length)] })
+      const octets = Buffer.byteLength(JSON.stringify(document({ members: members(0) })))
+      return document({ members: members(5000 - octets + more) })
+    }
+    expect(JSON.stringify(document5000(0))).toHaveLength(5000)
+    expect(() => document5000(1)).toThrow(/has 5001 octets/)
+  })
+
+  it('with more keys than fit in it; a jwksUri solves that', async () => {
+    const sources = await Promise.all(
+      Array.from({ length: 12 }, (_, n) => localSigner({ key: rsaKey, alg: 'RS256', kid: `${n}` })),
     )
-    const sources = [one, other].filter((signer) => signer !== undefined)
     expect(() => clientMetadata(sources, self)).toThrow(/publish the keys under a "jwksUri"/)
     const jwksUri = 'https://agent.example.com/jwks.json'
     expect(clientMetadata(sources, { ...self, jwksUri }).jwks_uri).toBe(jwksUri)
