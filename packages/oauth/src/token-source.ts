@@ -1,17 +1,14 @@
-import { ownOptions } from '@countersign/core/backend'
+import { ownOptions, requireString, requireTimeout } from '@countersign/core/backend'
 import type { AuthorizationServer } from 'oauth4webapi'
-import { requireAdvertised, requireSecureUrl } from './authorization-server.ts'
-import { bearerFetch } from './bearer-fetch.ts'
-import type { ClientAuthentication, ReplaceKey } from './client-authentication.ts'
-import { OAuthError } from './error.ts'
+import { authorizedFetch, resourceMatcher } from './authorized-fetch.ts'
+import type { ClientAuthentication } from './client-authentication.ts'
+import { discoverAuthorizationServer } from './discovery.ts'
+import { OAuthError } from './errors.ts'
 import type { Fetch } from './http.ts'
-import { tokenRenewal } from './renewal.ts'
 import { uniteScopes } from './scope.ts'
-import { serverMetadata } from './server-metadata.ts'
-import { tokenReach } from './token-reach.ts'
+import { requireIssuer, requireSecureUrl } from './server-checks.ts'
+import { stopwatch, tokenCache } from './token-cache.ts'
 import { requestToken, type TokenResponse } from './token-request.ts'
-import { tokenChannel } from './tracing.ts'
-import { withReplacedKey } from './with-replaced-key.ts'
 
 /**
  * The parameters of an access token request, `grant_type` among them, or a function that makes them anew
@@ -111,95 +108,130 @@ export interface TokenSource {
  */
 export function tokenSource(options: TokenSourceOptions): TokenSource {
   const own = ownOptions(options)
-  const { issuer, clientId, authentication, resource, maxScope } = own
+  const { issuer, clientId, authentication, resource, maxScope, tokenResponse } = own
   const {
     grant = { grant_type: 'client_credentials' },
     timeoutSeconds = 30,
     retries = 2,
     now = Date.now,
     fetch = globalThis.fetch,
-    metadataLifetimeSeconds: lifetimeSeconds = 3600,
+    metadataLifetimeSeconds = 3600,
   } = own
   requireString(issuer, 'issuer')
   requireString(clientId, 'clientId')
   if (typeof authentication !== 'function')
     throw new TypeError('"authentication" must be a function')
-  if (typeof timeoutSeconds !== 'number' || !(timeoutSeconds > 0 && timeoutSeconds <= 600)) {
-    throw new TypeError('"timeoutSeconds" must be a number above 0 and up to 600')
-  }
+  requireTimeout(timeoutSeconds)
   if (!(Number.isInteger(retries) && retries >= 0 && retries <= 10)) {
     throw new TypeError('"retries" must be a whole number from 0 to 10')
   }
-  if (typeof lifetimeSeconds !== 'number' || !(lifetimeSeconds > 0)) {
+  if (typeof metadataLifetimeSeconds !== 'number' || !(metadataLifetimeSeconds > 0)) {
     throw new TypeError('"metadataLifetimeSeconds" must be a number above 0')
   }
   if (maxScope !== undefined && typeof maxScope !== 'string') {
     throw new TypeError('"maxScope" must be a string of scope values, separated by spaces')
   }
   const resourceUrl = resource === undefined ? undefined : requireSecureUrl(resource, 'resource')
-  const server = serverMetadata({ issuer, metadata: own.metadata, lifetimeSeconds, fetch, now })
+  const metadata = metadataCache({
+    ...{ issuer, fetch, now },
+    given: own.metadata,
+    lifetimeMs: metadataLifetimeSeconds * 1000,
+  })
 
-  const renewal = tokenRenewal({
+  const cache = tokenCache({
+    ...{ issuer, clientId, tokenResponse, maxScope, retries, timeoutSeconds, now },
     scope: uniteScopes(own.scope),
-    maxScope,
-    retries,
-    timeoutSeconds,
-    now,
-    async ask(scope, signal) {
-      const as = await server.read(signal)
-      requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
-      // Here already, because a grant may be signed, too.
-      const { method, alg } = authentication
-      if (method !== undefined) requireAdvertised(as, method, alg)
-      const request = async (onReplaceable: (replace: ReplaceKey) => void) => {
+    async request(scope, signal) {
+      const as = await metadata.get(signal)
+      const parameters = async () => {
         const granted = typeof grant === 'function' ? await grant(as) : grant
-        const parameters = new URLSearchParams(granted)
-        if (scope !== undefined) parameters.set('scope', scope)
-        if (resource !== undefined) parameters.set('resource', resource)
-        const by = { as, issuer, clientId, authentication, fetch, now }
-        return requestToken({ ...by, parameters, signal, onReplaceable })
+        const body = new URLSearchParams(granted)
+        if (scope !== undefined) body.set('scope', scope)
+        if (resource !== undefined) body.set('resource', resource)
+        return body
       }
       try {
-        return await withReplacedKey(request, signal)
+        const request = { as, issuer, clientId, authentication, parameters, fetch, signal, now }
+        return await requestToken(request)
       } catch (error) {
-        // A token endpoint that is none may have moved.
-        if (OAuthError.is(error) && error.code === 'ERR_OAUTH_INVALID_RESPONSE') server.forget()
+        // The token endpoint may have moved.
+        if (OAuthError.is(error) && error.code === 'ERR_OAUTH_INVALID_RESPONSE') metadata.expire()
         throw error
       }
     },
-    report(background, durationSeconds, failure) {
-      if (!tokenChannel.hasSubscribers) return
-      const code = (failure as { readonly code?: string } | undefined)?.code
-      const outcome = failure === undefined ? 'granted' : 'failed'
-      const message = { issuer, clientId, background, durationSeconds, outcome }
-      tokenChannel.publish(code === undefined ? message : { ...message, code })
-    },
   })
-  if (own.tokenResponse !== undefined) renewal.adopt(own.tokenResponse)
 
   const authorized =
     resourceUrl &&
-    bearerFetch({ fetch, renewal, covers: tokenReach(resourceUrl, server.tokenEndpoint) })
+    authorizedFetch({
+      ...{ fetch, cache },
+      matches: resourceMatcher(resourceUrl, metadata.tokenEndpoint),
+    })
 
   return Object.freeze({
     async token({ signal }: TokenOptions = {}) {
-      return (await renewal.current(signal)).response.access_token
+      return (await cache.get(signal)).response.access_token
     },
     async tokenResponse({ signal }: TokenOptions = {}) {
-      const { response, secondsLeft } = await renewal.current(signal)
+      const { response, secondsLeft } = await cache.get(signal)
       if (secondsLeft() === Number.POSITIVE_INFINITY) return response
       return { ...response, expires_in: Math.floor(secondsLeft()) }
     },
-    invalidate: renewal.invalidate,
+    invalidate: cache.invalidate,
     async fetch(input: string | URL | Request, init?: RequestInit) {
       if (authorized !== undefined) return authorized(input, init)
-      throw new TypeError('"fetch" needs the option "resource": it says where the token may go')
+      throw new TypeError(
+        '"fetch" needs the option "resource", the URL of the resource that the token is for',
+      )
     },
   })
 }
 
-function requireString(value: unknown, option: string): void {
-  if (typeof value !== 'string' || value === '') {
-    throw new TypeError(`"${option}" must be a non-empty string`)
+interface MetadataCache {
+  get(signal: AbortSignal): Promise<AuthorizationServer>
+  /** Discovers the metadata again at the next use. */
+  expire(): void
+  /** The token endpoint as far as it is known. */
+  tokenEndpoint(): string | undefined
+}
+
+/** Caches the authorization server's metadata, whether it was given or discovered. */
+function metadataCache(settings: {
+  readonly issuer: string
+  readonly given: AuthorizationServer | undefined
+  readonly lifetimeMs: number
+  readonly fetch: Fetch
+  readonly now: () => number
+}): MetadataCache {
+  const { issuer, given, lifetimeMs, fetch, now } = settings
+  if (given !== undefined) requireIssuer(given, issuer)
+  let cached = given
+  let age = stopwatch(now)
+  let expired = false
+
+  async function discover(signal: AbortSignal): Promise<AuthorizationServer> {
+    try {
+      return await discoverAuthorizationServer(issuer, { fetch, signal })
+    } catch (error) {
+      // The caller may have given the metadata because the server publishes none.
+      const isMissing = OAuthError.is(error) && error.code === 'ERR_OAUTH_DISCOVERY'
+      if (given !== undefined && isMissing) return given
+      throw error
+    }
+  }
+
+  return {
+    async get(signal) {
+      if (cached === undefined || expired || age() >= lifetimeMs) {
+        cached = await discover(signal)
+        age = stopwatch(now)
+        expired = false
+      }
+      return cached
+    },
+    expire() {
+      expired = true
+    },
+    tokenEndpoint: () => cached?.token_endpoint,
   }
 }
