@@ -43,7 +43,7 @@ export const lanes = [
     run: wycheproofLane,
   },
   { name: 'pkcs11', about: 'keys on SoftHSM, directly and through p11-kit', run: pkcs11Lane },
-  { name: 'ministack', about: 'keys in MiniStack, an AWS KMS of others', run: ministackLane },
+  { name: 'ministack', about: 'keys in MiniStack, an independent AWS KMS', run: ministackLane },
   {
     name: 'conformance',
     about: 'the MCP conformance suite',
@@ -52,7 +52,12 @@ export const lanes = [
   {
     name: 'consumer',
     about: 'the packed packages in a fresh project, with plain npm',
-    run: scriptLane('consumer', { script: 'test/packaging/consumer.mjs', timeoutSeconds: 300 }),
+    run: scriptLane('consumer', { script: 'test/packaging/consumer.mjs', timeoutSeconds: 600 }),
+  },
+  {
+    name: 'docs',
+    about: 'what the documentation says to install and to run, with plain npm',
+    run: scriptLane('docs', { script: 'test/packaging/docs.mjs', timeoutSeconds: 900 }),
   },
   { name: 'demo', about: 'npm run demo', run: demoLane },
   { name: 'examples', about: 'everything in examples/', run: examplesLane },

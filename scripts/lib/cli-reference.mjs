@@ -38,12 +38,12 @@ export async function cliReference() {
 
 const introduction = `# The command
 
-\`countersign\` goes the whole line by hand: from a key to a client assertion, an access token, and a tool of an MCP server. [The package's README](../packages/cli/README.md) shows how to begin.
+\`countersign\` runs each step from a key to a client assertion, an access token, and a tool of an MCP server. [The package's README](../packages/cli/README.md) shows how to begin.
 
-<!-- Made by "npm run docs" from the help of the command; what is changed here is lost. -->`
+<!-- Made by "npm run docs" from the help of the command; changes here are overwritten. -->`
 
 const secrets =
-  'A PIN and a passphrase are taken from `--pin-file` and `--passphrase-file`, then from `COUNTERSIGN_PIN` and `COUNTERSIGN_PASSPHRASE`, and are else asked for on a terminal. They are never taken from the command line, which other processes can read.'
+  'A PIN and a passphrase come from `--pin-file` and `--passphrase-file`, then from `COUNTERSIGN_PIN` and `COUNTERSIGN_PASSPHRASE`, and otherwise from a prompt on a terminal. They are never read from the command line, which other processes can see.'
 
 /** @param {readonly string[]} command */
 async function help(command) {

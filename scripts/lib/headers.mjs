@@ -34,16 +34,20 @@ function gypCache() {
 }
 
 /**
- * The folder in whose `include/node` Node's headers lie, when there is one on this machine. On
- * Windows an import library is needed, too, which only node-gyp knows how to get.
+ * The folder that has Node's headers in `include/node`, when there is one on this machine: the caller's choice, the
+ * folder of the running Node, or where a package of the system has put them. Windows also needs an import library,
+ * which only node-gyp knows how to get.
  *
+ * @param {string} [node] path of the running Node
  * @returns {string | undefined}
  */
-export function findHeaders() {
+export function findHeaders(node = execPath) {
   if (platform === 'win32') return undefined
   return [
     process.env['npm_config_nodedir'],
-    dirname(dirname(realpathSync(execPath))),
+    dirname(dirname(realpathSync(node))),
+    '/usr',
+    '/usr/local',
     ...foldersIn(gypCache()),
     join(fetched, 'node_modules', `node-${platform}-${arch}`),
     ...foldersIn(join(cache, 'node')),

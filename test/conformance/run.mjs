@@ -10,8 +10,8 @@ import { missing } from '../../scripts/lib/counts.mjs'
 import { Failure } from '../../scripts/lib/failure.mjs'
 import { findProgram } from '../../scripts/lib/find-program.mjs'
 import { LaneReport } from '../../scripts/lib/lane-report.mjs'
-import { installMinistack } from '../../scripts/lib/ministack.mjs'
 import { nodeBinary, nodeBinaryMissing } from '../../scripts/lib/node-binary.mjs'
+import { ministack } from '../../scripts/lib/python.mjs'
 import { findSoftHsm } from '../support/softhsm.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
@@ -26,13 +26,39 @@ const places = {
   'aws-kms': undefined,
   'azure-key-vault': undefined,
   'gcp-kms': undefined,
-  ministack: await installMinistack(),
+  ministack: await ministack.install(),
 }
 
 /** The scenarios, each with the check that it is about. */
 const scenarios = {
   'auth/client-credentials-jwt': 'ClientCredentialsJwtVerified',
   'auth/client-credentials-basic': 'ClientCredentialsBasicAuth',
+}
+
+/**
+ * The scenarios in which a client with a user fails once it authenticates by an assertion: why, and which checks fail.
+ *
+ * @type {Readonly<Record<string, { why: string, checks: readonly string[] }>>}
+ */
+const differences = {
+  'auth/token-endpoint-auth-basic': {
+    why: 'the server demands a secret',
+    checks: ['Token endpoint authentication method'],
+  },
+  'auth/token-endpoint-auth-post': {
+    why: 'the server demands a secret',
+    checks: ['Token endpoint authentication method'],
+  },
+  'auth/pre-registration': {
+    why: 'the server demands a secret',
+    checks: ['Pre-registration authentication'],
+  },
+  'auth/2025-03-26-oauth-endpoint-fallback': {
+    why: 'without metadata the server of an assertion cannot be verified',
+    checks: ['client-registration', 'authorization-request', 'token-request'].map(
+      (id) => `Expected Check Missing: ${id}`,
+    ),
+  },
 }
 
 /** @typedef {{ name: string, description: string, status: string, errorMessage?: string }} Check */
@@ -78,9 +104,60 @@ async function play(node, scenario, client, variant) {
   return { ...outcome, checks: log.filter(({ status }) => status !== 'INFO') }
 }
 
+/**
+ * Every scenario of the suite about signing a user in.
+ *
+ * @param {string} node that the suite runs on
+ */
+async function signInScenarios(node) {
+  const { output } = await run(node, [suite, 'list', '--client'], {
+    output: 'capture',
+    timeoutSeconds,
+  })
+  return [...output.matchAll(/- (auth\/\S+) \[(.+)\]/g)].flatMap(([, name = '', versions]) =>
+    versions === 'extension' ? [] : [name],
+  )
+}
+
+/**
+ * A client with a user, as it is and wrapped by `withClientAuthentication`.
+ *
+ * @param {string} node that the suite runs on
+ * @param {LaneReport} report
+ */
+async function playSignIns(node, report) {
+  const names = await signInScenarios(node)
+  await report.check('the suite has the scenarios that are said to differ', () => {
+    const gone = Object.keys(differences).filter((name) => !names.includes(name))
+    if (gone.length > 0) throw new Failure(gone.join(', '))
+  })
+  for (const name of names) {
+    const client = 'client-v2-sign-in.mjs'
+    const [plain, wrapped] = await Promise.all([
+      play(node, name, client, 'plain'),
+      play(node, name, client, 'wrapped'),
+    ])
+    await report.check(`${name}, SDK v2 with a user: the suite is content`, () => {
+      if (plain.code !== 0) throw new Failure(plain.output)
+    })
+    const difference = differences[name]
+    const claim =
+      difference === undefined ? 'the suite is content' : `fails, since ${difference.why}`
+    await report.check(`${name}, SDK v2 with a user and an assertion: ${claim}`, () => {
+      const failures = wrapped.checks.filter(({ status }) => status === 'FAILURE')
+      const failed = [...new Set(failures.map(({ name }) => name))]
+      const expected = difference?.checks ?? []
+      if (String(failed) !== String(expected) || (wrapped.code === 0) !== (expected.length === 0)) {
+        throw new Failure(`Failed: ${failed.join(', ')}\n${wrapped.output}`)
+      }
+    })
+  }
+}
+
 /** @param {string} node */
 async function playAll(node) {
   const report = new LaneReport()
+  await playSignIns(node, report)
   for (const [scenario, subject] of Object.entries(scenarios)) {
     for (const major of ['v1', 'v2']) {
       const variants = ['provider-fetch', 'sdk-fetch']

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type CodeBlock, docstringBlocks, markdownBlocks } from './code-blocks.ts'
@@ -38,6 +38,32 @@ const blocks: CodeBlock[] = [
   ...sources.flatMap((file) => docstringBlocks(file, read(file))),
 ]
 const programs = programsOf(blocks)
+
+/** The anchors that GitHub gives to the headings of a page. */
+function anchorsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
+
+test.each([
+  ...pages,
+  ...filesIn('examples', 'README.md').filter((file) => !file.includes('node_modules')),
+])('every link of %s leads to a file and a heading of this repository', (page) => {
+  const links = [...read(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link)
+  const broken = links
+    .filter((link) => !/^https?:/.test(link))
+    .filter((link) => {
+      const [path = '', anchor] = link.split('#')
+      const file = path === '' ? page : join(dirname(page), path)
+      if (!existsSync(join(root, file))) return true
+      return anchor !== undefined && !anchorsOf(read(file)).includes(anchor)
+    })
+  expect(broken).toEqual([])
+})
 
 describe('code in the documentation', () => {
   let complaints: ReadonlyMap<Program, string[]>

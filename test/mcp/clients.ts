@@ -1,7 +1,9 @@
 import {
+  auth as authV2,
   Client as ClientV2,
   StreamableHTTPClientTransport as TransportV2,
 } from '@modelcontextprotocol/client'
+import { auth as authV1 } from '@modelcontextprotocol/sdk/client/auth.js'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
@@ -33,6 +35,19 @@ export async function connect(
   connection: Connection,
 ): Promise<McpClient> {
   return major === 'v1' ? connectV1(url, connection) : connectV2(url, connection)
+}
+
+/** Runs an SDK's own authorization flow, as it does by itself where `provider.fetch` does not answer a 401. */
+export async function authorize(
+  major: Major,
+  provider: ProviderOfBoth,
+  options: {
+    readonly serverUrl: string
+    readonly resourceMetadataUrl?: URL
+    readonly fetchFn: typeof fetch
+  },
+): Promise<void> {
+  await (major === 'v1' ? authV1(provider, options) : authV2(provider, options))
 }
 
 async function connectV1(url: string, { fetch, ...options }: Connection): Promise<McpClient> {

@@ -1,4 +1,4 @@
-import { afterEach } from 'vitest'
+import { afterEach, vi } from 'vitest'
 
 /** Something with an end. */
 export interface Closable {
@@ -15,4 +15,10 @@ afterEach(async () => {
 export function closing<T extends Closable>(closable: T): T {
   open.push(closable)
   return closable
+}
+
+/** Keeps the warnings of an SDK off the terminal until the test ends. */
+export function silenceWarnings(): void {
+  const warning = vi.spyOn(console, 'warn').mockImplementation(() => {})
+  closing({ close: () => void warning.mockRestore() })
 }

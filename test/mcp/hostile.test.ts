@@ -2,7 +2,7 @@ import { type ClientCredentialsProviderOptions, clientCredentialsProvider } from
 import { clientSecretBasic, type OAuthErrorCode, privateKeyJwt } from '@countersign/oauth'
 import { PrivateKeyJwtProvider as ProviderOfV1 } from '@modelcontextprotocol/sdk/client/auth-extensions.js'
 import { exportJWK, exportPKCS8, generateKeyPair } from 'jose'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import {
   startAcceptingOnly,
   startIssuerMixUp,
@@ -17,7 +17,7 @@ import { startScriptedResource } from '../servers/hostile-resource.js'
 import { type ScriptedServer, startScriptedServer } from '../servers/scripted-server.js'
 import { hang, redirect } from '../servers/token-responses.js'
 import { connect, majors } from './clients.ts'
-import { closing } from './closing.ts'
+import { closing, silenceWarnings } from './closing.ts'
 import { newSigner, startLine } from './line.ts'
 import type { ProviderOfBoth } from './provider-of-both.ts'
 import { startScriptedLine } from './scripted-line.ts'
@@ -183,7 +183,12 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
       clientId: 'agent',
       authentication,
     }).catch((error: unknown) => error)
-    expect(error).toMatchObject({ name: 'OAuthError', code: 'ERR_OAUTH_RESOURCE_MISMATCH' })
+    // In an SDK's own flow, the claimed resource counts as the one that named an authorization server on loopback.
+    const early = !withFetch && claims.resource.startsWith('https:')
+    expect(error).toMatchObject({
+      name: 'OAuthError',
+      code: early ? 'ERR_OAUTH_INSECURE_ENDPOINT' : 'ERR_OAUTH_RESOURCE_MISMATCH',
+    })
     expect(signatures).toEqual([])
     expect(as.credentials).toEqual([])
   })
@@ -222,17 +227,19 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
       resource: { get: () => turn(own, 'https://victim.example/mcp', new URL(own).origin) },
       authorizationServers: { get: () => [turn(as.url, other.url, as.url)] },
     })
+    let passed = 0
     const provider = clientCredentialsProvider({
       clientId: 'agent',
       authentication: privateKeyJwt(signer),
+      now: () => Date.now() + passed,
     })
     const fetch = withFetch ? provider.fetch : undefined
-    const clients = await Promise.allSettled(
-      Array.from({ length: 12 }, () =>
-        connect(major, own, { authProvider: provider, fetch }).then(closing),
-      ),
-    )
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 6; round++) {
+      const clients = await Promise.allSettled(
+        Array.from({ length: 6 }, () =>
+          connect(major, own, { authProvider: provider, fetch }).then(closing),
+        ),
+      )
       accepted.clear()
       provider.invalidateCredentials('all')
       await Promise.allSettled(
@@ -242,6 +249,7 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
             : [],
         ),
       )
+      passed += 100_000
     }
     const sent = (server: ScriptedServer) =>
       server.requests.filter(({ path }) => path === '/token').map(({ form }) => form)
@@ -361,8 +369,7 @@ describe.each(majors)('on SDK %s', (major) => {
 
 describe('with the SDK’s own provider on v1', () => {
   it('the same thief does get an assertion, and an honest server accepts it', async () => {
-    const warning = vi.spyOn(console, 'warn').mockImplementation(() => {})
-    closing({ close: () => warning.mockRestore() })
+    silenceWarnings()
     const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true })
     const { as } = await startLine()
     await as.registerClient({

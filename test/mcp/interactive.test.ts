@@ -12,16 +12,18 @@ import { describe, expect, it } from 'vitest'
 import {
   startAcceptingOnly,
   startIssuerThief,
+  startScriptedAuthorizationServer,
   startWithoutPrivateKeyJwt,
 } from '../servers/hostile-authorization-server.js'
 import { startScriptedResource } from '../servers/hostile-resource.js'
 import { startMcpServer } from '../servers/mcp-server.js'
 import { connect, type Major, majors } from './clients.ts'
-import { closing } from './closing.ts'
+import { closing, silenceWarnings } from './closing.ts'
 import { InteractiveProvider, RememberingProvider } from './interactive-provider.ts'
 import { newSigner } from './line.ts'
 import type { ProviderOfBoth } from './provider-of-both.ts'
 import { replacedKey } from './replaced-key.ts'
+import { startScriptedLine } from './scripted-line.ts'
 import { signIn, startSignInServer } from './sign-in-server.ts'
 import { signaturesOf } from './signatures.ts'
 
@@ -139,6 +141,23 @@ describe.each(majors)('an interactive client on SDK %s', (major) => {
     const authProvider = withClientAuthentication(interactive, privateKeyJwt(await newSigner()))
     await expect(connect(major, resource.url, { authProvider })).rejects.toMatchObject({ code })
     expect(() => interactive.sentTo).toThrow('nobody was sent away')
+  })
+
+  it('follows a resource that moves to another authorization server', async () => {
+    silenceWarnings()
+    const { as, resource, claims, accepted, signer } = await startScriptedLine()
+    const other = closing(await startScriptedAuthorizationServer())
+    const interactive = new InteractiveProvider('app')
+    interactive.saveTokens({ access_token: 'old', token_type: 'bearer', refresh_token: 'r' })
+    const authProvider = withClientAuthentication(interactive, privateKeyJwt(signer))
+    const client = closing(await connect(major, resource.url, { authProvider }))
+    expect(await client.call('any')).toBe('ok')
+    const sentBefore = as.credentials.length
+    claims.authorizationServers = [other.url]
+    accepted.clear()
+    await expect(client.call('any')).rejects.toThrow('Unauthorized')
+    expect(interactive.sentTo.origin).toBe(other.url)
+    expect(as.credentials).toHaveLength(sentBefore)
   })
 
   it('signs nothing over what a store has kept of a server that lies', async () => {

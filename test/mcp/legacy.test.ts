@@ -1,10 +1,10 @@
 import { clientCredentialsProvider } from '@countersign/mcp'
 import { privateKeyJwt } from '@countersign/oauth'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { type ScriptedServer, startScriptedServer } from '../servers/scripted-server.js'
 import { errorResponse, tokenResponse } from '../servers/token-responses.js'
 import { connect, type McpClient, majors } from './clients.ts'
-import { closing } from './closing.ts'
+import { closing, silenceWarnings } from './closing.ts'
 import { newSigner } from './line.ts'
 import { answerAsMcp, bearer } from './scripted-mcp.ts'
 
@@ -17,14 +17,14 @@ describe.each(ways)('an MCP server from before RFC 9728, on SDK $major $way', (w
   const { major, withFetch } = way
 
   /** It is its own authorization server, and has no resource metadata. */
-  async function startServer(token: () => Response): Promise<ScriptedServer> {
+  async function startServer(token: () => Response, issuer?: string): Promise<ScriptedServer> {
     const server: ScriptedServer = closing(
       await startScriptedServer((request) => {
         const { url } = server
         if (request.path === '/token') return token()
         if (request.path === '/.well-known/oauth-authorization-server') {
           return Response.json({
-            issuer: url,
+            issuer: issuer ?? url,
             authorization_endpoint: `${url}/authorize`,
             token_endpoint: `${url}/token`,
             response_types_supported: ['code'],
@@ -60,14 +60,28 @@ describe.each(ways)('an MCP server from before RFC 9728, on SDK $major $way', (w
     expect(asked.map(({ form }) => form.get('resource'))).toEqual([`${server.url}/mcp`])
   })
 
+  it('gets no assertion when its root names another issuer, and the error says to pin one', async () => {
+    const server = await startServer(() => tokenResponse(), 'https://idp.example')
+    const error: unknown = await connectTo(server).catch((error: unknown) => error)
+    expect(error).toMatchObject(
+      withFetch
+        ? {
+            code: 'ERR_OAUTH_ISSUER_MISMATCH',
+            message: expect.stringMatching(/https:\/\/idp\.example.+by the option "issuer"$/),
+          }
+        : { message: expect.stringContaining('https://idp.example') },
+    )
+    expect(server.credentials).toEqual([])
+  })
+
   it('refuses a client in its own words, and the token endpoint is not taken for the resource', async () => {
-    const warning = vi.spyOn(console, 'warn').mockImplementation(() => {})
-    closing({ close: () => warning.mockRestore() })
+    silenceWarnings()
     const server = await startServer(() =>
       errorResponse('invalid_client', { status: 401, description: 'who are you?' }),
     )
     await expect(connectTo(server)).rejects.toThrow('who are you?')
-    expect(server.credentials).toHaveLength(2)
+    // An SDK's own flow tries a second time.
+    expect(server.credentials).toHaveLength(withFetch ? 1 : 2)
     const paths = server.requests.map(({ path }) => path)
     expect(paths).not.toContain('/.well-known/oauth-protected-resource/token')
   })

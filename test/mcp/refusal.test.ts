@@ -1,18 +1,17 @@
 import { jwks } from '@countersign/core'
 import { clientCredentialsProvider } from '@countersign/mcp'
 import { privateKeyJwt } from '@countersign/oauth'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
 import { startScriptedResource } from '../servers/hostile-resource.js'
 import { errorResponse } from '../servers/token-responses.js'
 import { connect, majors } from './clients.ts'
-import { closing } from './closing.ts'
+import { closing, silenceWarnings } from './closing.ts'
 import { newSigner, startLine } from './line.ts'
 
 describe.each(majors)('a client that is refused on SDK %s', (major) => {
   async function refused(withFetch: boolean) {
-    const warning = vi.spyOn(console, 'warn').mockImplementation(() => {})
-    closing({ close: () => warning.mockRestore() })
+    silenceWarnings()
     const { signer, as, mcp, spent } = await startLine({
       client: { jwks: jwks(await newSigner()) },
     })

@@ -1,6 +1,5 @@
 import { type RotatingSigner, rotating, type Signer } from '@countersign/core'
-import { vi } from 'vitest'
-import { closing } from './closing.ts'
+import { closing, silenceWarnings } from './closing.ts'
 import { newSigner } from './line.ts'
 
 /** A rotating signer that still has the key from before. */
@@ -11,8 +10,7 @@ export interface ReplacedKey {
 
 /** A name under which a key stands that the authorization server knows no longer, and then one that it does know. */
 export async function replacedKey(next: Signer): Promise<ReplacedKey> {
-  const warning = vi.spyOn(console, 'warn').mockImplementation(() => {})
-  closing({ close: async () => warning.mockRestore() })
+  silenceWarnings()
   let named = await newSigner()
   let loads = 0
   const source = closing(

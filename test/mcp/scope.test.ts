@@ -90,6 +90,91 @@ describe.each(ways)('on SDK $major $way', (way) => {
   )
 })
 
+describe.each(ways)('on SDK $major $way, a resource', ({ major, withFetch }) => {
+  /** Connects, calls a tool, and returns what the client asked its authorization server for. */
+  async function askedScopes(
+    options: ScriptedLineOptions,
+    scopes: { readonly scope?: string; readonly maxScope?: string },
+  ) {
+    const { as, resource, signer } = await startScriptedLine(options)
+    const authentication = privateKeyJwt(signer)
+    const provider = clientCredentialsProvider({ clientId: 'agent', authentication, ...scopes })
+    const fetch = withFetch ? provider.fetch : undefined
+    const connection = { authProvider: provider, fetch }
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await connect(major, resource.url, connection)
+        .then(
+          (client) => closing(client).call('any'),
+          () => {},
+        )
+        .catch(() => {})
+    }
+    const requests = as.requests.filter(({ path }) => path === '/token')
+    expect(requests.length).toBeGreaterThan(0)
+    return requests.map(({ form, body }) => ({ scope: form.get('scope'), octets: body.length }))
+  }
+
+  const values = (scope: string | null) => new Set(scope?.split(' '))
+
+  it('gets nothing beyond "scope" and "maxScope", whatever its metadata and challenges ask for', async () => {
+    const asked = await askedScopes(
+      {
+        scopesSupported: ['use', 'delete', 'math'],
+        refuse: (self) => unauthorized(self, { scope: 'use delete' }),
+        answer: (_request, self) => insufficientScope(self, 'math delete'),
+      },
+      { maxScope: 'math use' },
+    )
+    for (const { scope } of asked)
+      expect(['use', 'math']).toEqual(expect.arrayContaining([...values(scope)]))
+    expect(values(asked[0]?.scope ?? null)).toContain('use')
+  })
+
+  it('gets no scope at all with an empty "maxScope" but that of the caller', async () => {
+    const asked = await askedScopes(
+      {
+        scopesSupported: ['delete'],
+        refuse: (self) => unauthorized(self, { scope: 'use delete' }),
+        answer: (_request, self) => insufficientScope(self, 'math delete'),
+      },
+      { scope: 'read', maxScope: '' },
+    )
+    for (const { scope } of asked) expect(scope).toBe('read')
+  })
+
+  it('that asks for 1,000 more values each time does not make requests grow', async () => {
+    let challenges = 0
+    const more = () => {
+      challenges++
+      return Array.from({ length: 1000 }, (_, value) => `${challenges}-${value}`).join(' ')
+    }
+    const asked = await askedScopes(
+      {
+        refuse: (self) => unauthorized(self, { scope: more() }),
+        answer: (_request, self) => insufficientScope(self, more()),
+      },
+      {},
+    )
+    expect(challenges).toBeGreaterThan(1)
+    for (const { octets } of asked) expect(octets).toBeLessThan(8192)
+  })
+
+  it('that asks for a few more values each time does not make requests grow', async () => {
+    let challenges = 0
+    const asked = await askedScopes(
+      {
+        answer: (_request, self) => {
+          challenges++
+          const more = Array.from({ length: 40 }, (_, value) => `${challenges}-${value}`)
+          return insufficientScope(self, more.join(' '))
+        },
+      },
+      { scope: 'use' },
+    )
+    for (const { scope } of asked) expect(values(scope).size).toBeLessThanOrEqual(101)
+  })
+})
+
 describe.each(majors)('on SDK %s', (major) => {
   it('calls that need more scope at once share one token request', async () => {
     const { client, spent } = await line(

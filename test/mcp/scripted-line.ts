@@ -27,6 +27,8 @@ export interface ScriptedLine {
   readonly claims: Claims
   /** Tokens that the resource lets in. */
   readonly accepted: Set<string>
+  /** Moves the resource to another authorization server, and returns that; no other's tokens are let in any more. */
+  move(): Promise<ScriptedServer>
   /** Waits for the stream that an SDK asks for after it has connected. */
   streamAsked(): Promise<void>
   /** What was asked for since the last call of this function. */
@@ -49,7 +51,7 @@ export interface ScriptedLineOptions {
   /** Answers instead of the 401 that asks for a token. */
   readonly refuse?: (self: Resource, request: ScriptedRequest) => Answer
   /** Answers a request whose token is good. */
-  readonly answer?: (request: ScriptedRequest, self: Resource) => Answer
+  readonly answer?: (request: ScriptedRequest, self: Resource) => Answer | Promise<Answer>
 }
 
 /** Starts the servers; they end with the test. Tokens are called `token-1`, `token-2` and so on. */
@@ -86,6 +88,16 @@ export async function startScriptedLine(options: ScriptedLineOptions = {}): Prom
     resource,
     claims,
     accepted,
+    async move() {
+      const access_token = 'of-the-other'
+      const token = () => tokenResponse({ access_token })
+      const other = closing(await startScriptedAuthorizationServer({ token }))
+      claims.authorizationServers = [other.url]
+      accepted.clear()
+      accepted.add(access_token)
+      accepted.add = () => accepted
+      return other
+    },
     async streamAsked() {
       const streams = () => resource.requests.filter((one) => one.method === 'GET' && bearer(one))
       await expect.poll(streams).not.toEqual([])

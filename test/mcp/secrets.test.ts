@@ -41,7 +41,7 @@ function overheard(provider: ClientCredentialsProvider): () => string {
     closing({ close: () => spy.mockRestore() })
   }
   return () => {
-    note(provider, provider.clientMetadata, provider.clientInformation(), provider.discoveryState())
+    note(provider, provider.clientMetadata, provider.clientInformation())
     heard.push(JSON.stringify(provider), String(provider))
     return heard.join('\n')
   }

@@ -1,7 +1,15 @@
 // A user's project: the packed packages, installed by plain npm outside the workspace.
 import { deepEqual } from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from '../../scripts/lib/child.mjs'
@@ -13,9 +21,11 @@ import { packAll } from '../../scripts/lib/pack.mjs'
 import { root } from '../../scripts/lib/root.mjs'
 import { tool } from '../../scripts/lib/tool.mjs'
 import { publishable } from '../../scripts/lib/workspace.mjs'
+import { checkBundles } from './bundles.mjs'
 import { checkCommand } from './command.mjs'
 import { loadedPackages } from './loaded-packages.mjs'
 import { asCommonJs, importsOfProgram, quickStart } from './quick-start.mjs'
+import { checkWorkspace } from './workspace.mjs'
 
 /** The oldest compiler whose users we look after, beside the workspace's own. */
 const olderTypeScript = '5.9.3'
@@ -112,6 +122,7 @@ if (!installed) leave()
 
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 write('key.pem', String(privateKey.export({ type: 'pkcs8', format: 'pem' })))
+chmodSync(join(project, 'key.pem'), 0o600)
 
 await report.check('the quick start runs as an ES module', async () => {
   write('quick-start.mjs', quickStart(readme()))
@@ -193,5 +204,7 @@ await report.check(`the declarations compile with TypeScript ${olderTypeScript}`
 })
 
 await checkCommand(report, packed, { folder, root })
+await checkBundles(report, packed, { folder, key: join(project, 'key.pem') })
+await checkWorkspace(report, { folder })
 
 leave()

@@ -1,10 +1,11 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
+import { findHeaders } from '../../scripts/lib/headers.mjs'
 import { nodeComplaint } from '../../scripts/lib/node-version.mjs'
 import { root } from '../../scripts/lib/root.mjs'
 import { scriptLane } from '../../scripts/lib/script-lane.mjs'
@@ -14,6 +15,7 @@ import { countVitest } from '../../scripts/lib/vitest.mjs'
 
 const folder = mkdtempSync(join(tmpdir(), 'countersign-lanes-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
+afterEach(() => vi.unstubAllEnvs())
 
 let count = 0
 
@@ -147,6 +149,33 @@ test('an interrupted command ends the children of its children', async () => {
     once(running.stdout, 'end'),
   ])
 }, 20_000)
+
+describe('an addon is compiled with the headers', () => {
+  const install = (prefix: string) => {
+    mkdirSync(join(prefix, 'bin'), { recursive: true })
+    mkdirSync(join(prefix, 'include/node'), { recursive: true })
+    writeFileSync(join(prefix, 'bin/node'), '')
+    return join(prefix, 'bin/node')
+  }
+
+  test('of the running Node', () => {
+    vi.stubEnv('npm_config_nodedir', join(folder, 'nowhere'))
+    const prefix = join(folder, 'with-headers')
+    const node = install(prefix)
+    writeFileSync(join(prefix, 'include/node/node_api.h'), '')
+    expect(findHeaders(node)).toBe(prefix)
+    vi.stubEnv('npm_config_nodedir', prefix)
+    expect(findHeaders(install(join(folder, 'without-headers')))).toBe(prefix)
+  })
+
+  test.runIf(existsSync('/usr/include/node/node_api.h'))(
+    'of the system, when the running Node has none beside it',
+    () => {
+      vi.stubEnv('npm_config_nodedir', undefined)
+      expect(findHeaders(install(join(folder, 'without-headers')))).toBe('/usr')
+    },
+  )
+})
 
 test('only a Node that is too old is complained about', () => {
   expect(nodeComplaint('20.18.3')).toMatch(/needs Node 20\.19\.0 or newer, and this is Node 20\.18/)

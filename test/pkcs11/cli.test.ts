@@ -107,8 +107,8 @@ describe('the PIN', () => {
     const shim = createShim(hsm)
     const key = uri.replace(hsm.module, shim.module)
     const env = {
-      COUNTERSIGN_SHIM: String(process.env['COUNTERSIGN_SHIM']),
-      COUNTERSIGN_SHIM_MODULE: hsm.module,
+      COUNTERSIGN_PKCS11_SHIM: String(process.env['COUNTERSIGN_PKCS11_SHIM']),
+      COUNTERSIGN_PKCS11_SHIM_MODULE: hsm.module,
       COUNTERSIGN_PIN: '',
     }
     await command(['inspect', key], { env })

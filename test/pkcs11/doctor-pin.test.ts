@@ -24,9 +24,18 @@ afterAll(() => hsm?.remove())
 async function diagnose(pin: string, object = 'agent') {
   const uri = `pkcs11:token=doctor;object=${object}?module-path=${shim.module}`
   const args = ['--key', uri, '--client-id', 'agent', '--issuer', 'http://as.invalid']
-  const shimmed = { COUNTERSIGN_SHIM: '', COUNTERSIGN_SHIM_MODULE: '', ...process.env }
-  const { COUNTERSIGN_SHIM, COUNTERSIGN_SHIM_MODULE } = shimmed
-  const env = { ...hsm.env, COUNTERSIGN_SHIM, COUNTERSIGN_SHIM_MODULE, COUNTERSIGN_PIN: pin }
+  const shimmed = {
+    COUNTERSIGN_PKCS11_SHIM: '',
+    COUNTERSIGN_PKCS11_SHIM_MODULE: '',
+    ...process.env,
+  }
+  const { COUNTERSIGN_PKCS11_SHIM, COUNTERSIGN_PKCS11_SHIM_MODULE } = shimmed
+  const env = {
+    ...hsm.env,
+    COUNTERSIGN_PKCS11_SHIM,
+    COUNTERSIGN_PKCS11_SHIM_MODULE,
+    COUNTERSIGN_PIN: pin,
+  }
   const plain = await countersign(['doctor', ...args], { env })
   const json = await countersign(['doctor', ...args, '--json'], { env })
   const steps: readonly StepResult[] = JSON.parse(json.stdout)

@@ -1,3 +1,4 @@
+import { ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Pkcs11SignerOptions, pkcs11Signer } from '@countersign/pkcs11'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -217,15 +218,21 @@ test('closing while the token is opened again leaves no process', async () => {
   for (const each of pids()) await until(() => !isAlive(each))
 })
 
-test("what the parent's Node is made to load is not loaded where the PIN is", async () => {
-  const before = process.env['NODE_OPTIONS']
-  process.env['NODE_OPTIONS'] = '--require=/nonexistent/instrumentation.cjs'
+test('a runtime whose channel has no ref and unref, as Bun, loads, signs and closes', async () => {
+  Object.defineProperty(ChildProcess.prototype, 'channel', {
+    configurable: true,
+    set(channel: object) {
+      const value = Object.assign(channel, { ref: undefined, unref: undefined })
+      Object.defineProperty(this, 'channel', { value, writable: true })
+    },
+  })
   try {
-    await using signer = await pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' } })
+    const signer = await pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' } })
     expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
+    await signer.close()
+    for (const pid of pids()) await until(() => !isAlive(pid))
   } finally {
-    if (before === undefined) delete process.env['NODE_OPTIONS']
-    else process.env['NODE_OPTIONS'] = before
+    Reflect.deleteProperty(ChildProcess.prototype, 'channel')
   }
 })
 

@@ -170,7 +170,7 @@ describe.each(modes)('$where', ({ isolate }) => {
       await expect(installed(name, prepare)).rejects.toMatchObject({
         code: 'ERR_SIGNER_CONFIG',
         message: expect.stringMatching(
-          /^pkcs11js is not built: run "npm rebuild pkcs11js" \(it needs a C\+\+ compiler, make and Python 3\)/,
+          /^pkcs11js is not built: run "(?:npm_config_nodedir=\S+ )?npm rebuild pkcs11js" \(it needs a C\+\+ compiler, make and Python 3\)/,
         ),
       })
     })

@@ -1,5 +1,6 @@
-import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
+import { mkdtempSync, watch } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Pkcs11SignerOptions, pkcs11Signer } from '@countersign/pkcs11'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { createP11KitServer } from '../support/p11-kit.js'
@@ -20,7 +21,7 @@ let common: Token
 
 beforeAll(async () => {
   hsm = createSoftHsm()
-  for (let n = 0; n < 16; n++) {
+  for (let n = 0; n < 24; n++) {
     const token = await hsm.createToken(`token ${n}`)
     await token.generateKey({ type: 'EC:prime256v1', label: 'key' })
     tokens.push(token)
@@ -91,33 +92,93 @@ describe.each(modes)('$where', ({ isolate }) => {
       expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
       expect(logins()).toHaveLength(2)
     })
+  })
 
-    test('is tried once by eight worker threads, and not again by those that come after', async () => {
+  describe('a PIN function that returns another wrong PIN each time', () => {
+    /** Right for the first login, then wrong in a different way each time. */
+    const changing = (token: Token) => {
+      let asked = 0
+      return () => (asked++ === 0 ? token.pin : `${wrong}-${asked}`)
+    }
+
+    test('costs the token one try of recovery, whatever the module loses', async () => {
       const token = aToken()
-      const inWorker = async () => {
-        const options = { ...on(token, shim.module), pin: wrong, key: { label: 'key' }, isolate }
-        const worker = new Worker(
-          `const { parentPort, workerData } = require('node:worker_threads')
-           import(workerData.package).then(({ pkcs11Signer }) => pkcs11Signer(workerData.options))
-             .then(() => 'open', (error) => error.code)
-             .then((outcome) => parentPort.postMessage(outcome))`,
-          {
-            eval: true,
-            workerData: {
-              package: new URL('../../packages/pkcs11/dist/index.js', import.meta.url).href,
-              options,
-            },
-          },
-        )
-        const [outcome] = await once(worker, 'message')
-        await worker.terminate()
-        return outcome
+      await using signer = await open(token, { pin: changing(token) })
+      shim.forget()
+      for (const value of [48, 257, 179, 400, 48]) {
+        shim.set('C_SignInit.rv-once', value)
+        const attempts = Array.from({ length: 8 }, () => signer.sign(input))
+        for (const outcome of await Promise.allSettled(attempts)) {
+          if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject(denied)
+        }
+        await expect(signer.sign(input)).rejects.toMatchObject({
+          ...denied,
+          message:
+            'The token refused the PIN of this signer, so no other PIN is tried for it; make a new signer with the right one',
+        })
       }
-      const outcomes = await Promise.all(Array.from({ length: 8 }, inWorker))
-      expect(new Set([...outcomes, await inWorker()])).toEqual(new Set([denied.code]))
       expect(logins()).toHaveLength(1)
-      expect(await token.flags()).toContain('user PIN count low')
-    }, 60_000)
+    })
+
+    test('costs the token two tries, however many signers are made', async () => {
+      const token = aToken()
+      const pin = changing(token)
+      await (await open(token, { pin })).close()
+      shim.forget()
+      const together = Array.from({ length: 8 }, () => open(token, { pin: () => pin() }))
+      for (const outcome of await Promise.allSettled(together)) {
+        expect(outcome).toMatchObject({ status: 'rejected', reason: denied })
+      }
+      await expect(open(token, { pin })).rejects.toMatchObject({
+        ...denied,
+        message: expect.stringMatching(/^The token refused 2 PINs in a row, so .* restart/),
+      })
+      expect(logins()).toHaveLength(2)
+      expect(await token.flags()).not.toContain('locked')
+    })
+
+    test('leaves the signer that the caller makes with the right PIN to work', async () => {
+      const token = aToken()
+      const pin = changing(token)
+      const lost = await open(token, { pin })
+      shim.set('C_SignInit.rv-once', 48)
+      await expect(lost.sign(input)).rejects.toMatchObject(denied)
+      let right = token.pin
+      const signer = await open(token, { pin: () => right })
+      expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
+      await Promise.all([lost.close(), signer.close()])
+      // A login that succeeds ends the row.
+      for (const other of [`${wrong}-a`, `${wrong}-b`]) {
+        await expect(open(token, { pin: other })).rejects.toMatchObject({
+          ...denied,
+          message: expect.stringContaining('CKR_PIN_INCORRECT'),
+        })
+      }
+      right = `${wrong}-c`
+      await expect(open(token, { pin: () => right })).rejects.toMatchObject({
+        ...denied,
+        message: expect.stringContaining('2 PINs in a row'),
+      })
+    })
+  })
+
+  test('a login writes no file that another user could put in its way', async () => {
+    const token = aToken()
+    const folder = mkdtempSync(join(hsm.folder, 'tmp-'))
+    const before = process.env['TMPDIR']
+    const events: unknown[] = []
+    const watcher = watch(folder, (_, name) => events.push(name))
+    process.env['TMPDIR'] = folder
+    try {
+      await (await open(token)).close()
+      await expect(open(token, { pin: wrong })).rejects.toMatchObject(denied)
+      await sleep(50)
+    } finally {
+      if (before === undefined) delete process.env['TMPDIR']
+      else process.env['TMPDIR'] = before
+      watcher.close()
+    }
+    expect(events).toEqual([])
   })
 
   describe('a PIN that was changed while the token was open', () => {

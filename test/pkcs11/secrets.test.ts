@@ -83,6 +83,8 @@ describe.each(modes)('$where, the PIN is not', ({ isolate }) => {
     for (const value of [5, 7, 48, 161, 162, 163, 164, 258, 0x80000001]) {
       shim.set('C_Login.rv-once', value)
       await pkcs11Signer({ ...spoiltOptions, pin: `${wrong}-${value}-${isolate}` }).catch(keep)
+      // Without it, no further PIN would be tried.
+      await (await pkcs11Signer(spoiltOptions)).close()
     }
     await using signer = await open()
     for (const value of [5, 48, 112, 257, 336]) {
@@ -135,10 +137,10 @@ describe.each(modes)('$where, the PIN is not', ({ isolate }) => {
 test("the PIN is not in a report of the module's process", async () => {
   const program = new URL('../../packages/pkcs11/dist/child.js', import.meta.url)
   const running = fork(program, [], {
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc', 'pipe'],
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     execArgv: ['--report-on-signal', `--report-dir=${hsm.folder}`, '--report-filename=report.json'],
   })
-  const location = { module: shim.module, token: { label: token.label }, sessions: 1 }
+  const location = { module: shim.module, token: { label: token.label }, sessions: 1, env: [] }
   const login = { pin: token.pin, allowFinalTry: false, cautious: false }
   for (const request of [
     { id: 1, op: 'identify', location },

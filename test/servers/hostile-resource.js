@@ -9,7 +9,7 @@ import { startScriptedServer } from './scripted-server.js'
  * @property {readonly string[]} authorizationServers  what its metadata says, true or not
  * @property {string} [resource]  the resource it claims to be; by default what it is
  * @property {readonly string[]} [scopesSupported]
- * @property {(request: ScriptedRequest, resource: Resource) => Answer} [answer]  to everything but
+ * @property {(request: ScriptedRequest, resource: Resource) => Answer | Promise<Answer>} [answer]  to everything but
  *   metadata requests; by default a 401 challenge
  */
 

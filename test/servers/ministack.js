@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { KMSClient, ListKeysCommand } from '@aws-sdk/client-kms'
-import { ministackPython } from '../../scripts/lib/ministack.mjs'
+import { ministack } from '../../scripts/lib/python.mjs'
 import { listenOnLoopback } from './loopback.js'
 
 /**
@@ -35,7 +35,7 @@ const patienceSeconds = 60
  * @returns {Promise<MiniStack>}
  */
 export async function startMiniStack({ auth = false } = {}) {
-  const python = ministackPython()
+  const python = ministack.python()
   if (python === undefined) {
     throw new Error('MiniStack is not installed; "npm test -- --lane ministack" does that')
   }

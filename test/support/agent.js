@@ -4,6 +4,8 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
+/** `COUNTERSIGN_AGENT_RUNTIME=/path/to/bun npx vitest run test/pkcs11` has Bun in the place of Node.js. */
+const runtime = process.env['COUNTERSIGN_AGENT_RUNTIME'] ?? process.execPath
 const program = fileURLToPath(new URL('../pkcs11/agent.mjs', import.meta.url))
 
 /**
@@ -23,7 +25,7 @@ const program = fileURLToPath(new URL('../pkcs11/agent.mjs', import.meta.url))
  * @returns {Agent}
  */
 export function startAgent(story, options) {
-  const child = spawn(process.execPath, [program, story], {
+  const child = spawn(runtime, [program, story], {
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   // Not by argument or environment, where others can read the PIN.

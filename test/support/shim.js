@@ -47,7 +47,10 @@ const require = createRequire(import.meta.url)
 export function createShim(hsm, behind = hsm.module) {
   const folder = mkdtempSync(join(hsm.folder, 'shim-'))
   const log = join(folder, 'log')
-  Object.assign(process.env, { COUNTERSIGN_SHIM: folder, COUNTERSIGN_SHIM_MODULE: behind })
+  Object.assign(process.env, {
+    COUNTERSIGN_PKCS11_SHIM: folder,
+    COUNTERSIGN_PKCS11_SHIM_MODULE: behind,
+  })
   const calls = () =>
     existsSync(log)
       ? readFileSync(log, 'utf8')

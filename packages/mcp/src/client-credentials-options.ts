@@ -1,5 +1,5 @@
 import type { ClientAuthentication, Fetch } from '@countersign/oauth'
-import { requireAuthentication } from './require-authentication.ts'
+import { providerAuthentication } from './authentication.ts'
 
 /** Options of {@link clientCredentialsProvider}. */
 export interface ClientCredentialsProviderOptions {
@@ -8,15 +8,20 @@ export interface ClientCredentialsProviderOptions {
   /** How the client proves who it is: `privateKeyJwt`, `externalAssertion`, or a client secret. */
   readonly authentication: ClientAuthentication
   /**
-   * Pins the authorization server. Without it, the MCP server decides which authorization server gets to see
-   * an assertion for that server, or the secret.
+   * Pins the authorization server. Without it, the MCP server decides which authorization server gets the secret, or an
+   * assertion, whose audience is then that server and no other.
    */
   readonly issuer?: string | undefined
   /** Space-separated scope values to ask for; by default what the resource asks for. */
   readonly scope?: string | undefined
+  /**
+   * Space-separated scope values that the resource may ask for beside `scope`, in its challenges and in its metadata; all
+   * by default. A resource that asks for more than 100 values or 4,096 octets gets none of them.
+   */
+  readonly maxScope?: string | undefined
   /** A name for people, as `client_name` of the client's metadata. */
   readonly clientName?: string | undefined
-  /** How long what was discovered is kept; 3600 by default. */
+  /** How long the metadata of the authorization server is used before it is fetched again; 3600 by default. */
   readonly metadataLifetimeSeconds?: number | undefined
   /** Bound on one renewal of the token; 30 by default. */
   readonly timeoutSeconds?: number | undefined
@@ -30,6 +35,7 @@ export interface ClientCredentialsProviderOptions {
 export interface Settings extends ClientCredentialsProviderOptions {
   readonly issuer: string | undefined
   readonly scope: string | undefined
+  readonly maxScope: string | undefined
   readonly metadataLifetimeSeconds: number
   readonly timeoutSeconds: number
   readonly fetch: Fetch
@@ -38,17 +44,18 @@ export interface Settings extends ClientCredentialsProviderOptions {
 
 /** Refuses options that are not of their type, and adds the defaults. */
 export function readOptions(options: ClientCredentialsProviderOptions): Settings {
-  const { clientId, authentication, issuer, scope } = options
-  const { metadataLifetimeSeconds = 3600, timeoutSeconds = 30 } = options
+  const { clientId, authentication, issuer, scope, maxScope } = options
+  const { metadataLifetimeSeconds = 3600, timeoutSeconds = 30, now = Date.now } = options
   if (typeof clientId !== 'string' || clientId === '') {
     throw new TypeError('"clientId" must be a non-empty string')
   }
-  requireAuthentication(authentication)
   if (issuer !== undefined && !(typeof issuer === 'string' && URL.canParse(issuer))) {
     throw new TypeError('"issuer" must be the URL that identifies the authorization server')
   }
-  if (scope !== undefined && typeof scope !== 'string') {
-    throw new TypeError('"scope" must be a string of values separated by spaces')
+  for (const [name, value] of Object.entries({ scope, maxScope })) {
+    if (value !== undefined && typeof value !== 'string') {
+      throw new TypeError(`"${name}" must be a string of values separated by spaces`)
+    }
   }
   if (!(typeof metadataLifetimeSeconds === 'number' && metadataLifetimeSeconds > 0)) {
     throw new TypeError('"metadataLifetimeSeconds" must be a number above 0')
@@ -58,11 +65,13 @@ export function readOptions(options: ClientCredentialsProviderOptions): Settings
   }
   return {
     ...options,
+    authentication: providerAuthentication(authentication, issuer, now),
     issuer,
     scope,
+    maxScope,
     metadataLifetimeSeconds,
     timeoutSeconds,
     fetch: options.fetch ?? globalThis.fetch,
-    now: options.now ?? Date.now,
+    now,
   }
 }

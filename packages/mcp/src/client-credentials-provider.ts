@@ -1,17 +1,17 @@
 import type { Fetch } from '@countersign/oauth'
-import { uniteScopes } from '@countersign/oauth/provider'
+import { limitScope, uniteScopes } from '@countersign/oauth/provider'
 import { discoverChallengedResource } from './challenged-resource.ts'
 import { type ClientCredentialsProviderOptions, readOptions } from './client-credentials-options.ts'
 import { type CredentialScope, keyReplacement } from './key-replacement.ts'
 import { resourceFetch } from './resource-fetch.ts'
 import { resourceIndicator } from './resource-indicator.ts'
+import { type Binding, resourceTokens } from './resource-tokens.ts'
 import type {
   AddClientAuthentication,
   SdkClientMetadata,
   SdkDiscoveryState,
   SdkTokens,
 } from './sdk-shapes.ts'
-import { type Binding, tokenHolder } from './token-holder.ts'
 import { verifiedDiscovery } from './verified-discovery.ts'
 
 /** An `OAuthClientProvider` of both MCP SDK majors, for one MCP server. */
@@ -20,7 +20,8 @@ export interface ClientCredentialsProvider {
   readonly clientMetadata: SdkClientMetadata
   /**
    * For the transport's `fetch` option: attaches the token to requests to the MCP server and to no others, and
-   * answers a challenge once, with a renewal that all calls share.
+   * answers a challenge once, with a token that all calls share. It throws an `OAuthError` when no token can be had, or
+   * the server refuses the new one as well.
    */
   readonly fetch: Fetch
   clientInformation(): { client_id: string; issuer?: string }
@@ -29,7 +30,6 @@ export interface ClientCredentialsProvider {
   prepareTokenRequest(scope?: string): URLSearchParams
   readonly addClientAuthentication: AddClientAuthentication
   validateResourceURL(serverUrl: string | URL, resource?: string): Promise<URL | undefined>
-  discoveryState(): SdkDiscoveryState | undefined
   saveDiscoveryState(state: SdkDiscoveryState): void
   invalidateCredentials(scope: CredentialScope): Promise<void>
   redirectToAuthorization(): never
@@ -41,9 +41,9 @@ export interface ClientCredentialsProvider {
  * Makes the authorization provider of an MCP client that acts for itself, with no user present.
  *
  * One object serves `@modelcontextprotocol/sdk` (v1) and `@modelcontextprotocol/client` (v2). It renews the token
- * ahead of its expiry, lets concurrent calls share one renewal, keeps discovery, and refuses an authorization server
- * that lies about its issuer, is not https, or does not admit the authentication, before anything is signed. Use one
- * provider for each MCP server, and give its `fetch` to the transport too.
+ * ahead of its expiry, lets concurrent calls share one renewal, and refuses an authorization server that lies about its
+ * issuer, is not https, or does not admit the authentication, before anything is signed. Use one provider for each MCP
+ * server, and give its `fetch` to the transport as well.
  *
  * @param options - client identifier and authentication; a pin on the issuer; scope.
  * @returns the provider. What it throws reaches the caller of the SDK: an `OAuthError` when a server is refused or
@@ -76,24 +76,21 @@ export function clientCredentialsProvider(
   options: ClientCredentialsProviderOptions,
 ): ClientCredentialsProvider {
   const settings = readOptions(options)
-  const { clientId, authentication, issuer, scope, clientName, timeoutSeconds } = settings
-  const discovery = verifiedDiscovery({
-    authentication,
-    issuer,
-    lifetimeSeconds: settings.metadataLifetimeSeconds,
-    now: settings.now,
-  })
-  const holder = tokenHolder(settings)
+  const { clientId, authentication, issuer, scope, maxScope, clientName, timeoutSeconds } = settings
+  const discovery = verifiedDiscovery(authentication, issuer)
+  const tokens = resourceTokens(settings)
   const keys = keyReplacement()
   const tokenRequests = new WeakSet<URLSearchParams>()
   // What the SDK does not hand from one of its calls to the next. Flows that run at once may overwrite each other's,
-  // so nothing here decides to whom an assertion goes or what it asks for.
+  // so it decides neither to whom an assertion goes nor what it asks for.
   let asked: Binding | undefined
-  let challenged: string | undefined
 
-  /** What to ask for: the challenge and the caller decide; else everything that the resource supports. */
+  /** What to ask for: the caller and the challenge decide; else everything that the resource supports. */
   function chooseScope(ofChallenge?: string, supported?: readonly string[]): string | undefined {
-    return uniteScopes(scope, ofChallenge) ?? uniteScopes(...(supported ?? []))
+    return (
+      uniteScopes(scope, limitScope(ofChallenge, maxScope)) ??
+      limitScope(supported?.join(' '), maxScope)
+    )
   }
 
   return Object.freeze({
@@ -106,42 +103,34 @@ export function clientCredentialsProvider(
       ...(scope === undefined ? {} : { scope }),
     },
     fetch: resourceFetch({
-      fetch: settings.fetch,
-      holder,
+      ...settings,
+      tokens,
       async discover(url, response) {
         const { fetch } = settings
-        const to = { issuer, fetch, timeoutSeconds }
-        const found = await discoverChallengedResource(url, response, to)
-        return found && { ...found, scope: chooseScope(found.scope, found.scopesSupported) }
+        const found = await discoverChallengedResource(url, response, {
+          issuer,
+          fetch,
+          timeoutSeconds,
+        })
+        return { ...found, scope: chooseScope(found.scope, found.scopesSupported) }
       },
       isTokenRequest: (body) => body instanceof URLSearchParams && tokenRequests.has(body),
-      challenged(scope) {
-        challenged = scope
-      },
     }),
     clientInformation: () => ({ client_id: clientId, ...(issuer === undefined ? {} : { issuer }) }),
     async tokens() {
-      const bound = holder.current()
+      const bound = await tokens.ready()
       if (bound === undefined) return undefined
-      try {
-        const { access_token, token_type, expires_in, scope } = await bound.source.tokenResponse()
-        return { access_token, token_type, expires_in, scope: scope ?? bound.scope }
-      } catch (error) {
-        if (!bound.isOld()) throw error
-        // Without a token, the resource says where tokens are to be had by now.
-        if (bound === holder.current()) holder.unbind()
-        return undefined
-      }
+      const { access_token, token_type, expires_in, scope } = await bound.source.tokenResponse()
+      return { access_token, token_type, expires_in, scope: scope ?? bound.scope }
     },
-    saveTokens(tokens: SdkTokens) {
-      if (asked !== undefined) holder.bind(asked, tokens)
+    saveTokens(granted: SdkTokens) {
+      if (asked !== undefined) tokens.bind(asked, granted)
     },
     prepareTokenRequest(requested?: string) {
       const supported = discovery.latest()?.resourceMetadata?.scopes_supported
       // The SDK hands over the configured scope, the supported ones, or a challenge, and does not say which.
       const ofChallenge = requested === supported?.join(' ') ? undefined : requested
-      const wanted = chooseScope(uniteScopes(ofChallenge, challenged), supported)
-      challenged = undefined
+      const wanted = chooseScope(ofChallenge, supported)
       return new URLSearchParams({
         grant_type: 'client_credentials',
         ...(wanted === undefined ? {} : { scope: wanted }),
@@ -154,7 +143,6 @@ export function clientCredentialsProvider(
       metadata?: Parameters<AddClientAuthentication>[3],
     ) {
       const as = discovery.require(metadata, url)
-      holder.requireAccepted(as)
       tokenRequests.add(params)
       const { onReplaceable } = keys
       await authentication(as, { client_id: clientId }, params, headers, { onReplaceable })
@@ -166,13 +154,11 @@ export function clientCredentialsProvider(
       const { href } = new URL(new URL(serverUrl).pathname, serverUrl)
       return resourceIndicator(href, ofMetadata)
     },
-    discoveryState: discovery.state,
     saveDiscoveryState: discovery.verify,
     async invalidateCredentials(what: CredentialScope) {
-      const bound = holder.current()
-      if (what === 'all' || what === 'discovery') discovery.forget()
-      if (what === 'all') holder.unbind()
-      else if (what === 'tokens' && bound !== undefined) holder.bind(bound)
+      const bound = tokens.current()
+      if (what === 'all' || what === 'discovery') tokens.unbind()
+      else if (what === 'tokens' && bound !== undefined) tokens.bind(bound)
       await keys.afterInvalidation(what)
     },
     redirectToAuthorization: interactive,

@@ -1,5 +1,5 @@
 import { OAuthError } from '@countersign/oauth'
-import { isWithin, requireSecureUrl } from '@countersign/oauth/provider'
+import { isWithin, requireSecureUrl, sanitize, sanitizeValue } from '@countersign/oauth/provider'
 
 /**
  * The resource to ask a token for, RFC 8707: what the metadata says, if that covers the URL that is going to be used.
@@ -13,7 +13,7 @@ export function resourceIndicator(used: string, ofMetadata: string = used): URL 
   if (!isWithin(new URL(used), resource)) {
     throw new OAuthError(
       'ERR_OAUTH_RESOURCE_MISMATCH',
-      `The metadata is of the resource ${JSON.stringify(ofMetadata)}, which does not cover ${used}; nothing was signed`,
+      `The metadata is of the resource ${sanitizeValue(ofMetadata)}, which does not cover ${sanitize(used)}; nothing was signed`,
     )
   }
   return Object.defineProperty(resource, 'href', { value: ofMetadata })

@@ -1,5 +1,5 @@
 /**
- * How an MCP client learns where its token is to be had, for programs that get one without connecting.
+ * How an MCP client finds out where to get its token, for programs that get one without connecting.
  *
  * @module
  */

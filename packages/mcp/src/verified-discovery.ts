@@ -1,62 +1,54 @@
 import { type AuthorizationServer, type ClientAuthentication, OAuthError } from '@countersign/oauth'
-import { requireAdvertised, requireIssuer, requireSecureUrl } from '@countersign/oauth/provider'
+import {
+  requireAdvertised,
+  requireIssuer,
+  requireSecureUrl,
+  sanitize,
+} from '@countersign/oauth/provider'
 import type { SdkDiscoveryState, SdkServerMetadata } from './sdk-shapes.ts'
 
-/** Checks what an SDK discovered, and remembers what passed. */
+/** Checks what an SDK discovered. */
 export interface VerifiedDiscovery {
-  /** Refuses a state that must not lead to an assertion, and keeps it otherwise. */
+  /** Refuses a state that must not lead to an assertion. */
   verify(state: SdkDiscoveryState): void
-  /** The kept state, while it is young enough. */
-  state(): SdkDiscoveryState | undefined
-  /** The kept state, however old: what an SDK found for the flow that it is in the middle of. */
+  /** The last state that passed: what an SDK found for the flow that it is in the middle of. */
   latest(): SdkDiscoveryState | undefined
-  forget(): void
   /** Refuses metadata that did not pass, and a token endpoint that is not its own. */
   require(metadata: SdkServerMetadata | undefined, url: string | URL): AuthorizationServer
 }
 
-/** What a {@link VerifiedDiscovery} holds an authorization server to. */
-export interface DiscoveryRules {
-  readonly authentication: ClientAuthentication
-  /** The pinned issuer, if any. */
-  readonly issuer: string | undefined
-  readonly lifetimeSeconds: number
-  readonly now: () => number
-}
-
-export function verifiedDiscovery(rules: DiscoveryRules): VerifiedDiscovery {
-  const { authentication, issuer, lifetimeSeconds, now } = rules
+/** @param issuer - the pinned issuer, if any. */
+export function verifiedDiscovery(
+  authentication: ClientAuthentication,
+  issuer: string | undefined,
+): VerifiedDiscovery {
   const verified = new WeakSet<AuthorizationServer>()
-  let kept: SdkDiscoveryState | undefined
-  let keptUntil = 0
+  let latest: SdkDiscoveryState | undefined
 
   function verify(state: SdkDiscoveryState): void {
+    const { authorizationServerUrl: url, resourceMetadata } = state
     const metadata = asServer(state.authorizationServerMetadata)
     if (metadata === undefined) {
       throw new OAuthError(
         'ERR_OAUTH_DISCOVERY',
-        `The authorization server ${state.authorizationServerUrl} publishes no metadata; nothing was signed`,
+        `The authorization server ${sanitize(url)} publishes no metadata; nothing was signed`,
       )
     }
-    // One major of the SDK leaves this comparison out, and an assertion for another server could be had by it.
-    requireIssuer(metadata, state.authorizationServerUrl)
+    // v1 of the SDK does not compare them, so that a server could get an assertion for another one.
+    requireIssuer(metadata, url)
     if (issuer !== undefined) requireIssuer(metadata, issuer)
-    requireSecureUrl(metadata.issuer, 'issuer')
-    requireSecureUrl(metadata.token_endpoint, 'token endpoint')
+    requireSecureUrl(metadata.issuer, 'issuer', {
+      namedBy: issuer ?? resourceMetadata?.resource,
+    })
+    requireSecureUrl(metadata.token_endpoint, 'token endpoint', { namedBy: metadata.issuer })
     requireAdvertised(metadata, authentication.method, authentication.alg)
     verified.add(metadata)
-    if (state === kept) return
-    kept = state
-    keptUntil = now() + lifetimeSeconds * 1000
+    latest = state
   }
 
   return {
     verify,
-    state: () => (kept !== undefined && now() < keptUntil ? kept : undefined),
-    latest: () => kept,
-    forget() {
-      kept = undefined
-    },
+    latest: () => latest,
     require(ofSdk, url) {
       const metadata = asServer(ofSdk)
       if (metadata === undefined || !verified.has(metadata)) {
@@ -68,7 +60,7 @@ export function verifiedDiscovery(rules: DiscoveryRules): VerifiedDiscovery {
       if (new URL(url).href === new URL(metadata.token_endpoint ?? '').href) return metadata
       throw new OAuthError(
         'ERR_OAUTH_ISSUER_MISMATCH',
-        `The token endpoint ${new URL(url).origin} is not the one that ${metadata.issuer} publishes; nothing was signed`,
+        `The token endpoint ${sanitize(new URL(url).origin)} is not the one that ${sanitize(metadata.issuer)} publishes; nothing was signed`,
       )
     },
   }

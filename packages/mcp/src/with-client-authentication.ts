@@ -1,12 +1,14 @@
 import type { ClientAuthentication } from '@countersign/oauth'
+import { providerAuthentication } from './authentication.ts'
 import { type CredentialScope, keyReplacement } from './key-replacement.ts'
-import { requireAuthentication } from './require-authentication.ts'
-import type { AddClientAuthentication, SdkDiscoveryState } from './sdk-shapes.ts'
+import type { AddClientAuthentication, SdkDiscoveryState, SdkTokens } from './sdk-shapes.ts'
 import { verifiedDiscovery } from './verified-discovery.ts'
 
 /** The members of an SDK's `OAuthClientProvider` that {@link withClientAuthentication} builds upon. */
 export interface InteractiveProvider {
   clientInformation(context?: { readonly issuer: string }): unknown
+  redirectToAuthorization(url: URL): unknown
+  saveTokens(tokens: SdkTokens, context?: { readonly issuer: string }): unknown
   discoveryState?(): unknown
   saveDiscoveryState?(state: SdkDiscoveryState): unknown
 }
@@ -15,8 +17,11 @@ export interface InteractiveProvider {
 export interface WithClientAuthenticationOptions {
   /** Pins the authorization server. */
   readonly issuer?: string | undefined
-  /** How long what was discovered is kept, where the provider does not keep it itself; 3600 by default. */
-  readonly metadataLifetimeSeconds?: number | undefined
+  /**
+   * How long a user may take to sign in, where the provider does not implement `discoveryState`; 3600 by default. What
+   * was discovered is kept until then, for the exchange of the code.
+   */
+  readonly signInSeconds?: number | undefined
 }
 
 /**
@@ -49,17 +54,14 @@ export interface WithClientAuthenticationOptions {
 export function withClientAuthentication<Provider extends InteractiveProvider>(
   provider: Provider,
   authentication: ClientAuthentication,
-  { issuer, metadataLifetimeSeconds = 3600 }: WithClientAuthenticationOptions = {},
+  { issuer, signInSeconds = 3600 }: WithClientAuthenticationOptions = {},
 ): Provider {
-  requireAuthentication(authentication)
-  const discovery = verifiedDiscovery({
-    authentication,
-    issuer,
-    lifetimeSeconds: metadataLifetimeSeconds,
-    now: Date.now,
-  })
-
+  const authenticate = providerAuthentication(authentication, issuer, Date.now)
+  const discovery = verifiedDiscovery(authentication, issuer)
   const keys = keyReplacement()
+  let passesContext = false
+  let signingIn: { readonly state: SdkDiscoveryState; readonly until: number } | undefined
+
   const addClientAuthentication: AddClientAuthentication = async (
     headers,
     params,
@@ -67,20 +69,30 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
     metadata,
   ) => {
     const as = discovery.require(metadata, url)
-    const context = { issuer: as.issuer }
-    const information = (await provider.clientInformation(context)) as Information | undefined
+    // Asked as the SDK asks: one major has no argument.
+    const context = passesContext ? { issuer: as.issuer } : undefined
+    const information = (await (context === undefined
+      ? provider.clientInformation()
+      : provider.clientInformation(context))) as Information | undefined
     const clientId = information?.client_id
     if (typeof clientId !== 'string' || clientId === '') {
       throw new TypeError('the provider has no "client_id" to authenticate')
     }
     const { onReplaceable } = keys
-    await authentication(as, { client_id: clientId }, params, headers, { onReplaceable })
+    await authenticate(as, { client_id: clientId }, params, headers, { onReplaceable })
   }
 
   const added: { readonly [member: PropertyKey]: unknown } = {
     addClientAuthentication,
+    clientInformation(...context: Parameters<InteractiveProvider['clientInformation']>) {
+      passesContext ||= context.length > 0
+      return provider.clientInformation(...context)
+    },
     async discoveryState() {
-      if (provider.discoveryState === undefined) return discovery.state()
+      if (provider.discoveryState === undefined) {
+        // Only for the exchange of the code: for a new sign-in the resource is asked again, since it may have moved.
+        return signingIn !== undefined && Date.now() < signingIn.until ? signingIn.state : undefined
+      }
       const state = (await provider.discoveryState()) as SdkDiscoveryState | undefined
       if (state?.authorizationServerMetadata !== undefined) discovery.verify(state)
       return state
@@ -89,8 +101,17 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
       discovery.verify(state)
       await provider.saveDiscoveryState?.(state)
     },
+    redirectToAuthorization(url: URL) {
+      const state = discovery.latest()
+      signingIn = state && { state, until: Date.now() + signInSeconds * 1000 }
+      return provider.redirectToAuthorization(url)
+    },
+    saveTokens(...saved: Parameters<InteractiveProvider['saveTokens']>) {
+      signingIn = undefined
+      return provider.saveTokens(...saved)
+    },
     async invalidateCredentials(scope: CredentialScope) {
-      if (scope === 'all' || scope === 'discovery') discovery.forget()
+      if (scope === 'all' || scope === 'discovery') signingIn = undefined
       const { invalidateCredentials } = provider as {
         invalidateCredentials?(scope: CredentialScope): unknown
       }

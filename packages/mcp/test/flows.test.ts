@@ -37,7 +37,6 @@ async function flow(
   { ...unbound }: ClientCredentialsProvider,
   found: SdkDiscoveryState,
 ): Promise<URLSearchParams> {
-  await unbound.discoveryState()
   await unbound.saveDiscoveryState(found)
   const resource = await unbound.validateResourceURL(new URL(mcp), found.resourceMetadata?.resource)
   await unbound.clientInformation()
@@ -108,6 +107,10 @@ it('tokens that nobody asked for are not used', async () => {
   const { saveTokens, tokens } = provider()
   saveTokens({ access_token: 'a gift', token_type: 'bearer' })
   expect(await tokens()).toBeUndefined()
+})
+
+it('forgets no discovery between two flows, since it keeps none: a resource may move at any time', () => {
+  expect(provider()).not.toHaveProperty('discoveryState')
 })
 
 it('a client that acts for itself sends nobody away to sign in', async () => {

@@ -32,6 +32,7 @@ it.each([
   ['issuer', 'as.example.com'],
   ['issuer', ''],
   ['scope', ['read', 'write']],
+  ['maxScope', ['read', 'write']],
   ['metadataLifetimeSeconds', 0],
   ['metadataLifetimeSeconds', Number.NaN],
   ['timeoutSeconds', 0],

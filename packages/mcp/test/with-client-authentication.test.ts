@@ -1,8 +1,13 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { localSigner } from '@countersign/local'
-import { type SdkServerMetadata, withClientAuthentication } from '@countersign/mcp'
+import {
+  type InteractiveProvider,
+  type SdkServerMetadata,
+  type WithClientAuthenticationOptions,
+  withClientAuthentication,
+} from '@countersign/mcp'
 import { type ClientAuthentication, privateKeyJwt } from '@countersign/oauth'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const authentication = privateKeyJwt(await localSigner({ key: privateKey }))
@@ -20,9 +25,15 @@ interface Wrapped {
   invalidateCredentials(scope: string): Promise<void>
 }
 
-function wrap<P extends { clientInformation(): unknown }>(provider: P): P & Wrapped {
-  return withClientAuthentication(provider, authentication) as P & Wrapped
+function wrap<P extends InteractiveProvider>(
+  provider: P,
+  options?: WithClientAuthenticationOptions,
+): P & Wrapped {
+  return withClientAuthentication(provider, authentication, options) as P & Wrapped
 }
+
+/** Members that a provider has, and that a test has no use for. */
+const others = { redirectToAuthorization() {}, saveTokens() {} }
 
 const metadata = {
   issuer: 'https://as.example',
@@ -40,6 +51,8 @@ class Application {
   clientInformation() {
     return { client_id: this.#id }
   }
+  redirectToAuthorization() {}
+  saveTokens() {}
   count() {
     this.#count++
     return this.#count
@@ -67,6 +80,7 @@ describe('a provider with client authentication', () => {
 
   it('may be a frozen object, and may have had another client authentication', async () => {
     const plain = Object.freeze({
+      ...others,
       clientInformation: () => ({ client_id: 'app' }),
       addClientAuthentication: () => {
         throw new Error('the old one')
@@ -80,13 +94,15 @@ describe('a provider with client authentication', () => {
     expect(params.get('client_assertion')).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+$/)
   })
 
-  it('is asked for the client of the server at hand', async () => {
+  it('is asked for the client of the server at hand by an SDK that names the server', async () => {
     const perServer = {
+      ...others,
       clientInformation: (context?: { issuer: string }) =>
         context && { client_id: `client of ${context.issuer}` },
     }
-    const { addClientAuthentication, saveDiscoveryState } = wrap(perServer)
+    const { addClientAuthentication, saveDiscoveryState, clientInformation } = wrap(perServer)
     await saveDiscoveryState(state)
+    clientInformation({ issuer: metadata.issuer })
     const params = new URLSearchParams()
     await addClientAuthentication(new Headers(), params, metadata.token_endpoint, metadata)
     const [, claims = ''] = (params.get('client_assertion') ?? '').split('.')
@@ -95,8 +111,30 @@ describe('a provider with client authentication', () => {
     )
   })
 
+  it('is asked without an argument by an SDK that gives none', async () => {
+    const given: unknown[][] = []
+    const provider = {
+      ...others,
+      clientInformation(...context: unknown[]) {
+        given.push(context)
+        return { client_id: 'app' }
+      },
+    }
+    const { addClientAuthentication, saveDiscoveryState, clientInformation } = wrap(provider)
+    await saveDiscoveryState(state)
+    clientInformation()
+    await addClientAuthentication(
+      new Headers(),
+      new URLSearchParams(),
+      metadata.token_endpoint,
+      metadata,
+    )
+    expect(given).toEqual([[], []])
+  })
+
   it('says so when it has no client to authenticate', async () => {
     const { addClientAuthentication, saveDiscoveryState } = wrap({
+      ...others,
       clientInformation: () => undefined,
     })
     await saveDiscoveryState(state)
@@ -110,14 +148,36 @@ describe('a provider with client authentication', () => {
     ).rejects.toThrow(/has no "client_id" to authenticate/)
   })
 
-  it('keeps what was discovered until it is told to forget it', async () => {
-    const { saveDiscoveryState, discoveryState, invalidateCredentials } = wrap(new Application())
-    await saveDiscoveryState(state)
-    expect(await discoveryState()).toBe(state)
-    await invalidateCredentials('tokens')
-    expect(await discoveryState()).toBe(state)
-    await invalidateCredentials('discovery')
-    expect(await discoveryState()).toBeUndefined()
+  it('keeps what was discovered only while a user signs in', async () => {
+    const wrapped = wrap(new Application())
+    await wrapped.saveDiscoveryState(state)
+    expect(await wrapped.discoveryState()).toBeUndefined()
+    wrapped.redirectToAuthorization()
+    expect(await wrapped.discoveryState()).toBe(state)
+    await wrapped.invalidateCredentials('client')
+    await wrapped.invalidateCredentials('tokens')
+    expect(await wrapped.discoveryState()).toBe(state)
+    wrapped.saveTokens()
+    expect(await wrapped.discoveryState()).toBeUndefined()
+    wrapped.redirectToAuthorization()
+    await wrapped.invalidateCredentials('discovery')
+    expect(await wrapped.discoveryState()).toBeUndefined()
+  })
+
+  it('keeps what was discovered no longer than a sign-in may take, however often it is saved again', async () => {
+    vi.useFakeTimers()
+    try {
+      const wrapped = wrap(new Application(), { signInSeconds: 60 })
+      await wrapped.saveDiscoveryState(state)
+      wrapped.redirectToAuthorization()
+      vi.advanceTimersByTime(59_000)
+      expect(await wrapped.discoveryState()).toBe(state)
+      await wrapped.saveDiscoveryState(state)
+      vi.advanceTimersByTime(2000)
+      expect(await wrapped.discoveryState()).toBeUndefined()
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('has its own invalidateCredentials called too, if it has one', async () => {

@@ -11,7 +11,7 @@ import {
   isWithin,
   originOf,
   requireIssuer,
-  requireNotLoopback,
+  requireReachable,
   requireSecureUrl,
 } from './server-checks.ts'
 
@@ -121,7 +121,7 @@ async function readServerMetadata(
   }
   for (const [member, value] of Object.entries(metadata)) {
     if (!/_endpoint$|_uri$/.test(member) || typeof value !== 'string') continue
-    if (URL.canParse(value)) requireNotLoopback(new URL(value), member.replaceAll('_', ' '), issuer)
+    if (URL.canParse(value)) requireReachable(new URL(value), member.replaceAll('_', ' '), issuer)
   }
   return metadata
 }
@@ -210,7 +210,7 @@ async function readResourceMetadata(response: Response, used: URL): Promise<Reso
   }
   for (const server of servers ?? []) {
     if (!URL.canParse(server)) continue
-    requireNotLoopback(new URL(server), 'authorization server', used.origin)
+    requireReachable(new URL(server), 'authorization server', used.origin)
   }
   return body as ResourceServer
 }

@@ -4,14 +4,22 @@
  * @module
  */
 
-export { sanitize, sanitizeValue, unlessAborted } from '@countersign/core/backend'
+export {
+  backoff,
+  sanitize,
+  sanitizeValue,
+  timeoutSignal,
+  unlessAborted,
+} from '@countersign/core/backend'
 export { type BearerChallenge, bearerChallenge } from './challenge.ts'
 export { boundedFetch } from './http.ts'
+export { firstHop, followRedirects, isReplayable } from './redirects.ts'
 export { limitScope, uniteScopes } from './scope.ts'
 export {
   isWithin,
   requireAdvertised,
   requireIssuer,
+  requireReachable,
   requireSecureUrl,
   type SecureUrlOptions,
   sameIssuer,

@@ -41,7 +41,7 @@ export function requireSecureUrl(
   if (url.username !== '' || url.password !== '') {
     throw new OAuthError('ERR_OAUTH_INSECURE_ENDPOINT', `The ${what} has credentials in it`)
   }
-  if (namedBy !== undefined) requireNotLoopback(url, what, namedBy)
+  if (namedBy !== undefined) requireReachable(url, what, namedBy)
   if (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname)))
     return url
   throw new OAuthError(
@@ -56,7 +56,7 @@ export function requireTokenEndpoint(as: AuthorizationServer): URL {
 }
 
 /** Refuses a URL on loopback that a server on another machine named, whatever its scheme. */
-export function requireNotLoopback(url: URL, what: string, namedBy: URL | string): void {
+export function requireReachable(url: URL, what: string, namedBy: URL | string): void {
   if (!leadsToLoopback(url, namedBy)) return
   throw new OAuthError(
     'ERR_OAUTH_INSECURE_ENDPOINT',

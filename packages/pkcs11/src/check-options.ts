@@ -15,7 +15,7 @@ const longestTimeout = 600
 /** Refuses, with a `TypeError`, what no token has to be asked about. */
 export function checkOptions(options: Pkcs11SignerOptions): CheckedOptions {
   const { module, pin, libraryParameters, sessions = 4, timeoutSeconds = 10 } = options
-  const { isolate = true, allowFinalPinTry = false } = options
+  const { isolate = true, allowFinalPinTry = false, env = namesInEnvironment() } = options
   if (typeof module !== 'string' || module === '')
     throw new TypeError('"module" must be the path of a PKCS#11 module')
   if (pin !== undefined && typeof pin !== 'string' && typeof pin !== 'function') {
@@ -32,6 +32,16 @@ export function checkOptions(options: Pkcs11SignerOptions): CheckedOptions {
   ) {
     throw new TypeError(`"timeoutSeconds" must be a number above 0 and up to ${longestTimeout}`)
   }
+  if (
+    !(
+      Array.isArray(env) &&
+      env.every((name) => typeof name === 'string' && /^[^\s=*]*[^\s=]$/.test(name))
+    )
+  ) {
+    throw new TypeError(
+      '"env" must be a list of names of environment variables, such as "VENDOR_CONF" or "VENDOR_*"',
+    )
+  }
   requireBoolean(isolate, 'isolate')
   requireBoolean(allowFinalPinTry, 'allowFinalPinTry')
   const location = {
@@ -40,9 +50,15 @@ export function checkOptions(options: Pkcs11SignerOptions): CheckedOptions {
     libraryParameters,
     token: checkToken(options.token),
     sessions,
+    env,
   }
   const selector = checkKey(options.key)
   return { location, isolate, pin, allowFinalPinTry, selector, timeoutSeconds }
+}
+
+/** The names for programs that pass no options on, such as the command. */
+function namesInEnvironment(): string[] {
+  return process.env['COUNTERSIGN_PKCS11_ENV']?.split(/[\s,]+/).filter((name) => name !== '') ?? []
 }
 
 function checkToken(token: TokenSelector): TokenSelector {

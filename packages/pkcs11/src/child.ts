@@ -18,10 +18,10 @@ import { Token } from './token.ts'
  *
  * The parent's end is watched from a thread of its own, since a module may hold this one for ever.
  */
-const watchdog = new Worker(new URL('./watchdog.js', import.meta.url))
+const watchdog = new Worker(new URL('./watchdog.js', import.meta.url), {
+  workerData: process.ppid,
+})
 watchdog.unref()
-// Where the pipe cannot be watched, there is still the channel.
-watchdog.on('error', () => {})
 process.on('disconnect', end)
 
 // A signal to the whole group is for the parent to act on, which may have something to sign before it ends.
@@ -38,11 +38,11 @@ let token: Token | undefined
 
 /** Logins that wait for the parent's leave, which knows what other processes of its have tried. */
 const logins: {
-  logIn(permission: Permission): void | Promise<void>
+  logIn(permission: Permission): boolean | Promise<boolean>
   end(error?: unknown): void
 }[] = []
 
-function permit(logIn: (permission: Permission) => void | Promise<void>): Promise<void> {
+function permit(logIn: (permission: Permission) => boolean | Promise<boolean>): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = (error?: unknown) => (error === undefined ? resolve() : reject(error))
     logins.push({ logIn, end })
@@ -50,11 +50,12 @@ function permit(logIn: (permission: Permission) => void | Promise<void>): Promis
   })
 }
 
-async function logInAgain(permission: Permission): Promise<void> {
+async function logInAgain(permission: Permission): Promise<boolean> {
   const login = logins.shift()
   try {
-    await login?.logIn(permission)
+    const accepted = await login?.logIn(permission)
     login?.end()
+    return accepted === true
   } catch (error) {
     login?.end(error)
     throw error

@@ -68,6 +68,11 @@ export class Connection {
     return this.#pin.has(pin)
   }
 
+  /** Whether the token refused the PIN, so that this connection logs in no more. */
+  get wasRefused(): boolean {
+    return this.#pin.wasRefused
+  }
+
   describeKey(selector: KeySelector): Promise<KeyDescription> {
     return this.#attempt(undefined, (port) => port.describeKey(selector))
   }
@@ -95,7 +100,7 @@ export class Connection {
       try {
         return await call(port)
       } catch (error) {
-        if (isRefusal(error)) await this.#refused(port)
+        if (isRefusal(error)) this.#refused(port)
         if (!(error instanceof PortLost)) throw error
         if (caller?.aborted) throw caller.signal.reason
         // Whoever has no deadline of their own has waited for as long as one.
@@ -108,6 +113,7 @@ export class Connection {
 
   async #open(caller: Caller | undefined): Promise<TokenPort> {
     if (this.#closed) throw closed()
+    this.#pin.requireNotRefused()
     const joined = this.#opening
     if (joined !== undefined) {
       try {
@@ -125,15 +131,13 @@ export class Connection {
   #start(): Opening {
     const { location, isolate } = this.#settings
     const patience = () => this.#patienceSeconds
-    const permit: Permit = (logIn) => this.#pin.logInAgain(this.#patienceSeconds, logIn)
+    const permit: Permit = (logIn) => this.#pin.logInAgain(logIn)
     const port = isolate
       ? isolatedToken(location, patience, permit)
       : inProcessToken(location, permit)
     const done = port
       .identify(location.token)
-      .then((identity) =>
-        this.#pin.logIn(identity, this.#patienceSeconds, (login) => port.open(login)),
-      )
+      .then((identity) => this.#pin.logIn(identity, (login) => port.open(login)))
       .then(() => {
         if (this.#closed) throw closed()
         this.#wasOpen = true
@@ -151,10 +155,10 @@ export class Connection {
   }
 
   /** The PIN was right when the token was opened, and is not any more. */
-  async #refused(port: TokenPort): Promise<void> {
+  #refused(port: TokenPort): void {
     if (this.#port !== port) return
     this.#port = undefined
-    await this.#pin.refused()
+    this.#pin.refused()
     port.kill()
   }
 

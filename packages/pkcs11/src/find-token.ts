@@ -69,7 +69,10 @@ export function findToken(native: PKCS11, selector: TokenSelector): FoundToken {
     ),
     ...silent,
   ]
-  const there = listed.length === 0 ? 'there is no token at all' : `there are: ${listed.join('; ')}`
+  const there =
+    listed.length === 0
+      ? 'there is no token at all; the module may need a configuration, or a variable that "env" has to name'
+      : `there are: ${listed.join('; ')}`
   throw token === undefined
     ? failure('ERR_SIGNER_CONFIG', `No token has ${describeSelector(selector)}; ${there}`, {
         // Where no token is to be seen, one may have been pulled out.

@@ -35,7 +35,7 @@ export function isolatedToken(
   patienceSeconds: () => number,
   permit: Permit,
 ): TokenPort {
-  const child = startChild(location.sessions)
+  const child = startChild(location.sessions, location.env)
   const pending = new Map<number, Pending>()
   let nextId = 1
   let wanted = 0
@@ -48,7 +48,8 @@ export function isolatedToken(
   function keepAlive(): void {
     const act = wanted > 0 ? 'ref' : 'unref'
     child[act]()
-    child.channel?.[act]()
+    // Where the channel has no such methods, as in Bun, it goes with the child.
+    child.channel?.[act]?.()
   }
 
   function forget(call: Pending): void {
@@ -150,7 +151,7 @@ export function isolatedToken(
     try {
       await permit(async (permission) => {
         allowed = true
-        await call({ op: 'logInAgain', permission })
+        return (await call({ op: 'logInAgain', permission })) as boolean
       })
     } catch (error) {
       if (!allowed) await call({ op: 'doNotLogIn', error: packError(error) })
@@ -160,7 +161,7 @@ export function isolatedToken(
   return {
     identify: (token) =>
       call({ op: 'identify', location: { ...location, token } }) as Promise<TokenIdentity>,
-    open: (login) => call({ op: 'open', login }) as Promise<void>,
+    open: (login) => call({ op: 'open', login }) as Promise<boolean>,
     describeKey: (selector) => call({ op: 'describeKey', selector }) as Promise<KeyDescription>,
     async sign(key, mechanism, { buffer, byteOffset, byteLength }, { signal }) {
       const data = Buffer.from(buffer, byteOffset, byteLength).toString('base64')

@@ -32,15 +32,16 @@ export class KeptToken {
     this.#permit = permit
   }
 
-  /** Opens the token and logs in. */
-  async open(login: Login | undefined): Promise<void> {
+  /** Opens the token and logs in; returns whether the token accepted the PIN. */
+  async open(login: Login | undefined): Promise<boolean> {
     // In process, another one may be starting the module anew right now.
     await this.#cryptoki.settled
     const opened = this.#open()
     this.#opened = opened
+    let accepted = false
     if (login !== undefined) {
       try {
-        opened.logIn(login)
+        accepted = opened.logIn(login)
       } catch (error) {
         this.end('closed')
         throw error
@@ -48,6 +49,7 @@ export class KeptToken {
     }
     this.#login = login
     this.#state = 'open'
+    return accepted
   }
 
   /** The PIN of the login, for keys that want it once more. */
@@ -84,10 +86,12 @@ export class KeptToken {
     try {
       await this.#permit(({ cautious, pin = this.#login?.pin }) => {
         // Others that found out at the same time may have had their turn before.
-        if (this.#login === undefined || !opened.current || opened.state() === 'logged in') return
+        if (this.#login === undefined || !opened.current) return false
+        if (opened.state() === 'logged in') return false
         const login = { ...this.#login, cautious, pin }
-        opened.logIn(login)
-        this.#login = login
+        const accepted = opened.logIn(login)
+        if (accepted) this.#login = login
+        return accepted
       })
     } catch (error) {
       if (isRefusal(error)) this.end('refused')

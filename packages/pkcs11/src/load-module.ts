@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { PKCS11 } from 'pkcs11js'
 import { failure } from './failure.ts'
 
@@ -9,7 +11,7 @@ export async function loadModule(path: string): Promise<PKCS11> {
   const { PKCS11 } = await import('pkcs11js').catch((cause) => {
     throw failure(
       'ERR_SIGNER_CONFIG',
-      'pkcs11js is not built: run "npm rebuild pkcs11js" (it needs a C++ compiler, make and Python 3), and allow its install script if your package manager asks',
+      `pkcs11js is not built: run "${rebuild()}" (it needs a C++ compiler, make and Python 3), and allow its install script if your package manager asks`,
       { cause },
     )
   })
@@ -28,6 +30,15 @@ export async function loadModule(path: string): Promise<PKCS11> {
     )
   }
   return native
+}
+
+/** The command that compiles the addon, with the headers on this machine, since a firewall may refuse to download them. */
+function rebuild(): string {
+  const folders = [dirname(dirname(process.execPath)), '/usr', '/usr/local']
+  const found = folders.find((folder) => existsSync(join(folder, 'include/node/node_api.h')))
+  const headers =
+    found === undefined || process.platform === 'win32' ? '' : `npm_config_nodedir=${found} `
+  return `${headers}npm rebuild pkcs11js`
 }
 
 async function requireFile(path: string): Promise<void> {

@@ -27,10 +27,17 @@ export interface Permission {
 }
 
 /** Has a login take its turn among all that want one at the token; rejects where there must be none. */
-export type Permit = (logIn: (permission: Permission) => void | Promise<void>) => Promise<void>
+export type Permit = (
+  logIn: (permission: Permission) => boolean | Promise<boolean>,
+) => Promise<void>
 
-/** Logs the process in, unless the token says that this could lock it. */
-export function logIn(native: PKCS11, session: Buffer, flags: number, login: Login): void {
+/**
+ * Logs the process in, unless the token says that this could lock it.
+ *
+ * @returns whether the token accepted the PIN; `false` when the process was logged in already and the token did not
+ *   look at it.
+ */
+export function logIn(native: PKCS11, session: Buffer, flags: number, login: Login): boolean {
   if ((flags & CKF_USER_PIN_LOCKED) !== 0) {
     throw denied('The token says that its PIN is locked; the security officer has to set a new one')
   }
@@ -47,9 +54,10 @@ export function logIn(native: PKCS11, session: Buffer, flags: number, login: Log
   try {
     // The library takes no absent PIN; a token that asks for its PIN itself takes no notice of an empty one.
     native.C_Login(session, CKU_USER, login.pin ?? '')
+    return true
   } catch (error) {
-    if (returnValueOf(error) !== CKR_USER_ALREADY_LOGGED_IN)
-      throw moduleFailure(error, 'Logging in')
+    if (returnValueOf(error) === CKR_USER_ALREADY_LOGGED_IN) return false
+    throw moduleFailure(error, 'Logging in')
   }
 }
 

@@ -76,9 +76,9 @@ export class OpenedToken {
     }
   }
 
-  logIn(login: Login): void {
+  logIn(login: Login): boolean {
     const { native } = this.#cryptoki
-    logIn(native, this.anchor, findToken(native, this.#selector).flags, login)
+    return logIn(native, this.anchor, findToken(native, this.#selector).flags, login)
   }
 
   /** Lends nothing any more; closes its sessions, unless they are `lost` and their numbers perhaps another's. */

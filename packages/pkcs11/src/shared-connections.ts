@@ -29,12 +29,12 @@ export async function shareConnection(
   seconds: number,
 ): Promise<Lease> {
   const name = nameOf(settings)
-  let entry = shared.get(name)
+  let entry = usable(shared.get(name))
   if (entry === undefined) {
     const candidates = [...shared.values()].filter((one) => mayServe(one, settings))
     if (candidates.length > 0) entry = await findServing(candidates, settings)
   }
-  entry ??= shared.get(name)
+  entry ??= usable(shared.get(name))
   if (entry === undefined) {
     entry = { settings, connection: new Connection(settings), users: 0 }
     shared.set(name, entry)
@@ -74,10 +74,15 @@ async function findServing(
   return undefined
 }
 
-function mayServe({ settings }: Shared, wanted: ConnectionSettings): boolean {
+/** A new signer does not inherit the refused PIN of another one. */
+function usable(entry: Shared | undefined): Shared | undefined {
+  return entry?.connection.wasRefused ? undefined : entry
+}
+
+function mayServe({ settings, connection }: Shared, wanted: ConnectionSettings): boolean {
   const alike = ({ location, isolate, allowFinalPinTry }: ConnectionSettings) =>
     JSON.stringify([{ ...location, token: undefined }, isolate, allowFinalPinTry])
-  return alike(settings) === alike(wanted)
+  return !connection.wasRefused && alike(settings) === alike(wanted)
 }
 
 function nameOf({ location, isolate, allowFinalPinTry, pin }: ConnectionSettings): string {

@@ -47,6 +47,11 @@ export interface Pkcs11SignerOptions {
   /** Whether the module runs in a process of its own, which can hang or crash without harm; `true` by default. */
   readonly isolate?: boolean | undefined
   /**
+   * Environment variables that the module needs in its own process, beyond the usual ones: names, in which `*` at the
+   * end stands for the rest, as in `AWS_*`; by default the names in `COUNTERSIGN_PKCS11_ENV`, separated by commas.
+   */
+  readonly env?: readonly string[] | undefined
+  /**
    * Bound on one signature; 10 by default. The longest one among the signers on a token bounds each step of opening it,
    * too.
    */
@@ -68,7 +73,8 @@ export interface Pkcs11Signer extends ClosableSigner {
  *
  * The vendor's module runs in a child process of its own, one for each module and token, so that a hang, a crash or a
  * lost token ends in an error here and in nothing worse; signers on one token share it, its login and its sessions. A
- * token that went away is found again by itself. A PIN that the token refused is never tried a second time.
+ * token that went away is found again. A PIN that the token refused is never tried a second time, and a signer whose
+ * PIN was refused logs in no more.
  *
  * @param options - module, token, key and PIN.
  * @returns a frozen signer. An open one keeps no process alive.

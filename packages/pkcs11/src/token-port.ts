@@ -13,6 +13,8 @@ export interface TokenLocation {
   readonly token: TokenSelector
   /** Most sessions to sign in at once. */
   readonly sessions: number
+  /** Environment variables for the module's own process, beyond the usual ones. */
+  readonly env: readonly string[]
 }
 
 /** Whoever asked for a signature, and whether they still wait for it. */
@@ -22,8 +24,8 @@ export type Caller = Pick<SignRequest, 'aborted' | 'signal'>
 export interface TokenPort {
   /** Loads the module, if it is not, and finds a token. */
   identify(selector: TokenSelector): Promise<TokenIdentity>
-  /** Opens the token and logs in, once. */
-  open(login: Login | undefined): Promise<void>
+  /** Opens the token and logs in, once; returns whether the token accepted the PIN. */
+  open(login: Login | undefined): Promise<boolean>
   describeKey(selector: KeySelector): Promise<KeyDescription>
   /**
    * Settles when the token has answered, or never will. A caller who left, as `caller` tells, is taken out of the

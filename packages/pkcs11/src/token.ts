@@ -58,8 +58,8 @@ export class Token {
     }
   }
 
-  /** Opens the token and logs in. */
-  open(login: Login | undefined): Promise<void> {
+  /** Opens the token and logs in; returns whether the token accepted the PIN. */
+  open(login: Login | undefined): Promise<boolean> {
     return this.#kept.open(login)
   }
 

@@ -1,7 +1,8 @@
-import { Socket } from 'node:net'
+import { workerData } from 'node:worker_threads'
 
-/** The pipe that the parent holds open as long as it lives, however it ends. */
-const parent = new Socket({ fd: 4 })
-parent.on('close', () => process.kill(process.pid, 'SIGKILL'))
-parent.on('error', () => {})
-parent.resume()
+const milliseconds = 500
+
+/** Ends this process when its parent, whose number is given, has ended. */
+setInterval(() => {
+  if (process.ppid !== workerData) process.kill(process.pid, 'SIGKILL')
+}, milliseconds)

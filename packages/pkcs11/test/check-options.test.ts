@@ -41,6 +41,11 @@ describe('an option of the wrong type is a TypeError, before anything is started
     ['timeoutSeconds', Number.NaN],
     ['timeoutSeconds', 601],
     ['timeoutSeconds', '10'],
+    ['env', 'VENDOR_CONF'],
+    ['env', ['VENDOR_CONF=/etc/vendor.conf']],
+    ['env', ['']],
+    ['env', ['A*B']],
+    ['env', [7]],
     ['isolate', 'no'],
     ['allowFinalPinTry', 1],
   ])('%s: %j', async (option, value) => {
@@ -49,6 +54,7 @@ describe('an option of the wrong type is a TypeError, before anything is started
     expect(refusal).toBeInstanceOf(TypeError)
     expect(refusal.message).toContain(`"${option}`)
     expect(refusal.message).not.toContain(good.pin)
+    expect(refusal.message).not.toContain('/etc/vendor.conf')
   })
 })
 

@@ -1,14 +1,13 @@
 import { commonOf, readAttributes, writeQuery } from './attributes.ts'
 import type { AzureKeyVaultKeyUri } from './key-uri.ts'
 import { refused } from './refusal.ts'
-import { refuseCredentials, type SplitUri } from './split-uri.ts'
+import { isThisMachine, refuseCredentials, type SplitUri } from './split-uri.ts'
 
 const path = /^\/keys\/[\dA-Za-z-]{1,127}(?:\/[\dA-Za-z-]{1,127})?$/
 
 // The hosts that a token may be sent to: Azure's own in each of its clouds, and this machine.
 const azure =
   /^[a-z\d][a-z\d-]{0,62}\.(?:vault\.azure\.net|managedhsm\.azure\.net|vault\.azure\.cn|managedhsm\.azure\.cn|vault\.usgovcloudapi\.net|managedhsm\.usgovcloudapi\.net)$/
-const loopback = /^(?:127\.0\.0\.1|localhost|\[::1\])(?::[1-9]\d{0,4})?$/
 
 /** Reads `azurekms://HOST/keys/NAME/VERSION`. */
 export function parseAzureKeyVault({ hierarchy, query }: SplitUri): AzureKeyVaultKeyUri {
@@ -20,7 +19,7 @@ export function parseAzureKeyVault({ hierarchy, query }: SplitUri): AzureKeyVaul
       'This azurekms: URI names no key of Azure Key Vault; write azurekms://VAULT.vault.azure.net/keys/NAME/VERSION, or without the version for the newest one',
     )
   }
-  if (!azure.test(host) && !(loopback.test(host) && URL.canParse(`https://${host}`))) {
+  if (!azure.test(host) && !isThisMachine(host)) {
     throw refused(
       'This azurekms: URI names a host that is not one of Azure Key Vault; write VAULT.vault.azure.net or HSM.managedhsm.azure.net (or those of a national cloud), in lower case and without a port',
     )
@@ -39,5 +38,5 @@ export function formatAzureKeyVault({ keyId, alg, kid }: AzureKeyVaultKeyUri): s
 
 /** Whether a key is on this machine. */
 export function isOnThisMachine({ keyId }: AzureKeyVaultKeyUri): boolean {
-  return loopback.test(new URL(keyId).host)
+  return isThisMachine(new URL(keyId).host)
 }

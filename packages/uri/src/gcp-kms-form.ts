@@ -1,7 +1,7 @@
 import { commonOf, readAttributes, textOf, writeQuery } from './attributes.ts'
 import type { GcpKmsKeyUri } from './key-uri.ts'
 import { refused } from './refusal.ts'
-import { refuseCredentials, type SplitUri } from './split-uri.ts'
+import { isThisMachine, refuseCredentials, type SplitUri } from './split-uri.ts'
 
 const accepted =
   'gcpkms://projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY/cryptoKeyVersions/NUMBER'
@@ -10,10 +10,9 @@ const resource =
 
 // An endpoint is sent the caller's credentials, so that none but Google's may be named; one on this machine gets none.
 const google = /^https:\/\/[a-z\d-]+(?:\.[a-z\d-]+)*\.googleapis\.com$/
-const loopback = /^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\]):[1-9]\d{0,4}$/
 
 function isAdmitted(endpoint: string): boolean {
-  return google.test(endpoint) || (loopback.test(endpoint) && URL.canParse(endpoint))
+  return google.test(endpoint) || isThisMachine(/^http:\/\/(.+:\d+)$/.exec(endpoint)?.[1] ?? '')
 }
 
 /** Reads `gcpkms://projects/…/cryptoKeyVersions/N?endpoint=…`. */

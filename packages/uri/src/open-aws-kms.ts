@@ -1,5 +1,5 @@
 import type { ClosableSigner } from '@countersign/core'
-import { importPeer } from '@countersign/core/backend'
+import { peerError } from '@countersign/core/backend'
 import type { AwsKmsKeyUri } from './key-uri.ts'
 import type { SignerFromUriOptions } from './options.ts'
 import { backend } from './refusal.ts'
@@ -9,11 +9,14 @@ export async function openAwsKms(
   { keyId, region, alg, kid }: AwsKmsKeyUri,
   { timeoutSeconds, signal }: SignerFromUriOptions,
 ): Promise<ClosableSigner> {
-  const { awsKmsSigner } = await importPeer(
-    '@countersign/aws-kms',
-    () => import('@countersign/aws-kms'),
-    backend,
-    ['@aws-sdk/client-kms'],
-  )
+  const { awsKmsSigner } = await loadAwsKms()
   return awsKmsSigner({ keyId, region, alg, kid, timeoutSeconds, signal })
+}
+
+async function loadAwsKms() {
+  try {
+    return await import('@countersign/aws-kms')
+  } catch (cause) {
+    throw peerError('@countersign/aws-kms', cause, backend, ['@aws-sdk/client-kms'])
+  }
 }

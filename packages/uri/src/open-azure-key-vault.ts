@@ -1,5 +1,5 @@
 import type { ClosableSigner } from '@countersign/core'
-import { importPeer } from '@countersign/core/backend'
+import { peerError } from '@countersign/core/backend'
 import { isOnThisMachine } from './azure-key-vault-form.ts'
 import type { AzureKeyVaultKeyUri } from './key-uri.ts'
 import type { AzureCredential, SignerFromUriOptions } from './options.ts'
@@ -11,12 +11,7 @@ export async function openAzureKeyVault(
   { azureCredential, timeoutSeconds, signal }: SignerFromUriOptions,
 ): Promise<ClosableSigner> {
   const { keyId, alg, kid } = uri
-  const { azureKeyVaultSigner } = await importPeer(
-    '@countersign/azure-key-vault',
-    () => import('@countersign/azure-key-vault'),
-    backend,
-    ['@azure/keyvault-keys'],
-  )
+  const { azureKeyVaultSigner } = await loadAzureKeyVault()
   const credential = azureCredential ?? tokenOfEnvironment() ?? (await defaultCredential())
   return azureKeyVaultSigner({
     keyId,
@@ -27,6 +22,14 @@ export async function openAzureKeyVault(
     timeoutSeconds,
     signal,
   })
+}
+
+async function loadAzureKeyVault() {
+  try {
+    return await import('@countersign/azure-key-vault')
+  } catch (cause) {
+    throw peerError('@countersign/azure-key-vault', cause, backend, ['@azure/keyvault-keys'])
+  }
 }
 
 /** The SDK takes a challenge only for the domain that it comes from, and a server on this machine has none of Azure's. */
@@ -50,10 +53,14 @@ function tokenOfEnvironment(): AzureCredential | undefined {
 }
 
 async function defaultCredential(): Promise<AzureCredential> {
-  const { DefaultAzureCredential } = await importPeer(
-    '@azure/identity',
-    () => import('@azure/identity'),
-    backend,
-  )
+  const { DefaultAzureCredential } = await loadIdentity()
   return new DefaultAzureCredential()
+}
+
+async function loadIdentity() {
+  try {
+    return await import('@azure/identity')
+  } catch (cause) {
+    throw peerError('@azure/identity', cause, backend)
+  }
 }

@@ -1,6 +1,6 @@
 import type { JsonWebKey } from 'node:crypto'
 import { type Signer, SignerError } from '@countersign/core'
-import { importPeer } from '@countersign/core/backend'
+import { peerError } from '@countersign/core/backend'
 import type { FileKeyUri } from './key-uri.ts'
 import type { Secret, SignerFromUriOptions } from './options.ts'
 import { readSecretFile } from './read-secret-file.ts'
@@ -18,11 +18,7 @@ export async function openFile(
     mostOctets: 65_536,
   } as const
   const octets = await readSecretFile(file, allowSharedFiles)
-  const { localSigner } = await importPeer(
-    '@countersign/local',
-    () => import('@countersign/local'),
-    backend,
-  )
+  const { localSigner } = await loadLocal()
   const settings = { key: isJson(octets) ? readJwk(octets) : octets, alg, kid }
   try {
     return await localSigner(settings)
@@ -30,6 +26,14 @@ export async function openFile(
     const denied = SignerError.is(error) && error.code === 'ERR_SIGNER_ACCESS_DENIED'
     if (!denied || passphrase === undefined) throw error
     return localSigner({ ...settings, passphrase: await askForPassphrase(passphrase) })
+  }
+}
+
+async function loadLocal() {
+  try {
+    return await import('@countersign/local')
+  } catch (cause) {
+    throw peerError('@countersign/local', cause, backend)
   }
 }
 

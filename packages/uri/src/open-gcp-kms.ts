@@ -1,5 +1,5 @@
 import type { ClosableSigner } from '@countersign/core'
-import { importPeer } from '@countersign/core/backend'
+import { peerError } from '@countersign/core/backend'
 import type { GcpKmsSignerOptions } from '@countersign/gcp-kms'
 import type { GcpKmsKeyUri } from './key-uri.ts'
 import type { SignerFromUriOptions } from './options.ts'
@@ -10,14 +10,17 @@ export async function openGcpKms(
   { name, endpoint, alg, kid }: GcpKmsKeyUri,
   { timeoutSeconds, signal }: SignerFromUriOptions,
 ): Promise<ClosableSigner> {
-  const { gcpKmsSigner } = await importPeer(
-    '@countersign/gcp-kms',
-    () => import('@countersign/gcp-kms'),
-    backend,
-    ['@google-cloud/kms'],
-  )
+  const { gcpKmsSigner } = await loadGcpKms()
   const clientOptions = endpoint === undefined ? undefined : reach(new URL(endpoint))
   return gcpKmsSigner({ name, alg, kid, clientOptions, timeoutSeconds, signal })
+}
+
+async function loadGcpKms() {
+  try {
+    return await import('@countersign/gcp-kms')
+  } catch (cause) {
+    throw peerError('@countersign/gcp-kms', cause, backend, ['@google-cloud/kms'])
+  }
 }
 
 type ClientOptions = NonNullable<GcpKmsSignerOptions['clientOptions']>

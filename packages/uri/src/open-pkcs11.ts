@@ -1,5 +1,5 @@
 import type { ClosableSigner } from '@countersign/core'
-import { importPeer } from '@countersign/core/backend'
+import { peerError } from '@countersign/core/backend'
 import type { Pkcs11KeyUri } from './key-uri.ts'
 import type { SignerFromUriOptions } from './options.ts'
 import { pinFrom } from './pin-from.ts'
@@ -10,11 +10,7 @@ export async function openPkcs11(
   { module, token, key, pin, alg, kid }: Pkcs11KeyUri,
   { pin: otherwise, timeoutSeconds, allowSharedFiles = false }: SignerFromUriOptions,
 ): Promise<ClosableSigner> {
-  const { pkcs11Signer } = await importPeer(
-    '@countersign/pkcs11',
-    () => import('@countersign/pkcs11'),
-    backend,
-  )
+  const { pkcs11Signer } = await loadPkcs11()
   return pkcs11Signer({
     module,
     token,
@@ -24,4 +20,12 @@ export async function openPkcs11(
     timeoutSeconds,
     pin: pin === undefined ? otherwise : pinFrom(pin, allowSharedFiles),
   })
+}
+
+async function loadPkcs11() {
+  try {
+    return await import('@countersign/pkcs11')
+  } catch (cause) {
+    throw peerError('@countersign/pkcs11', cause, backend)
+  }
 }

@@ -45,12 +45,47 @@ export function parseKeyUri(uri: string): KeyUri {
   if (typeof uri !== 'string') throw new TypeError('"uri" must be a string')
   const split = splitUri(uri)
   const parse = forms.get(split.scheme)
-  if (parse === undefined) {
-    throw refused(
-      `This is no key URI; one starts with ${[...forms.keys()].map((scheme) => `${scheme}:`).join(', ')}, in lower case`,
+  if (parse === undefined) throw notKeyUri(uri)
+  return freeze(parse(split))
+}
+
+/** Names of keys as the consoles and tools of the services show them, and what turns each into a key URI. */
+const serviceNames: readonly { service: string; name: RegExp; uri: string; note?: string }[] = [
+  { service: 'AWS KMS', name: /^(?=arn:)/, uri: 'awskms:///' },
+  {
+    service: 'AWS KMS',
+    name: /^(alias\/.+|mrk-[\da-f]{32}|[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})$/,
+    uri: 'awskms:///$1?region=eu-west-1',
+    note: ", with the key's own region",
+  },
+  {
+    service: 'Google Cloud KMS',
+    name: /^(?:(?:https:)?\/\/cloudkms\.googleapis\.com\/(?:v1\/)?)?(?=projects\/)/,
+    uri: 'gcpkms://',
+  },
+  { service: 'Azure Key Vault', name: /^https:(?=\/\/)/, uri: 'azurekms:' },
+]
+
+/** Shows the URI to write for the name of a key. Any other text stays out of the error: it may be a PIN. */
+function notKeyUri(text: string): Error {
+  for (const { service, name, uri, note = '' } of serviceNames) {
+    const suggestion = text.replace(name, uri)
+    if (suggestion === text || !isKeyUri(suggestion)) continue
+    return refused(
+      `This is the name of a key in ${service}, not a key URI; write ${suggestion}${note}`,
     )
   }
-  return freeze(parse(split))
+  const schemes = [...forms.keys()].map((scheme) => `${scheme}:`).join(', ')
+  return refused(`This is not a key URI; one starts with ${schemes}, in lower case`)
+}
+
+function isKeyUri(text: string): boolean {
+  try {
+    const split = splitUri(text)
+    return forms.get(split.scheme)?.(split) !== undefined
+  } catch {
+    return false
+  }
 }
 
 function freeze<T extends object>(value: T): T {

@@ -1,3 +1,4 @@
+import { isLoopback } from '@countersign/core/backend'
 import { refused } from './refusal.ts'
 
 /** The parts of a URI, as they stand. */
@@ -42,4 +43,11 @@ export function refuseCredentials(authority: string): void {
       'The key URI has credentials in it ("…@"); leave them out: they come from the environment',
     )
   }
+}
+
+/** Whether a host, with or without a port, is this machine, in the spelling that a URL would keep. */
+export function isThisMachine(host: string): boolean {
+  const name = /^(\[.+\]|[^:]+)(?::[1-9]\d{0,4})?$/.exec(host)?.[1]
+  if (name === undefined || !URL.canParse(`https://${host}`)) return false
+  return new URL(`https://${name}`).hostname === name && isLoopback(name)
 }

@@ -18,6 +18,48 @@ describe('a key URI is refused with what is wrong and what to write', () => {
   })
 })
 
+describe('the name of a key in its service is answered with the URI to write', () => {
+  const id = '1234abcd-12ab-34cd-56ef-1234567890ab'
+  const arn = 'arn:aws:kms:eu-west-1:111122223333'
+  const region = "?region=eu-west-1, with the key's own region"
+  const key = 'projects/p/locations/l/keyRings/r/cryptoKeys/k'
+  it.each([
+    [`${arn}:key/${id}`, `awskms:///${arn}:key/${id}`],
+    [`${arn}:alias/agent`, `awskms:///${arn}:alias/agent`],
+    ['alias/agent', `awskms:///alias/agent${region}`],
+    [id, `awskms:///${id}${region}`],
+    [`mrk-${id.replaceAll('-', '')}`, `awskms:///mrk-${id.replaceAll('-', '')}${region}`],
+    [key, `gcpkms://${key}`],
+    [`${key}/cryptoKeyVersions/1`, `gcpkms://${key}/cryptoKeyVersions/1`],
+    [`//cloudkms.googleapis.com/${key}`, `gcpkms://${key}`],
+    [`https://cloudkms.googleapis.com/v1/${key}`, `gcpkms://${key}`],
+    ['https://v.vault.azure.net/keys/k', 'azurekms://v.vault.azure.net/keys/k'],
+    ['https://h.managedhsm.azure.net/keys/k/1f', 'azurekms://h.managedhsm.azure.net/keys/k/1f'],
+  ])('%s', async (name, write) => {
+    const error = await refusal(() => signerFromUri(name))
+    expect(error.code).toBe('ERR_SIGNER_CONFIG')
+    expect(error.message).toMatch(/^This is the name of a key in .+, not a key URI; write /)
+    expect(error.message.split('; write ')[1]).toBe(write)
+    expect(parseKeyUri(write.replace(/, with .*$/, ''))).toBeDefined()
+  })
+})
+
+describe('an unknown attribute is named only when its name looks like one', () => {
+  it.each(['x', 'region', 'x-y_1', 'X509', 'a'.repeat(32)])('%s is named', async (name) => {
+    const error = await refusal(() => parseKeyUri(`file:///k?${name}=1`))
+    expect(error.message).toContain(`the unknown attribute "${name}"; it takes`)
+  })
+
+  it.each(['1234', '-x', '_x', 'a.b', 'a%41', 'a~', 'a:b', 'a'.repeat(33)])(
+    '%s is not, since it may be a secret',
+    async (name) => {
+      const error = await refusal(() => parseKeyUri(`file:///k?${name}=1`))
+      expect(error.message).toContain('has an unknown attribute; it takes')
+      expect(error.message).not.toContain(name)
+    },
+  )
+})
+
 describe('a PIN is not in the refusal', () => {
   const pin = 'pin5ecret'
   it.each([

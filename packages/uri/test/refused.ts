@@ -6,13 +6,19 @@ const module = 'module-path=/m.so'
 
 /** What is refused, and what is said of it. */
 export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
-  // No key URI
-  ['', /no key URI.*file:, awskms:, gcpkms:, azurekms:, pkcs11:/],
-  ['key.pem', /no key URI/],
-  ['/etc/key.pem', /no key URI/],
-  ['https://kms.example/key', /no key URI/],
-  ['FILE:///etc/key.pem', /no key URI.*in lower case/],
-  ['Pkcs11:token=t', /no key URI.*in lower case/],
+  // Not a key URI
+  ['', /not a key URI.*file:, awskms:, gcpkms:, azurekms:, pkcs11:/],
+  ['key.pem', /not a key URI/],
+  ['/etc/key.pem', /not a key URI/],
+  ['https://kms.example/key', /not a key URI/],
+  ['arn:aws:s3:eu-west-1:111122223333:key/x', /not a key URI; one starts with/],
+  ['alias/', /not a key URI; one starts with/],
+  ['alias/agent?x=1', /not a key URI; one starts with/],
+  ['projects/p/locations/l', /not a key URI; one starts with/],
+  ['https://vault.example/keys/k', /not a key URI; one starts with/],
+  ['https://user:word@v.vault.azure.net/keys/k', /not a key URI; one starts with/],
+  ['FILE:///etc/key.pem', /not a key URI.*in lower case/],
+  ['Pkcs11:token=t', /not a key URI.*in lower case/],
   [' file:///etc/key.pem', /position 1.*%20/],
   ['-----BEGIN PRIVATE KEY-----', /position 11/],
   // Characters, fragments, escapes
@@ -131,6 +137,11 @@ export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
   ['azurekms://evilvault.azure.net/keys/k', /host that is not one/],
   ['azurekms://vault.example/keys/k', /host that is not one/],
   ['azurekms://127.0.0.1:0/keys/k', /host that is not one/],
+  // Spellings of this machine that a URL would not keep
+  ...['127.1', '0x7f.1', '2130706433', '0177.0.0.1', 'LOCALHOST', '[0:0::1]'].flatMap((host) => [
+    [`azurekms://${host}:8443/keys/k`, /host that is not one/] as const,
+    [`gcpkms://${version}?endpoint=http://${host}:8443`, /"endpoint" is none/] as const,
+  ]),
   [`azurekms://${vault}?credential=x`, /unknown attribute "credential"/],
   // pkcs11:
   ['pkcs11:', /path.*attribute without a value; it takes token, manufacturer/],

@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -40,6 +41,9 @@ function file(content: string | Uint8Array, mode = 0o600): string {
   chmodSync(path, mode)
   return path
 }
+
+/** The number of file descriptors that this process has open. */
+const openFiles = () => readdirSync('/dev/fd').length
 
 const openKey = (path: string, allowSharedFiles?: boolean) =>
   signerFromUri(pathToFileURL(path).href, { allowSharedFiles })
@@ -112,6 +116,26 @@ describe.each([
     expect((await refusal(() => read(file(secret.padEnd(most + 1))))).message).toContain(
       `has more than ${most} octets`,
     )
+  })
+
+  it('is closed after it was read, and after each way to be refused', async () => {
+    const small = file(secret)
+    const pipe = join(folder, `pipe ${++files}`)
+    execFileSync('mkfifo', ['-m', '600', pipe])
+    const refusals = [
+      pipe,
+      folder,
+      file(secret, 0o644),
+      file(secret + ' '.repeat(65_536)),
+      // The kernel fails each read of it at address 0.
+      '/proc/self/mem',
+    ]
+    const before = openFiles()
+    for (let i = 0; i < 20; i++) {
+      await read(small)
+      for (const path of refusals) await refusal(() => read(path))
+    }
+    expect(openFiles() - before).toBeLessThan(10)
   })
 
   it('that is not there, or below a file, does not exist', async () => {

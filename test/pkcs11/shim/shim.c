@@ -1,7 +1,7 @@
 /*
  * A PKCS#11 module that hands every call to another one and, where it is told to, goes wrong on the way.
  *
- * COUNTERSIGN_SHIM_MODULE names the module behind it, COUNTERSIGN_SHIM a folder. In the folder it writes a line to the
+ * COUNTERSIGN_PKCS11_SHIM_MODULE names the module behind it, COUNTERSIGN_PKCS11_SHIM a folder. In the folder it writes a line to the
  * file "log" for each call that it watches, without what was given to it, and looks for files that tell it to fail:
  *
  *   C_Name.hang              does not come back as long as the file is there
@@ -39,7 +39,7 @@ static CK_ULONG open_sessions;
 static int signing;
 
 static void path_of(char *path, size_t size, const char *function, const char *what) {
-  const char *folder = getenv("COUNTERSIGN_SHIM");
+  const char *folder = getenv("COUNTERSIGN_PKCS11_SHIM");
   snprintf(path, size, "%s/%s.%s", folder ? folder : "/nonexistent", function, what);
 }
 
@@ -87,7 +87,7 @@ static void note(const char *function, unsigned long detail) {
   char line[128];
   if (file < 0) {
     char path[512];
-    const char *folder = getenv("COUNTERSIGN_SHIM");
+    const char *folder = getenv("COUNTERSIGN_PKCS11_SHIM");
     snprintf(path, sizeof path, "%s/log", folder ? folder : "/nonexistent");
     file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   }
@@ -252,7 +252,7 @@ static CK_RV sign(CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG length, 
 
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list) {
   if (real == NULL) {
-    const char *path = getenv("COUNTERSIGN_SHIM_MODULE");
+    const char *path = getenv("COUNTERSIGN_PKCS11_SHIM_MODULE");
     void *module = path ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
     CK_C_GetFunctionList get = module ? (CK_C_GetFunctionList)dlsym(module, "C_GetFunctionList") : NULL;
     if (get == NULL || get(&real) != CKR_OK) return CKR_GENERAL_ERROR;

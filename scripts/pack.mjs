@@ -1,0 +1,3 @@
+import { start } from './lib/start.mjs'
+
+start(() => import('./commands/pack.mjs'))

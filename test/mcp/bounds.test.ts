@@ -1,0 +1,91 @@
+import type { ServerResponse } from 'node:http'
+import { pipeline } from 'node:stream/promises'
+import { clientCredentialsProvider } from '@countersign/mcp'
+import { privateKeyJwt } from '@countersign/oauth'
+import { describe, expect, it } from 'vitest'
+import { type ScriptedServer, startScriptedServer } from '../servers/scripted-server.js'
+import { tokenResponse } from '../servers/token-responses.js'
+import { authorize, connect, majors } from './clients.ts'
+import { closing, silenceWarnings } from './closing.ts'
+import { newSigner } from './line.ts'
+import { answerAsMcp, bearer } from './scripted-mcp.ts'
+
+const mebibyte = 1024 * 1024
+const enormous = 300 * mebibyte
+
+/** An answer of 300 MiB, and how much of it was taken. */
+function enormousAnswer() {
+  const taken = { bytes: 0 }
+  function* body() {
+    yield '{"padding":"'
+    const chunk = Buffer.alloc(64 * 1024, 'x')
+    for (; taken.bytes < enormous; taken.bytes += chunk.length) yield chunk
+    yield '"}'
+  }
+  function answer(response: ServerResponse): void {
+    response.writeHead(200, { 'content-type': 'application/json' })
+    // Ends early when the client closes the connection.
+    pipeline(body(), response).catch(() => {})
+  }
+  return { taken, answer }
+}
+
+const documents = {
+  'the metadata of the MCP server': 'oauth-protected-resource',
+  'the metadata of the authorization server': 'oauth-authorization-server',
+  'the answer of the token endpoint': '/token',
+}
+
+describe.each(
+  majors.flatMap((major) => [
+    { major, own: false, through: 'provider.fetch' },
+    { major, own: true, through: 'the SDK’s own flow over provider.fetch' },
+  ]),
+)('on SDK $major, through $through', ({ major, own }) => {
+  it.each(Object.entries(documents))(
+    '%s is read up to 1 MiB, however long it is',
+    async (_what, path) => {
+      silenceWarnings()
+      const { taken, answer } = enormousAnswer()
+      const server: ScriptedServer = closing(
+        await startScriptedServer((request) => {
+          const { url } = server
+          if (request.path.includes(path)) return answer
+          if (request.path.includes('oauth-protected-resource')) {
+            return Response.json({ resource: `${url}/mcp`, authorization_servers: [url] })
+          }
+          if (request.path.includes('oauth-authorization-server')) {
+            return Response.json({
+              issuer: url,
+              authorization_endpoint: `${url}/authorize`,
+              token_endpoint: `${url}/token`,
+              response_types_supported: ['code'],
+              token_endpoint_auth_methods_supported: ['private_key_jwt'],
+            })
+          }
+          if (request.path === '/token') return tokenResponse()
+          if (bearer(request) === undefined) return new Response(null, { status: 401 })
+          return answerAsMcp(request)
+        }),
+      )
+      const provider = clientCredentialsProvider({
+        clientId: 'agent',
+        authentication: privateKeyJwt(await newSigner()),
+      })
+      const { fetch } = provider
+      const serverUrl = `${server.url}/mcp`
+      const before = process.memoryUsage().rss
+      const attempt = own
+        ? authorize(major, provider, { serverUrl, fetchFn: fetch })
+        : connect(major, serverUrl, { authProvider: provider, fetch })
+      const error: unknown = await attempt.catch((error: unknown) => error)
+      // An SDK's own flow goes on without the metadata of the MCP server.
+      if (path !== 'oauth-protected-resource' || !own) {
+        expect(error).toMatchObject({ message: expect.stringMatching(/larger than 1 MiB/) })
+      }
+      expect(taken.bytes).toBeGreaterThan(mebibyte)
+      expect(taken.bytes).toBeLessThan(32 * mebibyte)
+      expect(process.memoryUsage().rss - before).toBeLessThan(100 * mebibyte)
+    },
+  )
+})

@@ -1,0 +1,118 @@
+import { clientCredentialsProvider, withClientAuthentication } from '@countersign/mcp'
+import { privateKeyJwt } from '@countersign/oauth'
+import { describe, expect, it } from 'vitest'
+import { unauthorized } from '../servers/hostile-resource.js'
+import { connect, majors } from './clients.ts'
+import { closing, silenceWarnings } from './closing.ts'
+import { InteractiveProvider } from './interactive-provider.ts'
+import { startScriptedLine } from './scripted-line.ts'
+import { answerAsMcp } from './scripted-mcp.ts'
+
+/** A resource that refuses every second of the requests that have a token. */
+async function startAlternating() {
+  let alternates = false
+  let asked = 0
+  const line = await startScriptedLine({
+    grant: () => ({ refresh_token: 'refresh' }),
+    answer: (request, self) => {
+      if (!alternates) return answerAsMcp(request)
+      asked++
+      return asked % 2 === 1 ? unauthorized(self) : answerAsMcp(request)
+    },
+  })
+  return {
+    ...line,
+    alternate() {
+      alternates = true
+      line.spent()
+    },
+  }
+}
+
+const ways = majors.flatMap((major) => [
+  { major, withFetch: true, way: 'with fetch: provider.fetch', signatures: 12 },
+  { major, withFetch: false, way: 'with a fetch of its own', signatures: 200 },
+])
+
+describe.each(ways)('on SDK $major $way', ({ major, withFetch, signatures }) => {
+  it(`a resource that accepts every second request costs at most ${signatures} signatures in 300 calls`, async () => {
+    const { resource, signer, alternate, spent } = await startAlternating()
+    const authentication = privateKeyJwt(signer)
+    const now = Date.now()
+    const authProvider = clientCredentialsProvider({
+      clientId: 'agent',
+      authentication,
+      now: () => now,
+    })
+    const fetch = withFetch ? authProvider.fetch : undefined
+    const client = closing(await connect(major, resource.url, { authProvider, fetch }))
+    alternate()
+    const failures: { readonly code?: string }[] = []
+    for (let call = 0; call < 300; call++) {
+      await client.call('any').catch((error) => failures.push(error))
+    }
+    expect(spent().signatures).toBeLessThanOrEqual(signatures)
+    const refused = failures.filter(({ code }) => code === 'ERR_OAUTH_TOKEN_REFUSED')
+    expect(refused.length).toBeGreaterThan(10)
+    expect(failures.length).toBeLessThan(290)
+  })
+
+  it('tokens that expire at once cost one signature in 50 calls', async () => {
+    const { resource, signer, spent } = await startScriptedLine({
+      grant: () => ({ expires_in: 0 }),
+    })
+    const authentication = privateKeyJwt(signer)
+    const authProvider = clientCredentialsProvider({ clientId: 'agent', authentication })
+    const fetch = withFetch ? authProvider.fetch : undefined
+    const client = closing(await connect(major, resource.url, { authProvider, fetch }))
+    for (let call = 0; call < 50; call++) expect(await client.call('any')).toBe('ok')
+    expect(spent().signatures).toBe(1)
+  })
+})
+
+describe.each(majors)('on SDK %s', (major) => {
+  it('after the budget is spent, one more token is asked for every 6 s', async () => {
+    const { signer, resource, accepted, streamAsked, spent } = await startScriptedLine()
+    let now = Date.now()
+    const authentication = privateKeyJwt(signer)
+    const authProvider = clientCredentialsProvider({
+      clientId: 'agent',
+      authentication,
+      now: () => now,
+    })
+    const client = closing(await connect(major, resource.url, { authProvider }))
+    await streamAsked()
+    const refused = { code: 'ERR_OAUTH_TOKEN_REFUSED' }
+    const renew = () => {
+      accepted.clear()
+      authProvider.invalidateCredentials('all')
+      return client.call('any')
+    }
+    let failure: unknown
+    for (let call = 0; failure === undefined && call < 300; call++) {
+      await renew().catch((error: unknown) => {
+        failure = error
+      })
+    }
+    expect(failure).toMatchObject(refused)
+    expect(spent().signatures).toBe(200)
+    now += 7000
+    expect(await renew()).toBe('ok')
+    await expect(renew()).rejects.toMatchObject(refused)
+  })
+})
+
+describe.each(majors)('an interactive client on SDK %s', (major) => {
+  it('signs some 200 assertions at most for a resource that accepts every second request', async () => {
+    silenceWarnings()
+    const { resource, signer, alternate, spent } = await startAlternating()
+    const interactive = new InteractiveProvider('agent')
+    interactive.saveTokens({ access_token: 'old', token_type: 'bearer', refresh_token: 'refresh' })
+    const authProvider = withClientAuthentication(interactive, privateKeyJwt(signer))
+    const client = closing(await connect(major, resource.url, { authProvider }))
+    alternate()
+    for (let call = 0; call < 300; call++) await client.call('any').catch(() => {})
+    // Some more for the seconds that the test itself takes.
+    expect(spent().signatures).toBeLessThan(220)
+  })
+})

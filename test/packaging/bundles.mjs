@@ -1,0 +1,126 @@
+import { deepEqual, match } from 'node:assert/strict'
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { run } from '../../scripts/lib/child.mjs'
+import { Failure } from '../../scripts/lib/failure.mjs'
+import { npm } from '../../scripts/lib/npm.mjs'
+import { withTarballs } from '../../scripts/lib/pack.mjs'
+
+const bundlers = ['esbuild@0.28.2', 'webpack@5.113.0']
+
+const app = `
+import { clientAssertion } from '@countersign/core'
+import { signerFromUri } from '@countersign/uri'
+
+async function main() {
+  for (const uri of process.argv.slice(2)) {
+    try {
+      const signer = await signerFromUri(uri)
+      await clientAssertion(signer, { clientId: 'c', audience: 'https://as.example.com' })
+      await signer.close()
+      console.log(signer.alg)
+    } catch (error) {
+      console.log(error.code, error.message)
+    }
+  }
+}
+
+main()
+`.trimStart()
+
+/** Bundles app.mjs in every way at once, and prints what the bundlers complain of as JSON. */
+const build = `
+import { join } from 'node:path'
+import esbuild from 'esbuild'
+import webpack from 'webpack'
+
+const entry = join(import.meta.dirname, 'app.mjs')
+const out = (name) => join(import.meta.dirname, 'out', name)
+const complaints = []
+for (const [name, options] of Object.entries({
+  'esbuild.mjs': { format: 'esm' },
+  'esbuild.cjs': { format: 'cjs' },
+  'esbuild-external.mjs': { format: 'esm', external: ['@countersign/local'] },
+})) {
+  const settings = { entryPoints: [entry], outfile: out(name), bundle: true, platform: 'node' }
+  const { errors, warnings } = await esbuild.build({ ...settings, ...options, logLevel: 'silent' })
+  complaints.push(...errors, ...warnings)
+}
+for (const [folder, filename, module] of [
+  ['webpack-module', 'webpack.mjs', true],
+  ['webpack-commonjs', 'webpack.cjs', false],
+]) {
+  const output = { path: out(folder), filename, module }
+  const experiments = { outputModule: module }
+  const configuration = { mode: 'production', target: 'node20', entry, output, experiments }
+  const stats = await new Promise((resolve, reject) =>
+    webpack(configuration, (error, stats) => (error ? reject(error) : resolve(stats))),
+  )
+  complaints.push(...stats.toJson({ all: false, errors: true }).errors)
+}
+console.log(JSON.stringify(complaints.map(({ text, message }) => text ?? message)))
+`.trimStart()
+
+/**
+ * Bundles a program that opens keys by their URIs, in a project that has the local backend alone, and runs the bundles
+ * where nothing is installed.
+ *
+ * @param {import('../../scripts/lib/lane-report.mjs').LaneReport} report
+ * @param {readonly import('../../scripts/lib/pack.mjs').Packed[]} packed
+ * @param {{ folder: string, key: string }} places  `key`: path of an EC P-256 key
+ */
+export async function checkBundles(report, packed, { folder, key }) {
+  const project = join(folder, 'bundled')
+  const elsewhere = join(folder, 'bundles')
+  mkdirSync(project)
+  writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
+  writeFileSync(join(project, 'app.mjs'), app)
+  writeFileSync(join(project, 'build.mjs'), build)
+
+  const built = await report.check(
+    'esbuild and webpack bundle signerFromUri with the local backend alone',
+    async () => {
+      const ours = ['@countersign/core', '@countersign/uri', '@countersign/local']
+      const args = ['install', '--no-audit', '--no-fund', ...withTarballs(ours, packed)]
+      await output(npm([...args, ...bundlers], { cwd: project, output: 'capture' }))
+      const said = await output(run(process.execPath, ['build.mjs'], inFolder(project)))
+      deepEqual(JSON.parse(said), [])
+      cpSync(join(project, 'out'), elsewhere, { recursive: true })
+    },
+  )
+  if (!built) return
+
+  const bundles = [
+    [elsewhere, 'esbuild.mjs'],
+    [elsewhere, 'esbuild.cjs'],
+    [elsewhere, 'webpack-module/webpack.mjs'],
+    [elsewhere, 'webpack-commonjs/webpack.cjs'],
+    // What is left out of a bundle has to be installed.
+    [join(project, 'out'), 'esbuild-external.mjs'],
+    [project, 'app.mjs'],
+  ]
+  for (const [place = '', file = ''] of bundles) {
+    await report.check(
+      `${file} opens a key in a file, and says what to install for another`,
+      async () => {
+        const uris = [pathToFileURL(key).href, 'awskms:///alias/agent']
+        const said = await output(run(process.execPath, [file, ...uris], inFolder(place)))
+        match(
+          said,
+          /^ES256\nERR_SIGNER_CONFIG .*"npm install @countersign\/aws-kms @aws-sdk\/client-kms"\n$/,
+        )
+      },
+    )
+  }
+}
+
+/** @param {Promise<import('../../scripts/lib/child.mjs').Outcome>} running */
+async function output(running) {
+  const { code, output } = await running
+  if (code !== 0) throw new Failure(`${output}\nended with exit code ${code}`)
+  return output
+}
+
+/** @param {string} cwd */
+const inFolder = (cwd) => /** @type {const} */ ({ cwd, output: 'capture' })
