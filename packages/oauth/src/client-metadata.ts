@@ -5,13 +5,13 @@ import { isLoopback, ownOptions, requireString } from '@countersign/core/backend
 export interface ClientMetadataOptions {
   /** The https URL that the document is served from, which is the client identifier. */
   readonly clientId: string
-  /** A name for people. */
+  /** The name that users see. */
   readonly clientName: string
-  /** Where a user is sent back to, for a client that signs users in; none by default. */
+  /** The redirect URIs of a client that signs users in; none by default. */
   readonly redirectUris?: readonly string[] | undefined
   /** `client_credentials` by default; `authorization_code` and `refresh_token` with `redirectUris`. */
   readonly grantTypes?: readonly string[] | undefined
-  /** Space-separated scope values that the client may ask for. */
+  /** The scope values that the client may request, separated by spaces. */
   readonly scope?: string | undefined
   /** The https URL of the JWK Set; without it, the keys are in the document. */
   readonly jwksUri?: string | undefined
@@ -32,7 +32,7 @@ export interface ClientMetadata {
   readonly grant_types: readonly string[]
   readonly response_types: readonly string[]
   readonly token_endpoint_auth_method: 'private_key_jwt'
-  /** Absent when the keys have several algorithms, of which this would admit one. */
+  /** Absent when the keys have several algorithms, since it names only one. */
   readonly token_endpoint_auth_signing_alg?: string
   readonly scope?: string
   readonly jwks?: Jwks
@@ -59,14 +59,15 @@ const webUrl = /^(?:client|logo|tos|policy)_uri(?:#|$)/
 const maxOctets = 5000
 
 /**
- * Makes a Client ID Metadata Document: what a client publishes, under the URL that is its identifier, for
- * authorization servers that it was never registered with. It authenticates by `private_key_jwt`.
+ * Makes a Client ID Metadata Document, for a client that authenticates by `private_key_jwt`. The client publishes it at
+ * the URL that is its identifier, for authorization servers that it was never registered with.
  *
- * @param source - who signs; several while one key takes over from another.
- * @param options - identifier, name, and what the client is for.
- * @returns the document, frozen, to be served as JSON, with status 200 and without a redirect.
- * @throws `TypeError` when an option is not what the draft, or MCP, wants there; when a further member would replace
- *   one of these or contain a secret; and when the document is larger than 5000 octets, the size that servers are advised to read.
+ * @param source - the signer; several while one key replaces another.
+ * @param options - the client's identifier, name and grants.
+ * @returns the document, frozen, to be served as JSON with status 200 and without a redirect.
+ * @throws `TypeError` when an option breaks a rule of the draft or of MCP, when a further member would replace one of
+ *   these or contain a secret, and when the document is larger than 5000 octets, the size that the draft advises
+ *   servers to read.
  *
  * @example
  * ```ts
@@ -118,7 +119,7 @@ export function clientMetadata(
   const octets = Buffer.byteLength(JSON.stringify(document))
   if (octets <= maxOctets) return document
   throw new TypeError(
-    `the document has ${octets} octets, and servers need not read more than ${maxOctets}; publish the keys under a "jwksUri", or leave out members`,
+    `the document has ${octets} octets, and servers need not read more than ${maxOctets}; publish the keys at a "jwksUri", or leave out members`,
   )
 }
 
@@ -160,8 +161,8 @@ function requireStrings(values: unknown, option: string): asserts values is read
 }
 
 /**
- * Refuses a client identifier that is not the URL of a metadata document, or that servers might read otherwise than it
- * is written: they compare it character by character.
+ * Refuses a client identifier that cannot be the URL of a metadata document, or that is not in normal form: servers
+ * compare it character by character.
  */
 function requireClientUrl(value: unknown): asserts value is string {
   const url = requireUrl(value, 'clientId')
@@ -181,7 +182,7 @@ function requireClientUrl(value: unknown): asserts value is string {
   if (url.href !== text) throw new TypeError(`"clientId" must be written as ${url.href}`)
 }
 
-/** Refuses what is not a URL that an authorization server, or a person, may be sent to from a metadata document. */
+/** Refuses a value that is not an https URL, for an authorization server or a user to open. */
 function requireWebUrl(value: unknown, option: string): asserts value is string {
   const url = requireUrl(value, option)
   if (url.protocol !== 'https:') throw new TypeError(`"${option}" must be an https URL`)
@@ -189,7 +190,7 @@ function requireWebUrl(value: unknown, option: string): asserts value is string 
   requireNoFragment(String(value), option)
 }
 
-/** Refuses where no authorization code may be sent: RFC 6749 §3.1.2, RFC 8252 §7.3, and the MCP authorization rules. */
+/** Refuses a redirect URI that RFC 6749 §3.1.2, RFC 8252 §7.3 or the MCP authorization rules do not allow. */
 function requireRedirectUri(value: unknown): asserts value is string {
   const url = requireUrl(value, 'redirectUris')
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) {

@@ -11,8 +11,8 @@ import { stopwatch, tokenCache } from './token-cache.ts'
 import { requestToken, type TokenResponse } from './token-request.ts'
 
 /**
- * The parameters of an access token request, `grant_type` among them, or a function that makes them anew
- * for each request; RFC 6749 §4.5.
+ * The parameters of an access token request, with `grant_type`, or a function that makes them for each request;
+ * RFC 6749 §4.5.
  */
 export type Grant =
   | Readonly<Record<string, string>>
@@ -24,28 +24,28 @@ export interface TokenSourceOptions {
   readonly issuer: string
   /** The client identifier. */
   readonly clientId: string
-  /** How the client proves who it is. */
+  /** How the client authenticates itself. */
   readonly authentication: ClientAuthentication
-  /** What to ask with; `{ grant_type: 'client_credentials' }` by default. */
+  /** The grant of the token request; `{ grant_type: 'client_credentials' }` by default. */
   readonly grant?: Grant | undefined
-  /** Space-separated scope values to ask for. */
+  /** The scope to request: values separated by spaces. */
   readonly scope?: string | undefined
   /**
-   * Space-separated scope values that the resource may ask for in a challenge; all by default. Tokens with more than 100
-   * values or 4,096 octets of scope are never asked for because of a challenge.
+   * The scope values that the resource may ask for in a challenge, separated by spaces; all by default. No challenge
+   * widens the scope beyond 100 values or 4,096 octets.
    */
   readonly maxScope?: string | undefined
-  /** The resource that the token is for, RFC 8707; `fetch` attaches the token to nothing else. */
+  /** The resource that the token is for, RFC 8707; `fetch` sends the token to no other URL. */
   readonly resource?: string | undefined
-  /** The server's metadata when it is known already; it is discovered when this is left out, or has become old. */
+  /** The server's metadata; discovered when it is left out, and after its lifetime. */
   readonly metadata?: AuthorizationServer | undefined
-  /** How long metadata is kept before it is discovered anew; 3600 by default. */
+  /** How long metadata is cached before it is discovered again; 3600 by default. */
   readonly metadataLifetimeSeconds?: number | undefined
-  /** A token that was obtained already, to start with. */
+  /** A token that was obtained before, to start with. */
   readonly tokenResponse?: TokenResponse | undefined
   /** Bound on one renewal: discovery, signature and all attempts; 30 by default. */
   readonly timeoutSeconds?: number | undefined
-  /** Further attempts when the server cannot be reached, or answers 429 or 5xx, while somebody waits; 2 by default. */
+  /** Further attempts when the server cannot be reached, or answers 429 or 5xx, while a caller waits; 2 by default. */
   readonly retries?: number | undefined
   /** Sends the requests; the global `fetch` by default. */
   readonly fetch?: Fetch | undefined
@@ -55,23 +55,26 @@ export interface TokenSourceOptions {
 
 /** Options of the methods of {@link TokenSource}. */
 export interface TokenOptions {
-  /** Gives up waiting; the promise rejects with `signal.reason`, and other callers are not affected. */
+  /** Stops waiting; the promise rejects with `signal.reason`, and other callers are not affected. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** One access token, always a good one. */
+/** A source of one access token, which it renews. */
 export interface TokenSource {
-  /** The access token. It is handed out at once while it is good, and renewed in the background near its end. */
+  /** Returns the cached access token, or waits for a new one. The token is renewed in the background before it expires. */
   token(options?: TokenOptions): Promise<string>
-  /** The whole token response; `expires_in` is what is left of it in whole seconds. */
+  /** Returns the whole token response; `expires_in` is the whole seconds that are left. */
   tokenResponse(options?: TokenOptions): Promise<TokenResponse>
-  /** Forgets a token that was refused; does nothing if another has taken its place. */
+  /** Removes a refused token from the cache; does nothing if another one has replaced it. */
   invalidate(token: string): void
   /**
    * A `fetch` that attaches the token to requests to the resource, its origin and path, and to no others,
-   * redirects included. A 401, or a 403 for insufficient scope, is answered once with a renewal that all callers
-   * share, if the body can be sent again; else the response comes back as it is, and so does that of a resource that
-   * refused the renewed token, too, only just now.
+   * redirects included. A URL whose path servers may read in different ways gets no token even if it is harmless, such
+   * as `/projects/a%2Fb`.
+   *
+   * After a 401, or a 403 for insufficient scope, the token is renewed once for all callers and the request is sent
+   * again. The caller gets the refusing response if the body cannot be sent again, or if the resource refused a renewed
+   * token as well a moment ago.
    */
   readonly fetch: Fetch
 }
@@ -79,11 +82,12 @@ export interface TokenSource {
 /**
  * Makes a source of access tokens for one client at one authorization server.
  *
- * Nothing is requested before the first token is asked for. Each token request is authenticated anew. A token is
- * renewed in the background during the last fifth of its life, at most five minutes; callers that have to wait
- * share one renewal. No timer keeps the process alive.
+ * The first call of a method sends the first request. Each token request, retries included, has its own client
+ * authentication. A token is renewed in the background in the last fifth of its lifetime, at most five minutes; callers
+ * that have to wait share one renewal. No timer keeps the process alive, except the delay before a retry for which a
+ * caller waits.
  *
- * @param options - issuer, client, authentication; scope and resource.
+ * @param options - the issuer, the client and its authentication, and the scope and resource of the token.
  * @returns the source. Its methods throw an {@link OAuthError} when the server is refused or refuses, and a
  *   `SignerError` when the signer cannot sign.
  * @throws `TypeError` when an option is not of its type.

@@ -205,7 +205,7 @@ describe('no document is made', () => {
     const sources = await Promise.all(
       Array.from({ length: 12 }, (_, n) => localSigner({ key: rsaKey, alg: 'RS256', kid: `${n}` })),
     )
-    expect(() => clientMetadata(sources, self)).toThrow(/publish the keys under a "jwksUri"/)
+    expect(() => clientMetadata(sources, self)).toThrow(/publish the keys at a "jwksUri"/)
     const jwksUri = 'https://agent.example.com/jwks.json'
     expect(clientMetadata(sources, { ...self, jwksUri }).jwks_uri).toBe(jwksUri)
   })
