@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { Outdated, SessionPool } from '../src/session-pool.ts'
+import { SessionPool } from '../src/sessions.ts'
 
 const anchor = Buffer.from('anchor')
 let opened: Buffer[]
@@ -92,36 +92,24 @@ describe('a token with fewer sessions than were asked for', () => {
     expect(closed).toEqual([])
   })
 
-  test('is opened anew when that session failed', async () => {
+  test('goes on in that session when an operation failed, since the login would go with it', async () => {
     const sessions = pool(1, 0)
     sessions.lend()
-    const waiting = Promise.resolve(sessions.lend())
+    const waiting = sessions.lend()
     sessions.discard(anchor)
-    await expect(waiting).rejects.toBeInstanceOf(Outdated)
-    expect(closed).toEqual([anchor])
-    expect(sessions.retired).toBe(true)
+    expect(await waiting).toBe(anchor)
+    expect(closed).toEqual([])
   })
 })
 
-describe('a pool that is given up', () => {
-  test('closes what is idle now and what is lent later, and sends off those who wait', async () => {
-    const sessions = pool(2)
-    const [idle, lent] = [sessions.lend() as Buffer, sessions.lend() as Buffer]
-    const waiting = Promise.resolve(sessions.lend())
-    sessions.retire('closed')
-    sessions.giveBack(idle)
-    sessions.discard(lent)
-    expect(closed).toEqual([idle, lent])
-    await expect(waiting).rejects.toBeInstanceOf(Outdated)
-    expect(() => sessions.lend()).toThrow(Outdated)
-  })
-
-  test('as lost closes nothing that failed or lies idle, since its numbers may be of others by now', () => {
-    const sessions = pool(2)
-    const [idle, lent] = [sessions.lend() as Buffer, sessions.lend() as Buffer]
-    sessions.giveBack(idle)
-    sessions.retire('lost')
-    sessions.discard(lent)
-    expect(closed).toEqual([])
-  })
+test('a pool that has ended closes what is idle now and what is lent later, and rejects those who wait', async () => {
+  const sessions = pool(2)
+  const [idle, lent] = [sessions.lend() as Buffer, sessions.lend() as Buffer]
+  const waiting = Promise.resolve(sessions.lend())
+  sessions.end()
+  sessions.giveBack(idle)
+  sessions.discard(lent)
+  expect(closed).toEqual([idle, lent])
+  await expect(waiting).rejects.toThrow('This signer was closed')
+  expect(() => sessions.lend()).toThrow('This signer was closed')
 })

@@ -1,7 +1,89 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { SignerError } from '@countersign/core'
-import { isRefusal } from './ckr.ts'
-import { failure } from './failure.ts'
+import { failure, isRefusal } from './errors.ts'
+import type { ConnectionOptions, Pin } from './options.ts'
+import type { Login, TokenIdentity } from './token.ts'
+
+/** Logs in with what it is given; returns whether the token accepted the PIN, `false` when it did not look at it. */
+type LogIn = (login: Login | undefined) => Promise<boolean>
+
+/**
+ * Gives one token its PIN, within the limits of {@link guardPin}.
+ *
+ * After a refusal it gives no PIN at all: a function could return a wrong one each time, and recovery would lock the
+ * token without anybody's decision.
+ */
+export class PinHolder {
+  readonly #module: string
+  readonly #pin: Pin | undefined
+  readonly #allowFinalTry: boolean
+  /** The last PIN that was given to the token. */
+  #given: Trial | undefined
+  #wasRefused = false
+
+  constructor({ location, pin, allowFinalPinTry }: ConnectionOptions) {
+    this.#module = location.module
+    this.#pin = pin
+    this.#allowFinalTry = allowFinalPinTry
+  }
+
+  /** Logs in after a start of the module. */
+  async logIn(identity: TokenIdentity, logIn: LogIn): Promise<void> {
+    this.requireNotRefused()
+    try {
+      await this.#tryToLogIn(identity, logIn)
+    } catch (error) {
+      if (isRefusal(error)) this.#wasRefused = true
+      throw error
+    }
+  }
+
+  /** Whether the module's process logged in with this PIN, or without any. */
+  has(pin: string | undefined): boolean {
+    return this.#given?.pin === pin
+  }
+
+  /** Whether the token refused a PIN from here, so that only a new signer can log in. */
+  get wasRefused(): boolean {
+    return this.#wasRefused
+  }
+
+  requireNotRefused(): void {
+    if (!this.#wasRefused) return
+    throw denied(
+      'The token refused the PIN of this signer, so no other PIN is tried for it; make a new signer with the right one',
+    )
+  }
+
+  /** Records that the token refused the PIN that it had accepted before. */
+  refused(): void {
+    this.#wasRefused = true
+    if (this.#given !== undefined) addRefusal(historyOf(this.#given.token), hash(this.#given))
+  }
+
+  async #tryToLogIn(
+    { label, serial, name, loginRequired, hasPinPad }: TokenIdentity,
+    logIn: LogIn,
+  ): Promise<void> {
+    const allowFinalTry = this.#allowFinalTry
+    if (this.#pin !== undefined) {
+      const pin = await askForPin(this.#pin)
+      // Without a serial number, tokens of two modules can have one name.
+      const token = serial === '' ? JSON.stringify([this.#module, name]) : name
+      this.#given = { token, pin }
+      await guardPin(this.#given, (cautious) => logIn({ pin, allowFinalTry, cautious }))
+    } else if (!loginRequired) await logIn(undefined)
+    else if (hasPinPad) await logIn({ allowFinalTry, cautious: false })
+    else throw denied(`The token ${JSON.stringify(label)} wants a login; give its "pin"`)
+  }
+}
+
+/** The PIN, which a function is asked for. */
+export async function askForPin(pin: Pin): Promise<string> {
+  const value: unknown = typeof pin === 'function' ? await pin() : pin
+  if (typeof value !== 'string') throw new TypeError('the PIN must be a string')
+  return value
+}
 
 /** Keys the hashes of the PINs, which are of no use outside this process. */
 const key = randomBytes(32)
@@ -24,7 +106,7 @@ interface LoginHistory {
 const histories = new Map<string, LoginHistory>()
 
 /** A PIN and the token that it is for. */
-export interface Trial {
+interface Trial {
   /** Identifies the token, whichever module it is reached through. */
   readonly token: string
   readonly pin: string
@@ -37,10 +119,9 @@ export interface Trial {
  * a history each, since they share no memory.
  *
  * @param logIn - gives the PIN to the token; `cautious` says that it may have been given before, with an unknown
- *   outcome. Returns whether the token accepted it; `false` when it did not look at it.
- * @throws {@link SignerError} `ERR_SIGNER_ACCESS_DENIED` when the token refused this PIN before, or two PINs in a row.
+ *   outcome.
  */
-export async function guardPin(
+async function guardPin(
   trial: Trial,
   logIn: (cautious: boolean) => Promise<boolean>,
 ): Promise<void> {
@@ -48,11 +129,6 @@ export async function guardPin(
   const login = history.latest.catch(() => {}).then(() => tryPin(history, hash(trial), logIn))
   history.latest = login
   await login
-}
-
-/** Records that a token refused a PIN that it had accepted before. */
-export function rememberRefusal(trial: Trial): void {
-  addRefusal(historyOf(trial.token), hash(trial))
 }
 
 async function tryPin(

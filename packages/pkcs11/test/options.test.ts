@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { checkOptions } from '../src/check-options.ts'
-import { type Pkcs11SignerOptions, pkcs11Signer } from '../src/signer.ts'
+import { checkOptions, type Pkcs11SignerOptions } from '../src/options.ts'
+import { pkcs11Signer } from '../src/signer.ts'
 
 const good = {
   module: '/usr/lib/softhsm/libsofthsm2.so',
@@ -59,8 +59,10 @@ describe('an option of the wrong type is a TypeError, before anything is started
 })
 
 test('a relative path stays the same file when the process moves, a bare name is left to the loader', () => {
-  expect(checkOptions({ ...good, module: './lib/m.so' }).location.module).toBe(resolve('lib/m.so'))
-  expect(checkOptions({ ...good, module: 'm.so' }).location.module).toBe('m.so')
+  expect(checkOptions({ ...good, module: './lib/m.so' }).connection.location.module).toBe(
+    resolve('lib/m.so'),
+  )
+  expect(checkOptions({ ...good, module: 'm.so' }).connection.location.module).toBe('m.so')
 })
 
 test('an ID is the same in octets, in small and in capital letters', () => {

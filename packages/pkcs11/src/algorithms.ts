@@ -1,5 +1,6 @@
 import type { JwsAlgorithm, SignRequest } from '@countersign/core'
-import { CK_PARAMS_RSA_PSS } from './constants.ts'
+
+const CK_PARAMS_RSA_PSS = 5
 
 /** A mechanism of PKCS#11 with its parameter, as it travels to the token. */
 export interface Mechanism {

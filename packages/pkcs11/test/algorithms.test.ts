@@ -1,7 +1,7 @@
 import { constants, createHash, generateKeyPairSync, publicDecrypt, sign } from 'node:crypto'
 import type { JwsAlgorithm, SignRequest } from '@countersign/core'
 import { describe, expect, test } from 'vitest'
-import { possibleAlgorithms, signingMethod } from '../src/mechanism.ts'
+import { possibleAlgorithms, signingMethod } from '../src/algorithms.ts'
 
 const message = Buffer.from('a signing input')
 

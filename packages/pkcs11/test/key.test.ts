@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import type { KeyOnToken } from '../src/find-key.ts'
-import { algorithmsOf, keyIdentity, publicKeyOnToken } from '../src/public-key.ts'
+import type { KeyOnToken } from '../src/key.ts'
+import { algorithmsOf, keyIdentity, publicKeyOnToken } from '../src/key.ts'
 
 const blank: KeyOnToken = { label: 'a', id: '01', keyType: 3 }
 

@@ -1,14 +1,11 @@
-import { CKR_SESSION_COUNT, returnValueOf } from './ckr.ts'
-
-/** What those who wait for a session get when the token is opened anew in between. */
-export class Outdated extends Error {}
+import { CKR_SESSION_COUNT, closed, returnValueOf } from './errors.ts'
 
 interface Waiting {
   resolve(session: Buffer): void
   reject(error: unknown): void
 }
 
-/** The sessions to sign in: opened as they are needed, lent for one operation each, in the order of asking. */
+/** The sessions to sign in: opened as they are needed, lent for one operation each, in the order of the requests. */
 export class SessionPool {
   readonly #open: () => Buffer
   readonly #close: (session: Buffer) => void
@@ -17,9 +14,9 @@ export class SessionPool {
   readonly #waiting: Waiting[] = []
   #most: number
   #count = 0
-  #retired: 'closed' | 'lost' | undefined
+  #ended = false
 
-  /** @param anchor - a session that is open already, for a token that has no other. */
+  /** @param anchor - the session that keeps the login; it signs only on a token that has no other. */
   constructor(
     open: () => Buffer,
     close: (session: Buffer) => void,
@@ -32,17 +29,17 @@ export class SessionPool {
     this.#most = sessions
   }
 
-  /** A session, at once if one is free. */
+  /** Returns a session, at once if one is free. */
   lend(): Buffer | Promise<Buffer> {
-    if (this.#retired !== undefined) throw new Outdated()
+    if (this.#ended) throw closed()
     const session = this.#idle.pop() ?? this.#another()
     if (session !== undefined) return session
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
 
-  /** Takes back a session whose operation has come to its end. */
+  /** Takes back a session after its operation. */
   giveBack(session: Buffer): void {
-    if (this.#retired !== undefined) {
+    if (this.#ended) {
       if (session !== this.#anchor) this.#close(session)
       return
     }
@@ -51,13 +48,16 @@ export class SessionPool {
     else next.resolve(session)
   }
 
-  /** Closes a session in which an operation failed, since it may be stuck in it. */
+  /** Takes back a session in which an operation failed; it is replaced, since it may be stuck in the operation. */
   discard(session: Buffer): void {
+    if (session === this.#anchor) {
+      // The login would go with it.
+      this.giveBack(session)
+      return
+    }
     this.#count--
-    if (this.#retired !== 'lost') this.#close(session)
-    // The login goes with it: the whole token has to be opened anew.
-    if (session === this.#anchor) this.retire('lost')
-    if (this.#retired !== undefined || this.#waiting.length === 0) return
+    this.#close(session)
+    if (this.#ended || this.#waiting.length === 0) return
     try {
       const another = this.#another()
       if (another !== undefined) this.#waiting.shift()?.resolve(another)
@@ -66,17 +66,13 @@ export class SessionPool {
     }
   }
 
-  /** Lends no more; what is idle is closed, unless it is `lost` anyway. */
-  retire(how: 'closed' | 'lost'): void {
-    this.#retired ??= how
-    this.#dismiss(new Outdated())
+  /** Closes the idle sessions now, and the others when they come back. */
+  end(): void {
+    this.#ended = true
+    this.#dismiss(closed())
     for (const session of this.#idle.splice(0)) {
-      if (how === 'closed' && session !== this.#anchor) this.#close(session)
+      if (session !== this.#anchor) this.#close(session)
     }
-  }
-
-  get retired(): boolean {
-    return this.#retired !== undefined
   }
 
   #another(): Buffer | undefined {
@@ -87,7 +83,7 @@ export class SessionPool {
       return session
     } catch (error) {
       if (returnValueOf(error) !== CKR_SESSION_COUNT) throw error
-      // A token with fewer sessions than were asked for: those that there are will do.
+      // The token has fewer sessions than were asked for.
       this.#most = Math.max(this.#count, 1)
       if (this.#count > 0) return undefined
       this.#count = 1
