@@ -1,22 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { startScriptedServer } from '../servers/scripted-server.js'
 import { errorResponse, hang, inTurn, tokenResponse } from '../servers/token-responses.js'
-import { accepting, bearerOf, startFetchScene } from './fetch-scene.ts'
-import {
-  closing,
-  expectBackoff,
-  numberedTokens,
-  refusal,
-  signaturesOf,
-  thrown,
-  until,
-} from './fixtures.ts'
+import { closing, expectBackoff, refusal, signaturesOf, thrown, until } from './fixtures.ts'
+import { accepting, bearerOf, numberedTokens, startResource } from './servers.ts'
 
 const unauthorized = () => new Response('no', { status: 401 })
 
 describe('a token that the resource refuses with a 401', () => {
   it('is renewed once for 100 requests at a time, each of which is repeated once', async () => {
-    const { source, as, api, resource, bearers } = await startFetchScene({
+    const { source, as, api, resource, bearers } = await startResource({
       answer: accepting('token-2'),
     })
     await source.token()
@@ -34,7 +26,7 @@ describe('a token that the resource refuses with a 401', () => {
 
   it('is renewed as often as it is revoked, if that helps each time', async () => {
     let good = 1
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       answer: (request) => accepting(`token-${good}`)(request),
     })
     for (good = 1; good <= 10; good += 1) {
@@ -46,7 +38,7 @@ describe('a token that the resource refuses with a 401', () => {
 
   it('is not asked for again by a request that comes back late', async () => {
     const late: (() => void)[] = []
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       async answer(request) {
         if (request.path === '/mcp/late' && late.length === 0) {
           await new Promise<void>((resolve) => late.push(resolve))
@@ -63,7 +55,7 @@ describe('a token that the resource refuses with a 401', () => {
 
   it('is not replaced by one that has expired meanwhile, when a request comes back late', async () => {
     const late: (() => void)[] = []
-    const { source, clock, resource, bearers } = await startFetchScene({
+    const { source, clock, resource, bearers } = await startResource({
       async answer(request) {
         if (request.path === '/mcp/late' && late.length === 0) {
           await new Promise<void>((resolve) => late.push(resolve))
@@ -86,7 +78,7 @@ describe('a token that the resource refuses with a 401', () => {
       () => tokenResponse(),
       () => errorResponse('invalid_client'),
     )
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       token,
       async answer() {
         await new Promise<void>((resolve) => late.push(resolve))
@@ -110,7 +102,7 @@ describe('a token that the resource refuses with a 401', () => {
 
   it('is replaced at once, however lately another was, when it was said to be bad meanwhile', async () => {
     const late: (() => void)[] = []
-    const { source, resource } = await startFetchScene({
+    const { source, resource } = await startResource({
       async answer(request) {
         if (request.path === '/mcp/late') await new Promise<void>((resolve) => late.push(resolve))
         return accepting('token-3')(request)
@@ -129,7 +121,7 @@ describe('a token that the resource refuses with a 401', () => {
 
 describe('a resource that refuses every token', () => {
   it('costs one signature, and then one less and less often, however many requests are made', async () => {
-    const { source, clock, resource, tokenRequests } = await startFetchScene({
+    const { source, clock, resource, tokenRequests } = await startResource({
       answer: unauthorized,
       token: () => tokenResponse({ expires_in: 100_000 }),
     })
@@ -150,7 +142,7 @@ describe('a resource that refuses every token', () => {
   })
 
   it('costs one signature for 100 requests at a time', async () => {
-    const { source, resource, api, tokenRequests } = await startFetchScene({ answer: unauthorized })
+    const { source, resource, api, tokenRequests } = await startResource({ answer: unauthorized })
     const all = Array.from({ length: 100 }, () => source.fetch(resource))
     for (const { status } of await Promise.all(all)) expect(status).toBe(401)
     expect(tokenRequests()).toHaveLength(2)
@@ -158,7 +150,7 @@ describe('a resource that refuses every token', () => {
   })
 
   it('costs no signature for each request although other requests succeed in between', async () => {
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       answer: ({ path }) => (path === '/mcp/forbidden' ? unauthorized() : new Response('welcome')),
     })
     for (let round = 0; round < 10; round += 1) {
@@ -170,7 +162,7 @@ describe('a resource that refuses every token', () => {
 
   it('costs a bounded number of signatures when it accepts each new token once', async () => {
     const used = new Set<string>()
-    const { source, clock, resource, tokenRequests } = await startFetchScene({
+    const { source, clock, resource, tokenRequests } = await startResource({
       token: numberedTokens({ expires_in: 100_000 }),
       answer({ headers }) {
         const bearer = bearerOf(headers) ?? ''
@@ -193,7 +185,7 @@ describe('a resource that refuses every token', () => {
 
   it('costs a bounded number of signatures when it asks for more scope and accepts each new token once', async () => {
     let calls = 0
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       token: numberedTokens(),
       answer: () =>
         ++calls % 2 === 1
@@ -210,7 +202,7 @@ describe('a resource that refuses every token', () => {
   })
 
   it('costs no signature for each stream that is refused', async () => {
-    const { source, resource, tokenRequests } = await startFetchScene({ answer: unauthorized })
+    const { source, resource, tokenRequests } = await startResource({ answer: unauthorized })
     for (let round = 0; round < 10; round += 1) {
       const body = new Blob(['streamed']).stream()
       await source.fetch(resource, { method: 'POST', body, duplex: 'half' })
@@ -225,7 +217,7 @@ describe('a renewal that a 401 asks for', () => {
       () => tokenResponse(),
       () => errorResponse('invalid_client', { description: 'the client was removed' }),
     )
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       answer: unauthorized,
       token,
     })
@@ -239,7 +231,7 @@ describe('a renewal that a 401 asks for', () => {
   it('is left by a request whose signal aborts, with the very reason, and by no other', async () => {
     const controller = new AbortController()
     const reason = { what: 'my own' }
-    const { source, resource } = await startFetchScene({
+    const { source, resource } = await startResource({
       answer: accepting('token-2'),
       token: async () => {
         issued += 1
@@ -257,7 +249,7 @@ describe('a renewal that a 401 asks for', () => {
 
 describe('a signal', () => {
   it('ends waiting for the first token, with its very reason', async () => {
-    const { source, resource, api } = await startFetchScene({ token: () => hang })
+    const { source, resource, api } = await startResource({ token: () => hang })
     const controller = new AbortController()
     const requests = [
       thrown(() => source.fetch(resource, { signal: controller.signal })),
@@ -270,7 +262,7 @@ describe('a signal', () => {
 
   it('ends a request that is on its way', async () => {
     const server = closing(await startScriptedServer(() => hang))
-    const { source } = await startFetchScene({ resource: server.url })
+    const { source } = await startResource({ resource: server.url })
     const controller = new AbortController()
     const request = thrown(() => source.fetch(server.url, { signal: controller.signal }))
     await expect.poll(() => server.requests.length).toBe(1)
@@ -280,7 +272,7 @@ describe('a signal', () => {
   })
 
   it('may be null', async () => {
-    const { source, resource } = await startFetchScene({ answer: accepting('token-2') })
+    const { source, resource } = await startResource({ answer: accepting('token-2') })
     expect((await source.fetch(resource, { signal: null })).status).toBe(200)
   })
 })

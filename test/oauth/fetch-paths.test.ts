@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { startDecodingProxy } from '../servers/decoding-proxy.js'
 import { startScriptedServer } from '../servers/scripted-server.js'
-import { bearerOf } from './fetch-scene.ts'
-import { closing, startScene } from './fixtures.ts'
+import { closing } from './fixtures.ts'
+import { bearerOf, startTokenSource } from './servers.ts'
 
 type Reading = Parameters<typeof startDecodingProxy>[1]
 
@@ -18,7 +18,7 @@ const readings: [string, Reading][] = [
 async function startBehindProxy(reading: Reading) {
   const api = closing(await startScriptedServer(() => new Response('welcome')))
   const proxy = closing(await startDecodingProxy(api.url, reading))
-  const { source } = await startScene(undefined, { resource: `${proxy.origin}/mcp` })
+  const { source } = await startTokenSource(undefined, { resource: `${proxy.origin}/mcp` })
   return {
     async visit(path: string) {
       await source.fetch(proxy.origin + path)

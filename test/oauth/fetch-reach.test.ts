@@ -1,8 +1,8 @@
 import { clientSecretBasic, tokenSource } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import { startScriptedServer } from '../servers/scripted-server.js'
-import { startFetchScene } from './fetch-scene.ts'
-import { closing, startScene } from './fixtures.ts'
+import { closing } from './fixtures.ts'
+import { startResource, startTokenSource } from './servers.ts'
 
 describe('the token goes to', () => {
   it.each([
@@ -17,7 +17,7 @@ describe('the token goes to', () => {
     '/a;v=1/b',
     '/..x',
   ])('the resource and what is below it: %j', async (rest) => {
-    const { source, api, resource, bearers } = await startFetchScene()
+    const { source, api, resource, bearers } = await startResource()
     const response = await source.fetch(resource + rest)
     expect(await response.text()).toBe('welcome')
     expect(bearers()).toEqual(['token-1'])
@@ -25,7 +25,7 @@ describe('the token goes to', () => {
   })
 
   it('the resource however it is named: as a text, a URL or a Request, in any case of its host', async () => {
-    const { source, api, resource, bearers } = await startFetchScene()
+    const { source, api, resource, bearers } = await startResource()
     await source.fetch(new URL(resource))
     await source.fetch(new Request(resource))
     await source.fetch(resource.replace('http:', 'HTTP:'))
@@ -58,7 +58,7 @@ describe('neither the token nor any request for one goes to', () => {
     ['a well-known location, encoded', '/mcp/%2Ewell-known/openid-configuration'],
     ['a well-known location, encoded further on', '/mcp/.well%2Dknown/openid-configuration'],
   ])('%s', async (_what, path) => {
-    const { source, as, api, bearers } = await startFetchScene()
+    const { source, as, api, bearers } = await startResource()
     const response = await source.fetch(api.url + path)
     expect(await response.text()).toBe('welcome')
     expect(bearers()).toEqual([undefined])
@@ -67,7 +67,7 @@ describe('neither the token nor any request for one goes to', () => {
 
   it('another origin, whether by its port, its name, or behind the name of a user', async () => {
     const other = closing(await startScriptedServer(() => new Response()))
-    const { source, as, api } = await startFetchScene()
+    const { source, as, api } = await startResource()
     const { host, port } = new URL(api.url)
     await source.fetch(`${other.url}/mcp`)
     await source.fetch(`http://localhost:${port}/mcp`).catch(() => {})
@@ -80,11 +80,11 @@ describe('neither the token nor any request for one goes to', () => {
   })
 
   it('the token endpoint and the metadata, when the server is resource and issuer at once', async () => {
-    const scene = await startScene()
-    const { as } = scene
+    const fixture = await startTokenSource()
+    const { as } = fixture
     const authentication = clientSecretBasic('secret')
     const options = { issuer: as.url, clientId: 'agent', authentication, resource: as.url }
-    const source = tokenSource({ ...options, now: scene.clock.now })
+    const source = tokenSource({ ...options, now: fixture.clock.now })
     const targets = [
       '/token',
       '/token?grant=x',
@@ -104,27 +104,29 @@ describe("the caller's own Authorization header", () => {
   const headers = { authorization: 'Bearer of-the-caller' }
 
   it('gives way to the token at the resource', async () => {
-    const { source, resource, bearers } = await startFetchScene()
+    const { source, resource, bearers } = await startResource()
     await source.fetch(resource, { headers })
     await source.fetch(new Request(resource, { headers }))
     expect(bearers()).toEqual(['token-1', 'token-1'])
   })
 
   it('is left alone anywhere else', async () => {
-    const { source, api, bearers } = await startFetchScene()
+    const { source, api, bearers } = await startResource()
     await source.fetch(`${api.url}/other`, { headers })
     expect(bearers()).toEqual(['of-the-caller'])
   })
 })
 
 it('without a resource nobody knows where the token may go, and fetch says so', async () => {
-  const { source, as } = await startScene()
+  const { source, as } = await startTokenSource()
   await expect(source.fetch(as.url)).rejects.toThrow(/"resource"/)
   expect(as.requests).toEqual([])
 })
 
 it('a resource is refused that is neither https nor on loopback', async () => {
   for (const resource of ['http://api.test/mcp', 'https://user:pass@api.test', 'mcp']) {
-    await expect(startScene(undefined, { resource })).rejects.toMatchObject({ name: 'OAuthError' })
+    await expect(startTokenSource(undefined, { resource })).rejects.toMatchObject({
+      name: 'OAuthError',
+    })
   }
 })

@@ -5,24 +5,24 @@ import {
   startScriptedServer,
 } from '../servers/scripted-server.js'
 import { redirect } from '../servers/token-responses.js'
-import { bearerOf, type FetchScene, startFetchScene } from './fetch-scene.ts'
 import { closing } from './fixtures.ts'
+import { bearerOf, type ResourceFixture, startResource } from './servers.ts'
 
 const statuses = [301, 302, 303, 307, 308]
 
 /** A resource that sends each request on from `/mcp/from` to where `to` says. */
 async function startRedirecting(
-  to: (scene: { api: string; other: string }) => string,
+  to: (fixture: { api: string; other: string }) => string,
   status = 307,
-): Promise<FetchScene & { other: ScriptedServer; from: string }> {
+): Promise<ResourceFixture & { other: ScriptedServer; from: string }> {
   const other = closing(await startScriptedServer(() => new Response('elsewhere')))
-  const scene: FetchScene = await startFetchScene({
+  const fixture: ResourceFixture = await startResource({
     answer: ({ path }) =>
       path === '/mcp/from'
-        ? redirect(to({ api: scene.api.url, other: other.url }), status)
+        ? redirect(to({ api: fixture.api.url, other: other.url }), status)
         : new Response('here'),
   })
-  return { ...scene, other, from: `${scene.resource}/from` }
+  return { ...fixture, other, from: `${fixture.resource}/from` }
 }
 
 function seen({ method, body, headers }: ScriptedRequest) {
@@ -71,32 +71,32 @@ describe.each(statuses)('a redirect with status %i', (status) => {
 describe('a redirect', () => {
   it('that leaves the origin and comes back does not get the token again', async () => {
     const other = closing(
-      await startScriptedServer(() => redirect(`${scene.resource}/delete-everything`)),
+      await startScriptedServer(() => redirect(`${fixture.resource}/delete-everything`)),
     )
-    const scene: FetchScene = await startFetchScene({
+    const fixture: ResourceFixture = await startResource({
       answer: ({ path }) => (path === '/mcp' ? redirect(other.url) : new Response('here')),
     })
-    expect(await (await scene.source.fetch(scene.resource)).text()).toBe('here')
-    expect(scene.bearers()).toEqual(['token-1', undefined])
+    expect(await (await fixture.source.fetch(fixture.resource)).text()).toBe('here')
+    expect(fixture.bearers()).toEqual(['token-1', undefined])
   })
 
   it('that leaves the origin, comes back and goes on there never gets the token again', async () => {
-    const other = closing(await startScriptedServer(() => redirect(`${scene.resource}/back`)))
-    const scene: FetchScene = await startFetchScene({
+    const other = closing(await startScriptedServer(() => redirect(`${fixture.resource}/back`)))
+    const fixture: ResourceFixture = await startResource({
       answer: ({ path }) => {
         if (path === '/mcp') return redirect(other.url)
         if (path === '/mcp/back') return redirect('/mcp/further')
         return path === '/mcp/further' ? redirect('/mcp/end') : new Response('here')
       },
     })
-    expect(await (await scene.source.fetch(scene.resource)).text()).toBe('here')
-    expect(scene.api.requests.map(({ path }) => path)).toEqual([
+    expect(await (await fixture.source.fetch(fixture.resource)).text()).toBe('here')
+    expect(fixture.api.requests.map(({ path }) => path)).toEqual([
       '/mcp',
       '/mcp/back',
       '/mcp/further',
       '/mcp/end',
     ])
-    expect(scene.bearers()).toEqual(['token-1', undefined, undefined, undefined])
+    expect(fixture.bearers()).toEqual(['token-1', undefined, undefined, undefined])
   })
 
   it.each([200, 201, 300, 304])(
@@ -111,7 +111,7 @@ describe('a redirect', () => {
   it.each([301, 302, 303, 307, 308])(
     'is not a response with status %i and no location',
     async (status) => {
-      const { source, api, resource } = await startFetchScene({
+      const { source, api, resource } = await startResource({
         answer: () => new Response(null, { status }),
       })
       expect((await source.fetch(resource)).status).toBe(status)
@@ -217,7 +217,7 @@ describe('a redirect', () => {
 
   it('that ends in a challenge elsewhere costs no token', async () => {
     const other = closing(await startScriptedServer(() => new Response(null, { status: 401 })))
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       answer: () => redirect(other.url),
     })
     expect((await source.fetch(resource)).status).toBe(401)
@@ -225,7 +225,7 @@ describe('a redirect', () => {
   })
 
   it('that is challenged at its end is repeated from there: what came before was done', async () => {
-    const { source, resource, api, bearers } = await startFetchScene({
+    const { source, resource, api, bearers } = await startResource({
       answer: ({ path, headers }) => {
         if (path === '/mcp') return redirect('/mcp/result', 303)
         return new Response(null, { status: bearerOf(headers) === 'token-1' ? 401 : 200 })

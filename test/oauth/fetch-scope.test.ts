@@ -2,8 +2,8 @@ import { limitScope } from '@countersign/oauth/provider'
 import { describe, expect, it } from 'vitest'
 import type { Script } from '../servers/scripted-server.js'
 import { errorResponse, tokenResponse } from '../servers/token-responses.js'
-import { bearerOf, startFetchScene } from './fetch-scene.ts'
 import { refusal, signaturesOf, until } from './fixtures.ts'
+import { bearerOf, startResource } from './servers.ts'
 
 /** Hands out tokens that name their scope, with dots for spaces. */
 const scoped: Script = ({ form }) =>
@@ -23,7 +23,7 @@ const strict: Script = ({ path, headers }) => {
 
 describe('a 403 for insufficient scope', () => {
   it('is answered with one token for what was asked before and what is missing, and one retry', async () => {
-    const { source, resource, bearers, tokenRequests } = await startFetchScene({
+    const { source, resource, bearers, tokenRequests } = await startResource({
       answer: strict,
       token: scoped,
       scope: 'read',
@@ -35,7 +35,7 @@ describe('a 403 for insufficient scope', () => {
   })
 
   it('costs one signature for 100 requests at a time', async () => {
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       answer: strict,
       token: scoped,
       scope: 'read',
@@ -46,7 +46,7 @@ describe('a 403 for insufficient scope', () => {
   })
 
   it('adds to what was granted when nothing in particular was asked for', async () => {
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       answer: strict,
       token: ({ form }) =>
         tokenResponse({
@@ -59,7 +59,7 @@ describe('a 403 for insufficient scope', () => {
   })
 
   it('is remembered: later tokens have the scope from the start', async () => {
-    const { source, clock, resource, tokenRequests } = await startFetchScene({
+    const { source, clock, resource, tokenRequests } = await startResource({
       answer: strict,
       token: scoped,
       scope: 'read',
@@ -72,7 +72,7 @@ describe('a 403 for insufficient scope', () => {
 
   it('leaves the token to requests that it is good for, which do not wait', async () => {
     let grant: (() => void) | undefined
-    const { source, resource, bearers } = await startFetchScene({
+    const { source, resource, bearers } = await startResource({
       answer: strict,
       scope: 'read',
       async token(request) {
@@ -95,7 +95,7 @@ describe('a 403 for insufficient scope', () => {
 
 describe('requests that lack different scopes at the same time', () => {
   it('each get theirs in the end, and no token is asked for twice', async () => {
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       answer: strict,
       token: scoped,
       scope: 'read',
@@ -125,7 +125,7 @@ const asItIs: [string, string, () => Response][] = [
 
 describe('a 403 comes back as it is, and costs no signature, when it', () => {
   it.each(asItIs)('%s', async (_what, scope, answer) => {
-    const { source, api, resource } = await startFetchScene({
+    const { source, api, resource } = await startResource({
       answer,
       token: scoped,
       scope,
@@ -140,7 +140,7 @@ describe('a 403 comes back as it is, and costs no signature, when it', () => {
   })
 
   it('answers a body that cannot be sent again', async () => {
-    const { source, resource, tokenRequests } = await startFetchScene({ answer: strict })
+    const { source, resource, tokenRequests } = await startResource({ answer: strict })
     const body = new Blob(['streamed']).stream()
     const init = { method: 'POST', body, duplex: 'half' } as const
     expect((await source.fetch(`${resource}/write`, init)).status).toBe(403)
@@ -151,7 +151,7 @@ describe('a 403 comes back as it is, and costs no signature, when it', () => {
 
 describe('more scope that the authorization server does not grant', () => {
   it('silently: the 403 comes back after one retry, and is not answered each time', async () => {
-    const { source, resource, api, tokenRequests } = await startFetchScene({
+    const { source, resource, api, tokenRequests } = await startResource({
       answer: strict,
       token: () => tokenResponse({ access_token: 'of.read', scope: 'read' }),
       scope: 'read',
@@ -164,7 +164,7 @@ describe('more scope that the authorization server does not grant', () => {
   })
 
   it('with an error: the caller gets it, and what was granted is renewed as ever', async () => {
-    const { source, clock, resource, tokenRequests } = await startFetchScene({
+    const { source, clock, resource, tokenRequests } = await startResource({
       answer: strict,
       token: (request) =>
         request.form.get('scope') === 'read' ? scoped(request) : errorResponse('invalid_scope'),
@@ -187,7 +187,7 @@ describe('more scope that the authorization server does not grant', () => {
 
   it('is no failure of a caller who needs nothing more and waits for the same request', async () => {
     let refuse: (() => void) | undefined
-    const { source, clock, resource } = await startFetchScene({
+    const { source, clock, resource } = await startResource({
       answer: strict,
       scope: 'read',
       async token(request) {
@@ -209,7 +209,7 @@ describe('more scope that the authorization server does not grant', () => {
 })
 
 it('a 401 that names a scope gets a token with that scope', async () => {
-  const { source, resource, tokenRequests } = await startFetchScene({
+  const { source, resource, tokenRequests } = await startResource({
     answer: ({ headers }) =>
       bearerOf(headers) === 'of.read.write'
         ? new Response('welcome')
@@ -235,7 +235,7 @@ describe('a hostile resource', () => {
   }
 
   async function widestScope(valuesEachTime: number, scope = 'read') {
-    const { source, clock, resource, tokenRequests } = await startFetchScene({
+    const { source, clock, resource, tokenRequests } = await startResource({
       answer: widening(valuesEachTime),
       token: scoped,
       scope,
@@ -267,7 +267,7 @@ describe('a hostile resource', () => {
 
   it('gets no value that is not in "maxScope", by a 401 or a 403, and its response comes back', async () => {
     for (const status of [401, 403]) {
-      const { source, resource, api, tokenRequests } = await startFetchScene({
+      const { source, resource, api, tokenRequests } = await startResource({
         answer: () =>
           new Response('no', {
             status,
@@ -287,7 +287,7 @@ describe('a hostile resource', () => {
   })
 
   it('costs no signature when nothing that it asks for is in "maxScope"', async () => {
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       answer: widening(3),
       token: scoped,
       scope: 'read',
@@ -302,7 +302,7 @@ describe('a hostile resource', () => {
 
 it('the caller\'s own scope may be of any size, inside and outside of "maxScope"', async () => {
   const scope = Array.from({ length: 200 }, (_, index) => `own-${index}`).join(' ')
-  const { source, tokenRequests } = await startFetchScene({ scope, maxScope: 'read' })
+  const { source, tokenRequests } = await startResource({ scope, maxScope: 'read' })
   await source.token()
   expect(tokenRequests()[0]?.get('scope')).toBe(scope)
 })

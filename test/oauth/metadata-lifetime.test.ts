@@ -7,7 +7,8 @@ import {
 } from '../servers/hostile-authorization-server.js'
 import { type ScriptedServer, startScriptedServer } from '../servers/scripted-server.js'
 import { truncatedJson } from '../servers/token-responses.js'
-import { closing, numberedTokens, refusal, startClock, startScene, thrown } from './fixtures.ts'
+import { closing, refusal, startClock, thrown } from './fixtures.ts'
+import { numberedTokens, startTokenSource } from './servers.ts'
 
 const authentication = clientSecretBasic('secret')
 const methods = { token_endpoint_auth_methods_supported: ['client_secret_basic'] }
@@ -18,7 +19,7 @@ function discoveries({ requests }: ScriptedServer): number {
 
 describe('metadata', () => {
   it('is fetched once in an hour, however many tokens are', async () => {
-    const { source, as, clock, tokenRequests } = await startScene()
+    const { source, as, clock, tokenRequests } = await startTokenSource()
     const fetched: number[] = []
     for (let minute = 0; minute < 122; minute += 10) {
       source.invalidate(await source.token())
@@ -30,7 +31,7 @@ describe('metadata', () => {
   })
 
   it('is fetched again after an hour by the monotonic clock, although the wall clock was set back', async () => {
-    const { source, as, clock } = await startScene()
+    const { source, as, clock } = await startTokenSource()
     source.invalidate(await source.token())
     clock.advance(-86_400)
     const real = performance.now.bind(performance)
@@ -41,7 +42,7 @@ describe('metadata', () => {
   })
 
   it('that is given is used for its lifetime, and then fetched', async () => {
-    const { as } = await startScene()
+    const { as } = await startTokenSource()
     const clock = startClock()
     const metadata = { issuer: as.url, token_endpoint: `${as.url}/token`, ...methods }
     const source = tokenSource({

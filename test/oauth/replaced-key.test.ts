@@ -22,16 +22,15 @@ import { startScriptedAuthorizationServer } from '../servers/hostile-authorizati
 import type { ScriptedRequest } from '../servers/scripted-server.js'
 import { errorResponse, tokenResponse } from '../servers/token-responses.js'
 import {
-  claimsOf,
   closing,
   es256Signer,
   messagesOn,
   refusal,
   renewalsOf,
   signaturesOf,
-  startScene,
   thrown,
 } from './fixtures.ts'
+import { claimsOf, startTokenSource } from './servers.ts'
 
 /** A name under which one key stands, and then another. */
 function vault(first: Signer, options: RotatingOptions = {}) {
@@ -69,16 +68,18 @@ describe('invalid_client for a rotating key', () => {
     const key = vault(old)
     await key.source.ready()
     key.name(next)
-    const scene = await startScene(knowing(next), { authentication: privateKeyJwt(key.source) })
+    const fixture = await startTokenSource(knowing(next), {
+      authentication: privateKeyJwt(key.source),
+    })
     const loads: RotationMessage[] = []
     const renewals = await messagesOn('countersign:rotation', loads, () =>
-      renewalsOf(() => scene.source.token()),
+      renewalsOf(() => fixture.source.token()),
     )
     expect(renewals).toMatchObject([{ outcome: 'granted' }])
     expect(loads).toMatchObject([
       { cause: 'refusal', outcome: 'replaced', kid: next.kid, previousKid: old.kid },
     ])
-    const [refused, granted, ...others] = scene.tokenRequests()
+    const [refused, granted, ...others] = fixture.tokenRequests()
     expect(others).toEqual([])
     expect(refused && granted && [kidOf(refused), kidOf(granted)]).toEqual([old.kid, next.kid])
     expect(claimsOf(refused)['jti']).not.toBe(claimsOf(granted)['jti'])
@@ -88,18 +89,18 @@ describe('invalid_client for a rotating key', () => {
     const only = await es256Signer()
     const key = vault(only)
     const description = 'the key is not registered'
-    const scene = await startScene(() => errorResponse('invalid_client', { description }), {
+    const fixture = await startTokenSource(() => errorResponse('invalid_client', { description }), {
       authentication: privateKeyJwt(key.source),
     })
     for (let call = 0; call < 20; call++) {
-      expect(await refusal(() => scene.source.token())).toMatchObject({
+      expect(await refusal(() => fixture.source.token())).toMatchObject({
         code: 'ERR_OAUTH_RESPONSE',
         error: 'invalid_client',
         error_description: description,
       })
     }
     expect(key.loads).toBe(2)
-    expect(scene.tokenRequests().length).toBeLessThan(6)
+    expect(fixture.tokenRequests().length).toBeLessThan(6)
   })
 
   it('that cannot be loaded does not hold back a caller whose signal aborts', async () => {
@@ -121,9 +122,11 @@ describe('invalid_client for a rotating key', () => {
     await key.source.ready()
     key.name(() => Promise.reject(new SignerError('ERR_SIGNER_UNAVAILABLE', 'the vault is down')))
     const authentication = privateKeyJwt(key.source)
-    const scene = await startScene(() => errorResponse('invalid_client'), { authentication })
-    expect(await refusal(() => scene.source.token())).toMatchObject({ error: 'invalid_client' })
-    expect([key.loads, scene.tokenRequests().length]).toEqual([2, 1])
+    const fixture = await startTokenSource(() => errorResponse('invalid_client'), {
+      authentication,
+    })
+    expect(await refusal(() => fixture.source.token())).toMatchObject({ error: 'invalid_client' })
+    expect([key.loads, fixture.tokenRequests().length]).toEqual([2, 1])
   })
 
   it('for the successor, too, is not answered a second time', async () => {
@@ -131,9 +134,11 @@ describe('invalid_client for a rotating key', () => {
     await key.source.ready()
     key.name(es256Signer)
     const authentication = privateKeyJwt(key.source)
-    const scene = await startScene(() => errorResponse('invalid_client'), { authentication })
-    expect(await refusal(() => scene.source.token())).toMatchObject({ error: 'invalid_client' })
-    expect([key.loads, scene.tokenRequests().length]).toEqual([2, 2])
+    const fixture = await startTokenSource(() => errorResponse('invalid_client'), {
+      authentication,
+    })
+    expect(await refusal(() => fixture.source.token())).toMatchObject({ error: 'invalid_client' })
+    expect([key.loads, fixture.tokenRequests().length]).toEqual([2, 2])
   })
 
   it('costs many token sources one load', async () => {
@@ -154,11 +159,11 @@ describe('invalid_client for a rotating key', () => {
     const key = vault(await es256Signer())
     await key.source.ready()
     key.name(() => new Promise(() => {}))
-    const scene = await startScene(() => errorResponse('invalid_client'), {
+    const fixture = await startTokenSource(() => errorResponse('invalid_client'), {
       authentication: privateKeyJwt(key.source),
       timeoutSeconds: 0.3,
     })
-    const error = await refusal(() => scene.source.token())
+    const error = await refusal(() => fixture.source.token())
     expect(error.code).toBe('ERR_OAUTH_TIMEOUT')
   })
 
@@ -167,7 +172,7 @@ describe('invalid_client for a rotating key', () => {
     const key = vault(old)
     await key.source.ready()
     key.name(next)
-    const scene = await startScene(knowing(next), {
+    const fixture = await startTokenSource(knowing(next), {
       authentication: privateKeyJwt(key.source),
       grant: async (as) => ({
         grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
@@ -178,8 +183,8 @@ describe('invalid_client for a rotating key', () => {
         }),
       }),
     })
-    await scene.source.token()
-    const grants = scene.tokenRequests().map((form) => form.get('assertion') ?? '')
+    await fixture.source.token()
+    const grants = fixture.tokenRequests().map((form) => form.get('assertion') ?? '')
     expect(grants.map((grant) => decodeProtectedHeader(grant).kid)).toEqual([old.kid, next.kid])
   })
 
@@ -192,9 +197,9 @@ describe('invalid_client for a rotating key', () => {
     await key.source.ready()
     key.name(es256Signer)
     const authentication = privateKeyJwt(key.source)
-    const scene = await startScene(answer, { authentication, retries: 0 })
-    expect(OAuthError.is(await refusal(() => scene.source.token()))).toBe(true)
-    expect([key.loads, scene.tokenRequests().length]).toEqual([1, 1])
+    const fixture = await startTokenSource(answer, { authentication, retries: 0 })
+    expect(OAuthError.is(await refusal(() => fixture.source.token()))).toBe(true)
+    expect([key.loads, fixture.tokenRequests().length]).toEqual([1, 1])
   })
 })
 
@@ -211,12 +216,12 @@ describe('a key that is disabled', () => {
     }
     const key = vault(refusing)
     const authentication = privateKeyJwt(key.source)
-    const scene = await startScene(undefined, { authentication })
-    scene.source.invalidate(await scene.source.token())
+    const fixture = await startTokenSource(undefined, { authentication })
+    fixture.source.invalidate(await fixture.source.token())
     key.name(next)
     disabled = true
-    await scene.source.token()
-    expect(scene.tokenRequests().map(kidOf)).toEqual([old.kid, next.kid])
+    await fixture.source.token()
+    expect(fixture.tokenRequests().map(kidOf)).toEqual([old.kid, next.kid])
   })
 })
 
@@ -224,7 +229,7 @@ describe('a successor with another algorithm', () => {
   const ed25519 = () => localSigner({ key: generateKeyPairSync('ed25519').privateKey })
   const metadata = { token_endpoint_auth_signing_alg_values_supported: ['ES256'] }
 
-  async function scene(first: Signer, options: Partial<TokenSourceOptions> = {}) {
+  async function fixture(first: Signer, options: Partial<TokenSourceOptions> = {}) {
     const as = closing(await startScriptedAuthorizationServer({ metadata }))
     const key = vault(first)
     await key.source.ready()
@@ -234,7 +239,7 @@ describe('a successor with another algorithm', () => {
   }
 
   it('is held against what the server advertises, by the key that would sign', async () => {
-    const { as, key, authentication, source } = await scene(await es256Signer())
+    const { as, key, authentication, source } = await fixture(await es256Signer())
     expect(authentication.alg).toBe('ES256')
     source.invalidate(await source.token())
     key.name(ed25519)
@@ -250,14 +255,14 @@ describe('a successor with another algorithm', () => {
   it('that comes in the middle of a request is, too', async () => {
     const old = await es256Signer()
     const gone = new SignerError('ERR_SIGNER_KEY_NOT_FOUND', 'no such key')
-    const { as, key, source } = await scene({ ...old, sign: () => Promise.reject(gone) })
+    const { as, key, source } = await fixture({ ...old, sign: () => Promise.reject(gone) })
     key.name(ed25519)
     const error = await refusal(() => source.token())
     expect([error.code, as.credentials.length]).toEqual(['ERR_OAUTH_ALG_NOT_ADVERTISED', 0])
   })
 
   it('is welcome where its predecessor was not', async () => {
-    const { as, key, source } = await scene(await ed25519())
+    const { as, key, source } = await fixture(await ed25519())
     key.name(es256Signer)
     await key.source.reload()
     await source.token()

@@ -10,7 +10,8 @@ import {
 import { describe, expect, it } from 'vitest'
 import type { Answer, Script, ScriptedRequest } from '../servers/scripted-server.js'
 import { redirect, tokenResponse } from '../servers/token-responses.js'
-import { es256Signer, messagesOn, startScene, thrown } from './fixtures.ts'
+import { es256Signer, messagesOn, thrown } from './fixtures.ts'
+import { startTokenSource } from './servers.ts'
 
 const secret = 'CANARY-secret %+ö'
 const assertion = 'CANARY-header.CANARY-claims.CANARY-signature'
@@ -110,7 +111,7 @@ function everythingShown(value: unknown): string {
 
 /** Runs a token request that fails, and returns all that can be seen of it, and what was sent as proof. */
 async function failure(token: Script, options: Partial<TokenSourceOptions>) {
-  const { source, as } = await startScene(token, { retries: 0, ...options })
+  const { source, as } = await startTokenSource(token, { retries: 0, ...options })
   const messages: unknown[] = []
   const error = await messagesOn('countersign:token', messages, () =>
     messagesOn('countersign:sign', messages, () => thrown(() => source.token())),
@@ -148,7 +149,7 @@ describe.each(authentications)('with %s', (_name, authenticate) => {
 
   it('nothing secret is shown by a token source that works, and its messages', async () => {
     const authentication = await authenticate()
-    const { source, as } = await startScene(() => tokenResponse(granted), { authentication })
+    const { source, as } = await startTokenSource(() => tokenResponse(granted), { authentication })
     const messages: unknown[] = []
     await messagesOn('countersign:token', messages, () =>
       messagesOn('countersign:sign', messages, () => source.token()),
@@ -162,7 +163,7 @@ describe.each(authentications)('with %s', (_name, authenticate) => {
 it('an external assertion that is none is not shown', async () => {
   for (const wrong of ['CANARY', 'CANARY.CANARY', 'CANARY.CANARY.CANARY\n', { jwt: 'CANARY' }]) {
     const authentication = externalAssertion(() => wrong as string)
-    const { source, tokenRequests } = await startScene(undefined, { authentication })
+    const { source, tokenRequests } = await startTokenSource(undefined, { authentication })
     const error = await thrown(() => source.token())
     expect(error).toMatchObject({ code: 'ERR_OAUTH_ASSERTION' })
     expect(everythingShown(error)).not.toContain('CANARY')

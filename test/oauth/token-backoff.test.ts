@@ -8,20 +8,14 @@ import {
   tokenResponse,
   tooManyRequests,
 } from '../servers/token-responses.js'
-import {
-  closing,
-  expectBackoff,
-  refusal,
-  signaturesOf,
-  startClock,
-  startScene,
-} from './fixtures.ts'
+import { closing, expectBackoff, refusal, signaturesOf, startClock } from './fixtures.ts'
+import { startTokenSource } from './servers.ts'
 
 const refused = () => errorResponse('invalid_client', { status: 401 })
 
 describe('a failure that goes on', () => {
   it('costs three signatures at once, and then one less and less often', async () => {
-    const { source, clock, tokenRequests } = await startScene(refused)
+    const { source, clock, tokenRequests } = await startTokenSource(refused)
     const tried: number[] = []
     for (let second = 0; second < 200; second += 1) {
       for (let call = 0; call < 3; call += 1) {
@@ -38,7 +32,7 @@ describe('a failure that goes on', () => {
   })
 
   it('costs 100 callers at once no more than one', async () => {
-    const { source, tokenRequests } = await startScene(refused)
+    const { source, tokenRequests } = await startTokenSource(refused)
     for (let round = 0; round < 5; round += 1) {
       const callers = Array.from({ length: 100 }, () => refusal(() => source.token()))
       await Promise.all(callers)
@@ -48,7 +42,7 @@ describe('a failure that goes on', () => {
 
   it('is forgotten after a success', async () => {
     const answers = inTurn(refused, refused, refused, () => tokenResponse(), refused)
-    const { source, clock, tokenRequests } = await startScene(answers)
+    const { source, clock, tokenRequests } = await startTokenSource(answers)
     for (let call = 0; call < 5; call += 1) await refusal(() => source.token())
     clock.advance(1)
     source.invalidate(await source.token())
@@ -59,7 +53,7 @@ describe('a failure that goes on', () => {
 
   it('does not last longer because the clock was wrong', async () => {
     const answers = inTurn(refused, refused, refused, () => tokenResponse())
-    const { source, clock } = await startScene(answers)
+    const { source, clock } = await startTokenSource(answers)
     for (let call = 0; call < 4; call += 1) await refusal(() => source.token())
     clock.advance(-1_000_000)
     expect(await source.token()).toBe('access-token')
@@ -100,7 +94,7 @@ describe('a failure that goes on', () => {
   )
 
   it('counts one for all attempts of a renewal, and makes no signature in between', async () => {
-    const { source, tokenRequests } = await startScene(htmlBadGateway, { retries: 1 })
+    const { source, tokenRequests } = await startTokenSource(htmlBadGateway, { retries: 1 })
     for (let call = 0; call < 3; call += 1) await refusal(() => source.token())
     const signatures = await signaturesOf(async () => {
       expect(await refusal(() => source.token())).toMatchObject({ status: 502 })

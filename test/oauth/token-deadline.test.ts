@@ -10,7 +10,8 @@ import {
 import { describe, expect, it } from 'vitest'
 import type { Script } from '../servers/scripted-server.js'
 import { hang, inTurn, tokenResponse } from '../servers/token-responses.js'
-import { numberedTokens, refusal, renewalsOf, startScene } from './fixtures.ts'
+import { refusal, renewalsOf } from './fixtures.ts'
+import { numberedTokens, startTokenSource } from './servers.ts'
 
 const never = new Promise<never>(() => {})
 
@@ -51,7 +52,7 @@ const hanging: [string, Hanging][] = [
 
 describe('the deadline', () => {
   it.each(hanging)('ends waiting for %s', async (_what, { token, options, authentication }) => {
-    const { source, tokenRequests } = await startScene(token, {
+    const { source, tokenRequests } = await startTokenSource(token, {
       timeoutSeconds: 0.15,
       ...(authentication && { authentication: authentication() }),
       ...options,
@@ -74,7 +75,7 @@ describe('the deadline', () => {
         }),
       { method: 'private_key_jwt' as const },
     )
-    const { source, tokenRequests } = await startScene(undefined, {
+    const { source, tokenRequests } = await startTokenSource(undefined, {
       timeoutSeconds: 0.15,
       authentication,
     })
@@ -84,13 +85,13 @@ describe('the deadline', () => {
 
   it('is no end: the next caller is served', async () => {
     const tokens = inTurn(() => hang, numberedTokens() as () => Response)
-    const { source } = await startScene(tokens, { timeoutSeconds: 0.15 })
+    const { source } = await startTokenSource(tokens, { timeoutSeconds: 0.15 })
     expect((await refusal(() => source.token())).code).toBe('ERR_OAUTH_TIMEOUT')
     expect(await source.token()).toBe('token-1')
   })
 
   it('bounds all attempts together', async () => {
-    const { source, tokenRequests } = await startScene(
+    const { source, tokenRequests } = await startTokenSource(
       () => Response.json({}, { status: 503, headers: { 'retry-after': '0' } }),
       {
         timeoutSeconds: 0.3,
@@ -109,7 +110,7 @@ describe('the deadline', () => {
 
   it.each([0, -1, Number.NaN, 601, '30'])('cannot be %j', async (timeoutSeconds) => {
     const options = { timeoutSeconds } as Partial<TokenSourceOptions>
-    const start = () => startScene(() => tokenResponse(), options)
+    const start = () => startTokenSource(() => tokenResponse(), options)
     await expect(start()).rejects.toThrow(TypeError)
   })
 })

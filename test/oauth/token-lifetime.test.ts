@@ -2,8 +2,8 @@ import { privateKeyJwt, tokenSource } from '@countersign/oauth'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { startScriptedServer } from '../servers/scripted-server.js'
 import { tokenResponse } from '../servers/token-responses.js'
-import { closing, es256Signer, numberedTokens, refusal, startScene } from './fixtures.ts'
-import { startWatchedScene } from './watched-scene.ts'
+import { closing, es256Signer, refusal } from './fixtures.ts'
+import { numberedTokens, startObservedTokenSource, startTokenSource } from './servers.ts'
 
 /** From an `expires_in` to the seconds after which a renewal begins, and a caller waits for one. */
 const lifetimes: [unknown, number, number][] = [
@@ -20,25 +20,31 @@ const forever = { metadataLifetimeSeconds: Number.POSITIVE_INFINITY }
 
 describe.each(lifetimes)('a token with expires_in %j', (expires_in, renewAfter, waitAfter) => {
   it(`is renewed in the background after ${renewAfter} s`, async () => {
-    const { ask, clock } = await startWatchedScene(numberedTokens({ expires_in }), forever)
-    await ask()
+    const { getToken, clock } = await startObservedTokenSource(
+      numberedTokens({ expires_in }),
+      forever,
+    )
+    await getToken()
     clock.advance(renewAfter - 0.01)
-    expect(await ask()).toEqual({ token: 'token-1', renewal: undefined })
+    expect(await getToken()).toEqual({ token: 'token-1', renewal: undefined })
     clock.advance(0.02)
-    expect(await ask()).toMatchObject({ token: 'token-1', renewal: { background: true } })
+    expect(await getToken()).toMatchObject({ token: 'token-1', renewal: { background: true } })
   })
 
   it(`is waited for after ${waitAfter} s`, async () => {
-    const { ask, clock } = await startWatchedScene(numberedTokens({ expires_in }), forever)
-    await ask()
+    const { getToken, clock } = await startObservedTokenSource(
+      numberedTokens({ expires_in }),
+      forever,
+    )
+    await getToken()
     clock.advance(waitAfter + 0.01)
-    expect(await ask()).toMatchObject({ token: 'token-2', renewal: { background: false } })
+    expect(await getToken()).toMatchObject({ token: 'token-2', renewal: { background: false } })
   })
 })
 
 describe('a token', () => {
   it.each([undefined, 1e300])('with expires_in %j is kept until it is refused', async (value) => {
-    const { source, clock } = await startScene(numberedTokens({ expires_in: value }))
+    const { source, clock } = await startTokenSource(numberedTokens({ expires_in: value }))
     const response = await source.tokenResponse()
     expect(response.access_token).toBe('token-1')
     expect(response.expires_in).toBe(value)
@@ -49,7 +55,7 @@ describe('a token', () => {
   })
 
   it.each([0, 0.001, 1])('with expires_in %j costs no request per call', async (expires_in) => {
-    const { source, clock, tokenRequests } = await startScene(numberedTokens({ expires_in }))
+    const { source, clock, tokenRequests } = await startTokenSource(numberedTokens({ expires_in }))
     for (let call = 0; call < 600; call += 1) {
       await source.token()
       clock.advance(0.1)
@@ -63,7 +69,7 @@ describe('a token', () => {
     'that was obtained before, with expires_in %j, costs no request at once',
     async (expires_in) => {
       const tokenResponse = { access_token: 'given', token_type: 'bearer', expires_in }
-      const { source, clock, as } = await startScene(undefined, { tokenResponse })
+      const { source, clock, as } = await startTokenSource(undefined, { tokenResponse })
       expect(await source.tokenResponse()).toMatchObject({ access_token: 'given', expires_in: 0 })
       expect(as.requests).toEqual([])
       clock.advance(10)
@@ -72,7 +78,9 @@ describe('a token', () => {
   )
 
   it('that was obtained an hour ago by the monotonic clock is not used, although the wall clock was set back', async () => {
-    const { source, clock, tokenRequests } = await startScene(numberedTokens({ expires_in: 300 }))
+    const { source, clock, tokenRequests } = await startTokenSource(
+      numberedTokens({ expires_in: 300 }),
+    )
     expect(await source.token()).toBe('token-1')
     clock.advance(-86_400)
     expect(await source.token()).toBe('token-1')
@@ -85,7 +93,7 @@ describe('a token', () => {
   })
 
   it('that was obtained while the wall clock was a day ahead is not used a day longer', async () => {
-    const { source, clock } = await startScene(numberedTokens({ expires_in: 300 }))
+    const { source, clock } = await startTokenSource(numberedTokens({ expires_in: 300 }))
     clock.advance(86_400)
     expect(await source.token()).toBe('token-1')
     clock.advance(-86_400)
@@ -98,7 +106,7 @@ describe('a token', () => {
   it.each([-1, 'soon', null, true, {}])(
     'with expires_in %j is not a token response, and costs no request per call',
     async (expires_in) => {
-      const { source, tokenRequests } = await startScene(() => tokenResponse({ expires_in }))
+      const { source, tokenRequests } = await startTokenSource(() => tokenResponse({ expires_in }))
       expect((await refusal(() => source.token())).code).toBe('ERR_OAUTH_INVALID_RESPONSE')
       expect(tokenRequests()).toHaveLength(1)
       for (let call = 0; call < 50; call += 1) await refusal(() => source.token())
@@ -107,7 +115,7 @@ describe('a token', () => {
   )
 
   it('is as old as its request, when the answer took long', async () => {
-    const { source, clock, tokenRequests } = await startScene(async () => {
+    const { source, clock, tokenRequests } = await startTokenSource(async () => {
       clock.advance(50)
       return tokenResponse({ expires_in: 100 })
     })

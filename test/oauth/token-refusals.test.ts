@@ -9,7 +9,8 @@ import {
   tokenResponse,
   truncatedJson,
 } from '../servers/token-responses.js'
-import { closing, refusal, signaturesOf, startScene } from './fixtures.ts'
+import { closing, refusal, signaturesOf } from './fixtures.ts'
+import { startTokenSource } from './servers.ts'
 
 describe('a refusal', () => {
   it.each([
@@ -24,7 +25,7 @@ describe('a refusal', () => {
     async (error, status, headers) => {
       const body = { error, error_description: 'the key "old" is not registered' }
       const answer = () => Response.json(body, { status, headers })
-      const { source, as, tokenRequests } = await startScene(answer)
+      const { source, as, tokenRequests } = await startTokenSource(answer)
       const caught = await refusal(() => source.token())
       expect(caught).toMatchObject({
         code: 'ERR_OAUTH_RESPONSE',
@@ -38,7 +39,7 @@ describe('a refusal', () => {
   )
 
   it('may have no description', async () => {
-    const { source } = await startScene(() => errorResponse('invalid_client'))
+    const { source } = await startTokenSource(() => errorResponse('invalid_client'))
     const error = await refusal(() => source.token())
     expect(error.error_description).toBeUndefined()
     expect(error.message).toMatch(/refused: invalid_client$/)
@@ -46,7 +47,9 @@ describe('a refusal', () => {
 
   it('is told in printable characters, and not endlessly', async () => {
     const description = `\u001b[31mred\u001b[0m\r\nlines \u009b ${'x'.repeat(100_000)}`
-    const { source } = await startScene(() => errorResponse('invalid_client', { description }))
+    const { source } = await startTokenSource(() =>
+      errorResponse('invalid_client', { description }),
+    )
     const error = await refusal(() => source.token())
     expect(error.error_description).toMatch(/^ \[31mred \[0m {2}lines {3}x+…$/)
     expect(error.message.length).toBeLessThan(700)
@@ -55,7 +58,7 @@ describe('a refusal', () => {
 
   it('of odd types is a refusal without words', async () => {
     const body = { error: { toString: 'invalid_client' }, error_description: ['no'] }
-    const { source } = await startScene(() => Response.json(body, { status: 400 }))
+    const { source } = await startTokenSource(() => Response.json(body, { status: 400 }))
     const error = await refusal(() => source.token())
     expect(error).toMatchObject({ code: 'ERR_OAUTH_INVALID_RESPONSE', status: 400 })
     expect([error.error, error.error_description]).toEqual([undefined, undefined])
@@ -87,7 +90,7 @@ const notTokens: [string, () => Answer][] = [
 
 describe('what is no token response is refused after one request:', () => {
   it.each(notTokens)('%s', async (_what, answer) => {
-    const { source, tokenRequests } = await startScene(answer)
+    const { source, tokenRequests } = await startTokenSource(answer)
     const signatures = await signaturesOf(async () => {
       const error = await refusal(() => source.token())
       expect(error).toMatchObject({ code: 'ERR_OAUTH_INVALID_RESPONSE', retryable: false })
@@ -100,7 +103,7 @@ describe('what is no token response is refused after one request:', () => {
 describe('a token endpoint that redirects', () => {
   it.each([301, 302, 303, 307, 308])('with status %i is not followed', async (status) => {
     const elsewhere = closing(await startScriptedServer(() => tokenResponse()))
-    const { source, tokenRequests } = await startScene(() => redirect(elsewhere.url, status))
+    const { source, tokenRequests } = await startTokenSource(() => redirect(elsewhere.url, status))
     const error = await refusal(() => source.token())
     expect(error).toMatchObject({ code: 'ERR_OAUTH_INVALID_RESPONSE', status })
     expect(tokenRequests()).toHaveLength(1)
@@ -109,12 +112,12 @@ describe('a token endpoint that redirects', () => {
 })
 
 it('an error page of a proxy is an unavailable server, with its status', async () => {
-  const { source } = await startScene(htmlBadGateway, { retries: 0 })
+  const { source } = await startTokenSource(htmlBadGateway, { retries: 0 })
   const error = await refusal(() => source.token())
   expect(error).toMatchObject({ code: 'ERR_OAUTH_UNAVAILABLE', status: 502, error: undefined })
 })
 
 it.each(['bearer', 'BEARER', 'Bearer'])('a token of type %s is one', async (token_type) => {
-  const { source } = await startScene(() => tokenResponse({ token_type }))
+  const { source } = await startTokenSource(() => tokenResponse({ token_type }))
   expect(await source.tokenResponse()).toMatchObject({ token_type: 'bearer' })
 })

@@ -7,31 +7,31 @@ import {
   tokenResponse,
   tooManyRequests,
 } from '../servers/token-responses.js'
-import { expectBackoff, refusal, startScene, until } from './fixtures.ts'
-import { startWatchedScene } from './watched-scene.ts'
+import { expectBackoff, refusal, until } from './fixtures.ts'
+import { startObservedTokenSource, startTokenSource } from './servers.ts'
 
 const good = () => tokenResponse({ access_token: 'good' })
 const better = () => tokenResponse({ access_token: 'better' })
 
 describe('a token that is good for an hour', () => {
   it('is renewed in its last five minutes, once, while all callers get the old one', async () => {
-    const { source, ask, clock, tokenRequests } = await startWatchedScene()
-    await ask()
+    const { source, getToken, clock, tokenRequests } = await startObservedTokenSource()
+    await getToken()
     clock.advance(3299)
-    expect(await ask()).toEqual({ token: 'token-1', renewal: undefined })
+    expect(await getToken()).toEqual({ token: 'token-1', renewal: undefined })
     clock.advance(1)
     const tokens = Promise.all(Array.from({ length: 100 }, () => source.token()))
-    expect(await ask()).toMatchObject({
+    expect(await getToken()).toMatchObject({
       token: 'token-1',
       renewal: { background: true, outcome: 'granted', clientId: 'agent' },
     })
     expect(new Set(await tokens)).toEqual(new Set(['token-1']))
-    expect(await ask()).toEqual({ token: 'token-2', renewal: undefined })
+    expect(await getToken()).toEqual({ token: 'token-2', renewal: undefined })
     expect(tokenRequests()).toHaveLength(2)
   })
 
   it('is handed out at once even while its renewal hangs', async () => {
-    const { source, clock, tokenRequests } = await startScene(inTurn(good, () => hang))
+    const { source, clock, tokenRequests } = await startTokenSource(inTurn(good, () => hang))
     await source.token()
     clock.advance(3300)
     for (let call = 0; call < 5; call += 1) {
@@ -47,14 +47,14 @@ describe('a token that is good for an hour', () => {
   })
 
   it('is not handed out in its last five seconds', async () => {
-    const { source, clock } = await startScene()
+    const { source, clock } = await startTokenSource()
     await source.token()
     clock.advance(3595)
     expect(await source.token()).toBe('token-2')
   })
 
   it('tells how much of it is left', async () => {
-    const { source, clock } = await startScene()
+    const { source, clock } = await startTokenSource()
     expect(await source.tokenResponse()).toMatchObject({
       expires_in: expect.closeTo(3600, -1),
       token_type: 'bearer',
@@ -66,12 +66,14 @@ describe('a token that is good for an hour', () => {
 
 describe('a renewal in the background that fails', () => {
   it('leaves the old token, and is tried again less and less often', async () => {
-    const { ask, clock, tokenRequests } = await startWatchedScene(inTurn(good, htmlBadGateway))
-    await ask()
+    const { getToken, clock, tokenRequests } = await startObservedTokenSource(
+      inTurn(good, htmlBadGateway),
+    )
+    await getToken()
     clock.advance(3300)
     const tried: number[] = []
     for (let second = 0; second < 200; second += 1) {
-      const { token, renewal } = await ask()
+      const { token, renewal } = await getToken()
       expect(token).toBe('good')
       if (renewal !== undefined) tried.push(second)
       clock.advance(1)
@@ -83,27 +85,29 @@ describe('a renewal in the background that fails', () => {
 
   it('is tried again when the server said, and not before', async () => {
     const later = () => tooManyRequests('100')
-    const { ask, clock } = await startWatchedScene(inTurn(good, later, better))
-    await ask()
+    const { getToken, clock } = await startObservedTokenSource(inTurn(good, later, better))
+    await getToken()
     clock.advance(3300)
-    expect((await ask()).renewal).toMatchObject({ outcome: 'failed' })
+    expect((await getToken()).renewal).toMatchObject({ outcome: 'failed' })
     clock.advance(99)
-    expect((await ask()).renewal).toBeUndefined()
+    expect((await getToken()).renewal).toBeUndefined()
     clock.advance(26)
-    expect((await ask()).renewal).toMatchObject({ outcome: 'granted' })
-    expect((await ask()).token).toBe('better')
+    expect((await getToken()).renewal).toMatchObject({ outcome: 'granted' })
+    expect((await getToken()).token).toBe('better')
   })
 
   it.each(['0', '0.5', '-5', 'soon'])(
     'backs off although the server says "Retry-After: %s"',
     async (after) => {
-      const { ask, clock } = await startWatchedScene(inTurn(good, () => tooManyRequests(after)))
-      await ask()
+      const { getToken, clock } = await startObservedTokenSource(
+        inTurn(good, () => tooManyRequests(after)),
+      )
+      await getToken()
       clock.advance(3300)
       const tried: number[] = []
       for (let second = 0; second < 20; second += 1) {
         for (let call = 0; call < 3; call += 1) {
-          if ((await ask()).renewal !== undefined) tried.push(second)
+          if ((await getToken()).renewal !== undefined) tried.push(second)
         }
         clock.advance(1)
       }
@@ -113,16 +117,16 @@ describe('a renewal in the background that fails', () => {
   )
 
   it('does not back off for ever when the clock was wrong at the time', async () => {
-    const { ask, clock } = await startWatchedScene(inTurn(good, htmlBadGateway, better))
-    await ask()
+    const { getToken, clock } = await startObservedTokenSource(inTurn(good, htmlBadGateway, better))
+    await getToken()
     clock.advance(3500)
-    expect((await ask()).renewal).toMatchObject({ outcome: 'failed' })
+    expect((await getToken()).renewal).toMatchObject({ outcome: 'failed' })
     clock.advance(-100)
-    expect((await ask()).renewal).toMatchObject({ outcome: 'granted' })
+    expect((await getToken()).renewal).toMatchObject({ outcome: 'granted' })
   })
 
   it('fails nobody who waits: his own attempts follow', async () => {
-    const { source, clock, tokenRequests } = await startScene(
+    const { source, clock, tokenRequests } = await startTokenSource(
       inTurn(
         good,
         () => hang,
@@ -143,10 +147,15 @@ describe('a renewal in the background that fails', () => {
 
   it('has its reason told to those who ask after the token has expired', async () => {
     const refused = () => errorResponse('invalid_client', { status: 401 })
-    const { source, ask, clock, tokenRequests } = await startWatchedScene(inTurn(good, refused))
-    await ask()
+    const { source, getToken, clock, tokenRequests } = await startObservedTokenSource(
+      inTurn(good, refused),
+    )
+    await getToken()
     clock.advance(3300)
-    expect((await ask()).renewal).toMatchObject({ background: true, code: 'ERR_OAUTH_RESPONSE' })
+    expect((await getToken()).renewal).toMatchObject({
+      background: true,
+      code: 'ERR_OAUTH_RESPONSE',
+    })
     clock.advance(300)
     expect(await refusal(() => source.token())).toMatchObject({ error: 'invalid_client' })
     expect(tokenRequests()).toHaveLength(3)

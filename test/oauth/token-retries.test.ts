@@ -11,7 +11,8 @@ import {
   tokenResponse,
   tooManyRequests,
 } from '../servers/token-responses.js'
-import { claimsOf, es256Signer, refusal, signaturesOf, startScene, thrown } from './fixtures.ts'
+import { es256Signer, refusal, signaturesOf, thrown } from './fixtures.ts'
+import { claimsOf, startTokenSource } from './servers.ts'
 
 const transient: [string, () => Answer][] = [
   ['a 500 with an OAuth error', jsonServerError],
@@ -24,7 +25,7 @@ const transient: [string, () => Answer][] = [
 
 describe.each(transient)('%s from the token endpoint', (_what, answer) => {
   it('is followed by another attempt, with an assertion of its own', async () => {
-    const { source, tokenRequests } = await startScene(inTurn(answer, () => tokenResponse()))
+    const { source, tokenRequests } = await startTokenSource(inTurn(answer, () => tokenResponse()))
     const signatures = await signaturesOf(async () => {
       expect(await source.token()).toBe('access-token')
     })
@@ -38,7 +39,7 @@ describe.each(transient)('%s from the token endpoint', (_what, answer) => {
     [0, 1],
     [1, 2],
   ])('is given up after %i further attempts', async (retries, requests) => {
-    const { source, tokenRequests } = await startScene(answer, { retries })
+    const { source, tokenRequests } = await startTokenSource(answer, { retries })
     const error = await refusal(() => source.token())
     expect(error).toMatchObject({ code: 'ERR_OAUTH_UNAVAILABLE', retryable: true })
     expect(tokenRequests()).toHaveLength(requests)
@@ -47,7 +48,7 @@ describe.each(transient)('%s from the token endpoint', (_what, answer) => {
 
 describe('attempts', () => {
   it('are three when nothing else is said', async () => {
-    const { source, tokenRequests } = await startScene(() => tooManyRequests('0'))
+    const { source, tokenRequests } = await startTokenSource(() => tooManyRequests('0'))
     expect(await refusal(() => source.token())).toMatchObject({ status: 429, error: 'slow_down' })
     expect(tokenRequests()).toHaveLength(3)
     expect(new Set(tokenRequests().map((form) => claimsOf(form)['jti'])).size).toBe(3)
@@ -55,7 +56,7 @@ describe('attempts', () => {
 
   it('wait longer each time where the server does not say how long', async () => {
     const times: number[] = []
-    const { source } = await startScene(() => {
+    const { source } = await startTokenSource(() => {
       times.push(performance.now())
       return htmlBadGateway()
     })
@@ -67,7 +68,7 @@ describe('attempts', () => {
   })
 
   it('are made for a server that cannot be reached, and say why in the cause', async () => {
-    const { source, as } = await startScene()
+    const { source, as } = await startTokenSource()
     await as.close()
     const error = await refusal(() => source.token())
     expect(error.code).toBe('ERR_OAUTH_UNAVAILABLE')
@@ -77,7 +78,7 @@ describe('attempts', () => {
   it('that fail with a cause in a circle end in a finite error', async () => {
     const circle = new Error('fetch failed')
     circle.cause = new Error('socket closed', { cause: circle })
-    const { source } = await startScene(undefined, {
+    const { source } = await startTokenSource(undefined, {
       retries: 0,
       fetch: () => Promise.reject(circle),
     })
@@ -91,7 +92,7 @@ describe('attempts', () => {
 
   it('are made for metadata, too', async () => {
     let refusals = 0
-    const { source, tokenRequests } = await startScene(undefined, {
+    const { source, tokenRequests } = await startTokenSource(undefined, {
       fetch: async (input, init) => {
         if (String(input).includes('/.well-known/') && ++refusals <= 2) {
           return new Response(null, { status: 503, headers: { 'retry-after': '0' } })
@@ -107,7 +108,7 @@ describe('attempts', () => {
 describe('a server that says when it wants to be asked again', () => {
   async function waitedFor(answer: Script, now: () => number): Promise<number> {
     const times: number[] = []
-    const { source } = await startScene(
+    const { source } = await startTokenSource(
       (request) => {
         times.push(performance.now())
         return times.length === 1 ? answer(request) : tokenResponse()
@@ -158,7 +159,7 @@ describe('a server that says when it wants to be asked again', () => {
     ['', undefined],
   ])('says with %j how long, in the error: %j', async (value, seconds) => {
     const now = () => Date.parse(date) - 90_000
-    const { source } = await startScene(() => tooManyRequests(value), { retries: 0, now })
+    const { source } = await startTokenSource(() => tooManyRequests(value), { retries: 0, now })
     expect((await refusal(() => source.token())).retryAfterSeconds).toBe(seconds)
     const discover = () =>
       discoverProtectedResource('https://api.test', {
@@ -174,7 +175,7 @@ describe('a server that says when it wants to be asked again', () => {
       () => tooManyRequests('100'),
       () => tokenResponse(),
     )
-    const { source, clock, tokenRequests } = await startScene(later)
+    const { source, clock, tokenRequests } = await startTokenSource(later)
     for (const elapsed of [0, 50, 49]) {
       clock.advance(elapsed)
       const error = await refusal(() => source.token())
@@ -190,7 +191,7 @@ describe('a server that says when it wants to be asked again', () => {
       () => tooManyRequests('999999999'),
       () => tokenResponse(),
     )
-    const { source, clock } = await startScene(later)
+    const { source, clock } = await startTokenSource(later)
     await refusal(() => source.token())
     clock.advance(4500)
     expect(await source.token()).toBe('access-token')
@@ -212,7 +213,7 @@ describe('what the signer throws', () => {
         },
       }
       const authentication = privateKeyJwt(signer)
-      const { source, tokenRequests } = await startScene(undefined, { authentication })
+      const { source, tokenRequests } = await startTokenSource(undefined, { authentication })
       expect(await thrown(() => source.token())).toBe(failure)
       expect(asked).toBe(1)
       expect(tokenRequests()).toEqual([])

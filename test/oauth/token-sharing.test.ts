@@ -6,16 +6,8 @@ import {
   tokenResponse,
   tooManyRequests,
 } from '../servers/token-responses.js'
-import {
-  claimsOf,
-  numberedTokens,
-  refusal,
-  renewalsOf,
-  signaturesOf,
-  startScene,
-  thrown,
-  until,
-} from './fixtures.ts'
+import { refusal, renewalsOf, signaturesOf, thrown, until } from './fixtures.ts'
+import { claimsOf, numberedTokens, startTokenSource } from './servers.ts'
 
 /** Starts as many calls at once. */
 function together<T>(calls: number, call: () => Promise<T>): Promise<T[]> {
@@ -24,7 +16,7 @@ function together<T>(calls: number, call: () => Promise<T>): Promise<T[]> {
 
 describe('a token request', () => {
   it('says what the token is for, and has the client in nothing but the assertion', async () => {
-    const { source, as, tokenRequests } = await startScene(undefined, {
+    const { source, as, tokenRequests } = await startTokenSource(undefined, {
       resource: 'https://api.test/invoices?tenant=7',
       scope: 'read  write read',
     })
@@ -40,7 +32,7 @@ describe('a token request', () => {
   })
 
   it('leaves out the scope and the resource that are not known', async () => {
-    const { source, tokenRequests } = await startScene(undefined, { scope: ' ' })
+    const { source, tokenRequests } = await startTokenSource(undefined, { scope: ' ' })
     await source.token()
     expect([...(tokenRequests()[0]?.keys() ?? [])].sort()).toEqual([
       'client_assertion',
@@ -51,7 +43,7 @@ describe('a token request', () => {
 
   it('carries the parameters of another grant, made anew for each request', async () => {
     let made = 0
-    const { source, as, clock, tokenRequests } = await startScene(undefined, {
+    const { source, as, clock, tokenRequests } = await startTokenSource(undefined, {
       grant: async ({ issuer }) => ({ grant_type: 'urn:test', for: issuer, nr: `${++made}` }),
     })
     await source.token()
@@ -65,14 +57,14 @@ describe('a token request', () => {
   })
 
   it('is not made before a token is asked for', async () => {
-    const { as } = await startScene()
+    const { as } = await startTokenSource()
     expect(as.requests).toEqual([])
   })
 })
 
 describe('callers that need a token at the same time', () => {
   it('share one signature and one request, at the first token and at each expiry', async () => {
-    const { source, clock, tokenRequests } = await startScene()
+    const { source, clock, tokenRequests } = await startTokenSource()
     for (const expected of ['token-1', 'token-2']) {
       let tokens: string[] = []
       const signatures = await signaturesOf(async () => {
@@ -86,7 +78,7 @@ describe('callers that need a token at the same time', () => {
   })
 
   it('share one failure, which is reported once', async () => {
-    const { source, tokenRequests } = await startScene(jsonServerError, { retries: 0 })
+    const { source, tokenRequests } = await startTokenSource(jsonServerError, { retries: 0 })
     const renewals = await renewalsOf(async () => {
       const errors = await together(100, () => refusal(() => source.token()))
       expect(new Set(errors.map(({ code }) => code))).toEqual(new Set(['ERR_OAUTH_UNAVAILABLE']))
@@ -96,7 +88,7 @@ describe('callers that need a token at the same time', () => {
   })
 
   it('get a token although one of them gave up, who gets the very reason of his signal', async () => {
-    const { source, clock, tokenRequests } = await startScene()
+    const { source, clock, tokenRequests } = await startTokenSource()
     for (const reason of [new Error('enough'), 'enough', 0]) {
       const controller = new AbortController()
       const leaving = thrown(() => source.token({ signal: controller.signal }))
@@ -110,7 +102,7 @@ describe('callers that need a token at the same time', () => {
   })
 
   it('leave nothing behind when all of them give up, and whoever comes next is served', async () => {
-    const { source, tokenRequests } = await startScene(
+    const { source, tokenRequests } = await startTokenSource(
       inTurn(() => hang, tokenResponse),
       {
         timeoutSeconds: 2,
@@ -127,7 +119,7 @@ describe('callers that need a token at the same time', () => {
   })
 
   it('leave no attempt behind for later when all of them give up', async () => {
-    const { source, tokenRequests } = await startScene(() => tooManyRequests('10'))
+    const { source, tokenRequests } = await startTokenSource(() => tooManyRequests('10'))
     const controllers = Array.from({ length: 3 }, () => new AbortController())
     let ended = 0
     const leaving = renewalsOf(async () => {
@@ -151,7 +143,7 @@ describe('callers that need a token at the same time', () => {
     const listener = (warning: Error) => void warnings.push(warning)
     process.on('warning', listener)
     onTestFinished(() => void process.off('warning', listener))
-    const { source } = await startScene()
+    const { source } = await startTokenSource()
     const { signal } = new AbortController()
     await together(100, () => source.token({ signal }))
     await new Promise(setImmediate)
@@ -159,7 +151,7 @@ describe('callers that need a token at the same time', () => {
   })
 
   it('are not served, and cause no request, with a signal that aborted before', async () => {
-    const { source, as } = await startScene()
+    const { source, as } = await startTokenSource()
     const signal = AbortSignal.abort('too late')
     expect(await thrown(() => source.token({ signal }))).toBe('too late')
     expect(as.requests).toEqual([])
@@ -170,13 +162,13 @@ describe('callers that need a token at the same time', () => {
 
 describe('a token that is said to be bad', () => {
   it('is dropped, and the next caller gets another', async () => {
-    const { source } = await startScene()
+    const { source } = await startTokenSource()
     source.invalidate(await source.token())
     expect(await together(10, () => source.token())).toEqual(Array(10).fill('token-2'))
   })
 
   it('is dropped only if it is the current one', async () => {
-    const { source, tokenRequests } = await startScene(numberedTokens())
+    const { source, tokenRequests } = await startTokenSource(numberedTokens())
     const old = await source.token()
     source.invalidate(old)
     await source.token()
