@@ -9,8 +9,8 @@ function formData(): FormData {
 }
 
 const replayable: [string, () => RequestInit['body'], RegExp][] = [
-  ['a text', () => 'text', /^text$/],
-  ['an empty text', () => '', /^$/],
+  ['a string', () => 'text', /^text$/],
+  ['an empty string', () => '', /^$/],
   ['a form', () => new URLSearchParams({ a: 'b c' }), /^a=b\+c$/],
   ['a Uint8Array', () => new TextEncoder().encode('octets'), /^octets$/],
   ['a part of a Buffer', () => Buffer.from('xoctetsx').subarray(1, 7), /^octets$/],
@@ -22,7 +22,7 @@ const replayable: [string, () => RequestInit['body'], RegExp][] = [
 ]
 
 describe.each(replayable)('%s', (_what, body, expected) => {
-  it('is sent once more after a 401', async () => {
+  it('is sent again after a 401', async () => {
     const { source, api, resource, bearers } = await startResource({
       answer: accepting('token-2'),
     })
@@ -32,7 +32,7 @@ describe.each(replayable)('%s', (_what, body, expected) => {
     for (const request of api.requests) expect(request.body).toMatch(expected)
   })
 
-  it('is sent once more after a redirect that keeps it', async () => {
+  it('is sent again after a redirect that keeps the body', async () => {
     const { source, api, resource } = await startResource({
       answer: ({ path }) => (path === '/mcp' ? redirect('/mcp/to', 308) : new Response('here')),
     })
@@ -43,7 +43,7 @@ describe.each(replayable)('%s', (_what, body, expected) => {
   })
 })
 
-it('each sending of a form has the boundary that its header names', async () => {
+it('each request with a form has the boundary that its header names', async () => {
   const { source, api, resource } = await startResource({ answer: accepting('token-2') })
   await source.fetch(resource, { method: 'POST', body: formData() })
   for (const { headers, body } of api.requests) {
@@ -58,11 +58,11 @@ async function* generated() {
 
 const notReplayable: [string, () => RequestInit['body']][] = [
   ['a stream', () => new Blob(['streamed']).stream()],
-  ['what a generator yields', () => generated() as unknown as RequestInit['body']],
+  ['an async generator', () => generated() as unknown as RequestInit['body']],
 ]
 
 describe.each(notReplayable)('%s', (_what, body) => {
-  it('cannot be sent again: the 401 comes back, and the next request has a new token', async () => {
+  it('cannot be sent again: the caller gets the 401, and the next request has a new token', async () => {
     const { source, resource, bearers } = await startResource({ answer: accepting('token-2') })
     const init = () => ({ method: 'POST', body: body() ?? null, duplex: 'half' }) as RequestInit
     const response = await source.fetch(resource, init())
@@ -74,7 +74,7 @@ describe.each(notReplayable)('%s', (_what, body) => {
 })
 
 describe('a Request', () => {
-  it('with a body cannot be sent again: the 401 comes back', async () => {
+  it('with a body cannot be sent again: the caller gets the 401', async () => {
     const { source, api, resource, bearers } = await startResource({
       answer: accepting('token-2'),
     })
@@ -99,7 +99,7 @@ describe('a Request', () => {
     expect(api.requests).toMatchObject([{ method: 'PATCH', body: 'of it', headers }])
   })
 
-  it('gives way to what is given beside it, and to nothing that is undefined', async () => {
+  it('is overridden by the second argument, except by members that are undefined', async () => {
     const { source, api, resource } = await startResource({ answer: accepting('token-2') })
     const init = { method: 'PATCH', body: 'of the request', headers: { 'x-mine': 'yes' } }
     const nothing: object = { method: undefined, headers: undefined, signal: undefined }
@@ -115,7 +115,7 @@ describe('a Request', () => {
     ])
   })
 
-  it('keeps the hash that its answer must have', async () => {
+  it('keeps its integrity hash', async () => {
     const { source, resource } = await startResource()
     const integrity = 'sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='
     await expect(source.fetch(new Request(resource, { integrity }))).rejects.toThrow(TypeError)

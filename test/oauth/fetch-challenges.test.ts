@@ -7,7 +7,7 @@ import { accepting, bearerOf, numberedTokens, startResource } from './servers.ts
 const unauthorized = () => new Response('no', { status: 401 })
 
 describe('a token that the resource refuses with a 401', () => {
-  it('is renewed once for 100 requests at a time, each of which is repeated once', async () => {
+  it('is renewed once for 100 concurrent requests, each of which is sent again once', async () => {
     const { source, as, api, resource, bearers } = await startResource({
       answer: accepting('token-2'),
     })
@@ -24,7 +24,7 @@ describe('a token that the resource refuses with a 401', () => {
     expect(bearers().filter((bearer) => bearer === 'token-2')).toHaveLength(100)
   })
 
-  it('is renewed as often as it is revoked, if that helps each time', async () => {
+  it('is renewed each time it is revoked, if the new token is accepted', async () => {
     let good = 1
     const { source, resource, tokenRequests } = await startResource({
       answer: (request) => accepting(`token-${good}`)(request),
@@ -36,7 +36,7 @@ describe('a token that the resource refuses with a 401', () => {
     }
   })
 
-  it('is not asked for again by a request that comes back late', async () => {
+  it('is not renewed again by a response that arrives late', async () => {
     const late: (() => void)[] = []
     const { source, resource, tokenRequests } = await startResource({
       async answer(request) {
@@ -53,7 +53,7 @@ describe('a token that the resource refuses with a 401', () => {
     expect(tokenRequests()).toHaveLength(2)
   })
 
-  it('is not replaced by one that has expired meanwhile, when a request comes back late', async () => {
+  it('is not replaced by a token that has expired when the response arrives', async () => {
     const late: (() => void)[] = []
     const { source, clock, resource, bearers } = await startResource({
       async answer(request) {
@@ -72,7 +72,7 @@ describe('a token that the resource refuses with a 401', () => {
     expect(bearers().at(-1)).toBe('token-3')
   })
 
-  it('is not asked for again by each request that comes back late, while no other can be had', async () => {
+  it('is not renewed by each late response while the authorization server refuses', async () => {
     const late: (() => void)[] = []
     const token = inTurn(
       () => tokenResponse(),
@@ -100,7 +100,7 @@ describe('a token that the resource refuses with a 401', () => {
     expect(tokenRequests()).toHaveLength(4)
   })
 
-  it('is replaced at once, however lately another was, when it was said to be bad meanwhile', async () => {
+  it('is replaced at once, even shortly after another renewal, if it was invalidated meanwhile', async () => {
     const late: (() => void)[] = []
     const { source, resource } = await startResource({
       async answer(request) {
@@ -120,7 +120,7 @@ describe('a token that the resource refuses with a 401', () => {
 })
 
 describe('a resource that refuses every token', () => {
-  it('costs one signature, and then one less and less often, however many requests are made', async () => {
+  it('costs one signature, then one after delays that double, for any number of requests', async () => {
     const { source, clock, resource, tokenRequests } = await startResource({
       answer: unauthorized,
       token: () => tokenResponse({ expires_in: 100_000 }),
@@ -141,7 +141,7 @@ describe('a resource that refuses every token', () => {
     expect(tokenRequests()).toHaveLength(1 + renewed.length)
   })
 
-  it('costs one signature for 100 requests at a time', async () => {
+  it('costs one signature for 100 concurrent requests', async () => {
     const { source, resource, api, tokenRequests } = await startResource({ answer: unauthorized })
     const all = Array.from({ length: 100 }, () => source.fetch(resource))
     for (const { status } of await Promise.all(all)) expect(status).toBe(401)
@@ -149,7 +149,7 @@ describe('a resource that refuses every token', () => {
     expect(api.requests).toHaveLength(200)
   })
 
-  it('costs no signature for each request although other requests succeed in between', async () => {
+  it('costs one signature even if other requests succeed in between', async () => {
     const { source, resource, tokenRequests } = await startResource({
       answer: ({ path }) => (path === '/mcp/forbidden' ? unauthorized() : new Response('welcome')),
     })
@@ -201,7 +201,7 @@ describe('a resource that refuses every token', () => {
     expect(tokenRequests()).toHaveLength(11)
   })
 
-  it('costs no signature for each stream that is refused', async () => {
+  it('costs one signature for any number of refused streams', async () => {
     const { source, resource, tokenRequests } = await startResource({ answer: unauthorized })
     for (let round = 0; round < 10; round += 1) {
       const body = new Blob(['streamed']).stream()
@@ -211,8 +211,8 @@ describe('a resource that refuses every token', () => {
   })
 })
 
-describe('a renewal that a 401 asks for', () => {
-  it('fails the request with the reason that the authorization server gives', async () => {
+describe('a renewal after a 401', () => {
+  it('rejects with the error of the authorization server if it fails', async () => {
     const token = inTurn(
       () => tokenResponse(),
       () => errorResponse('invalid_client', { description: 'the client was removed' }),
@@ -228,7 +228,7 @@ describe('a renewal that a 401 asks for', () => {
     expect(tokenRequests()).toHaveLength(2)
   })
 
-  it('is left by a request whose signal aborts, with the very reason, and by no other', async () => {
+  it('is no longer waited for by a request whose signal aborts; other requests still wait', async () => {
     const controller = new AbortController()
     const reason = { what: 'my own' }
     const { source, resource } = await startResource({
@@ -248,7 +248,7 @@ describe('a renewal that a 401 asks for', () => {
 })
 
 describe('a signal', () => {
-  it('ends waiting for the first token, with its very reason', async () => {
+  it('ends the wait for the first token, with its reason', async () => {
     const { source, resource, api } = await startResource({ token: () => hang })
     const controller = new AbortController()
     const requests = [
@@ -260,7 +260,7 @@ describe('a signal', () => {
     expect(api.requests).toEqual([])
   })
 
-  it('ends a request that is on its way', async () => {
+  it('ends a request to the resource', async () => {
     const server = closing(await startScriptedServer(() => hang))
     const { source } = await startResource({ resource: server.url })
     const controller = new AbortController()
