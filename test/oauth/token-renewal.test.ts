@@ -15,7 +15,7 @@ import { startObservedTokenSource, startTokenSource } from './servers.ts'
 const oldToken = () => tokenResponse({ access_token: 'old-token' })
 const newToken = () => tokenResponse({ access_token: 'new-token' })
 
-describe('a token that is good for an hour', () => {
+describe('a token with a lifetime of an hour', () => {
   it('is renewed once in its last five minutes, while all callers get the old token', async () => {
     const { source, getToken, clock, tokenRequests } = await startObservedTokenSource()
     await getToken()
@@ -129,7 +129,7 @@ describe('a renewal in the background that fails', () => {
     expect((await getToken()).renewal).toMatchObject({ outcome: 'granted' })
   })
 
-  it('does not fail a caller that waits: the attempts of its own renewal follow', async () => {
+  it('does not fail a caller that waits: a renewal for the caller follows', async () => {
     const { source, clock, tokenRequests } = await startTokenSource(
       inTurn(
         oldToken,

@@ -112,7 +112,7 @@ async function readServerMetadata(
   try {
     metadata = await processDiscoveryResponse(new URL(issuer), response)
   } catch (error) {
-    // The library's error is not kept as the cause, because it holds the whole response.
+    // The library's error is not the cause of this one, because it holds the whole response.
     const why = error instanceof Error ? error.message : 'it cannot be read'
     throw new OAuthError(
       'ERR_OAUTH_DISCOVERY',

@@ -117,7 +117,7 @@ async function readToken(
   try {
     token = await processGenericTokenEndpointResponse(as, client, response)
   } catch (error) {
-    // The library's error is not kept as the cause, because it holds the response, perhaps with a token.
+    // The library's error is not the cause of this one, because it holds the response, perhaps with a token.
     const why = error instanceof Error ? error.message : 'it cannot be read'
     throw new OAuthError(
       'ERR_OAUTH_INVALID_RESPONSE',
