@@ -4,6 +4,7 @@ import { required } from './client-options.ts'
 import type { JwksOptions } from './commands/jwks.ts'
 import type { Frame } from './frame.ts'
 import { openKey } from './key-option.ts'
+import { jsonText } from './redact.ts'
 import { UsageError } from './usage-error.ts'
 
 /** Runs `countersign jwks`. */
@@ -18,7 +19,7 @@ export async function printJwks(
     signers.push(opened.signer)
   }
   const document = describe(signers, options)
-  frame.output.print(document, () => JSON.stringify(document, undefined, 2))
+  frame.output.print(document, () => jsonText(document, 2))
 }
 
 function describe(signers: readonly Signer[], options: JwksOptions): object {

@@ -1,10 +1,12 @@
+import { timeoutSignal } from '@countersign/core/backend'
 import { type ChallengedResource, discoverChallengedResource } from '@countersign/mcp/resource'
-import { OAuthError, privateKeyJwt, type TokenSourceOptions, tokenSource } from '@countersign/oauth'
-import { uniteScopes } from '@countersign/oauth/provider'
+import { OAuthError, type TokenSourceOptions, tokenSource } from '@countersign/oauth'
+import { assertionOptions, chooseScope, pinnedAuthentication } from './authentication.ts'
 import { required, requireUrl } from './client-options.ts'
 import type { TokenOptions } from './commands/token.ts'
 import type { Frame } from './frame.ts'
 import { openKey } from './key-option.ts'
+import { useProxy } from './proxy.ts'
 import { UsageError } from './usage-error.ts'
 
 /** Runs `countersign token`. */
@@ -18,13 +20,14 @@ export async function printToken(
   if (options.issuer) await requireUrl(options.issuer, 'issuer of --issuer')
   if (options.resource) await requireUrl(options.resource, 'resource of --resource')
   await using opened = await openKey(frame, key, options)
+  await useProxy()
   const where = await whereToAsk(frame, options)
   const source = tokenSource({
     ...where,
     clientId,
-    authentication: privateKeyJwt(opened.signer, {
+    authentication: pinnedAuthentication(opened.signer, {
+      ...assertionOptions(options),
       issuer: options.issuer || undefined,
-      audience: options.audience || undefined,
     }),
     timeoutSeconds: options.timeout,
   })
@@ -44,7 +47,7 @@ async function whereToAsk(frame: Frame, options: TokenOptions): Promise<Where> {
       issuer: found.as.issuer,
       metadata: found.as,
       resource: resource || found.resource,
-      scope: uniteScopes(scope, found.scope) ?? uniteScopes(...(found.scopesSupported ?? [])),
+      scope: chooseScope(options, found.scope, found.scopesSupported),
     }
   }
   if (issuer) return { issuer, resource: resource || undefined, scope: scope || undefined }
@@ -60,8 +63,8 @@ async function challengedResource(
   { issuer, timeout }: TokenOptions,
 ): Promise<ChallengedResource> {
   const url = await requireUrl(mcp, 'MCP server of --mcp')
-  const signal = AbortSignal.any([frame.signal, AbortSignal.timeout(timeout * 1000)])
-  const found = await frame.progress('Asking the MCP server where to get a token', async () => {
+  const signal = AbortSignal.any([frame.signal, timeoutSignal(timeout)])
+  return frame.progress('Asking the MCP server where to get a token', async () => {
     const response = await fetch(url, {
       method: 'POST',
       headers: {
@@ -73,7 +76,7 @@ async function challengedResource(
       signal,
     }).catch((cause: unknown) => {
       if (signal.aborted) throw signal.reason
-      const message = `The MCP server ${url.origin} cannot be reached`
+      const message = `The MCP server ${url.origin}${url.pathname} cannot be reached`
       throw new OAuthError('ERR_OAUTH_UNAVAILABLE', message, { cause })
     })
     await response.body?.cancel()
@@ -84,9 +87,4 @@ async function challengedResource(
       signal: frame.signal,
     })
   })
-  if (found !== undefined) return found
-  throw new OAuthError(
-    'ERR_OAUTH_DISCOVERY',
-    `The MCP server ${url.origin} publishes no metadata that says where to get a token; give the authorization server by --issuer`,
-  )
 }
