@@ -1,8 +1,9 @@
+import type { Fetch } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import { startScriptedServer } from '../servers/scripted-server.js'
 import { errorResponse, hang, inTurn, tokenResponse } from '../servers/token-responses.js'
 import { closing, expectBackoff, refusal, signaturesOf, thrown, until } from './fixtures.ts'
-import { accepting, bearerOf, numberedTokens, startResource } from './servers.ts'
+import { accepting, bearerOf, numberedTokens, startResource, startTokenSource } from './servers.ts'
 
 const unauthorized = () => new Response('no', { status: 401 })
 
@@ -244,6 +245,43 @@ describe('a renewal after a 401', () => {
     const leaving = thrown(() => source.fetch(resource, { signal: controller.signal }))
     expect(await leaving).toBe(reason)
     expect((await staying).status).toBe(200)
+  })
+})
+
+describe('the body of a response that the caller does not get', () => {
+  /** Answers requests to the resource with bodies that never end, and records the ones that are cancelled. */
+  function endlessBodies(answers: readonly ResponseInit[]) {
+    const cancelled: number[] = []
+    let requests = 0
+    const fetch: Fetch = async (input, init) => {
+      if (new URL(String(input)).hostname !== 'api.test') return globalThis.fetch(input, init)
+      const index = requests++
+      const body = new ReadableStream({ cancel: () => void cancelled.push(index) })
+      return new Response(body, answers[index] ?? {})
+    }
+    return { fetch, cancelled, resource: 'https://api.test/mcp' }
+  }
+
+  it('is cancelled before the request is sent again', async () => {
+    const { cancelled, ...options } = endlessBodies([{ status: 401 }])
+    const { source } = await startTokenSource(undefined, options)
+    expect((await source.fetch(options.resource)).status).toBe(200)
+    expect(cancelled).toEqual([0])
+  })
+
+  it('is cancelled before a redirect is followed', async () => {
+    const { cancelled, ...options } = endlessBodies([{ status: 302, headers: { location: '/x' } }])
+    const { source } = await startTokenSource(undefined, options)
+    expect((await source.fetch(options.resource)).status).toBe(200)
+    expect(cancelled).toEqual([0])
+  })
+
+  it('is cancelled when the renewal fails', async () => {
+    const { cancelled, ...options } = endlessBodies([{ status: 401 }])
+    const token = inTurn(tokenResponse, () => errorResponse('invalid_client'))
+    const { source } = await startTokenSource(token, options)
+    await refusal(() => source.fetch(options.resource))
+    expect(cancelled).toEqual([0])
   })
 })
 
