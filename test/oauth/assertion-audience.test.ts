@@ -1,6 +1,7 @@
 import { assertionProvider, clientAssertion, type Signer, spkiThumbprint } from '@countersign/core'
 import {
   type ClientAuthentication,
+  clientSecretPost,
   discoverAuthorizationServer,
   externalAssertion,
   type PrivateKeyJwtOptions,
@@ -286,6 +287,9 @@ it('a polluted prototype pins no issuer, and changes no audience or scope', asyn
     expect(decodeJwt(assertionIn(body)).aud).toBe(server.url)
     await tokenSource({ issuer: server.url, clientId: 'agent', authentication }).token()
     expect(tokenRequestsOf(server)[0]?.has('scope')).toBe(false)
+    prototype.issuer = bank
+    await clientSecretPost('secret')(as, { client_id: 'agent' }, body, new Headers())
+    expect(body.get('client_secret')).toBe('secret')
   } finally {
     delete prototype.issuer
     delete prototype.audience

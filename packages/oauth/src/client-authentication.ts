@@ -69,12 +69,13 @@ interface CheckedRequest extends Pick<ClientAuthenticationOptions, 'signal' | 'o
 export function clientAuthentication(
   method: ClientAuthenticationMethod,
   authenticate: (request: CheckedRequest) => Promise<void>,
-  { issuer, alg }: { readonly issuer?: string | undefined; alg?(): string | undefined } = {},
+  options: { readonly issuer?: string | undefined; alg?(): string | undefined } = {},
 ): ClientAuthentication {
+  const { issuer, alg } = ownOptions(options)
   const authentication = async (
-    ...[as, client, body, headers, options = {}]: Parameters<ClientAuthentication>
+    ...[as, client, body, headers, given = {}]: Parameters<ClientAuthentication>
   ) => {
-    const { issuer: pin, signal, onReplaceable } = ownOptions(options)
+    const { issuer: pin, signal, onReplaceable } = ownOptions(given)
     const isPinned = requirePinnedIssuer(as, issuer, pin)
     requireTokenEndpoint(as)
     requireAdvertised(as, method)
