@@ -29,7 +29,9 @@ export function tokenReport(
     if (!tokenChannel.hasSubscribers) return
     const { code } = (failure?.reason ?? {}) as { readonly code?: unknown }
     tokenChannel.publish({
-      ...{ issuer, clientId, background },
+      issuer,
+      clientId,
+      background,
       durationSeconds: (performance.now() - start) / 1000,
       outcome: failure === undefined ? 'granted' : 'failed',
       ...(typeof code === 'string' && { code }),

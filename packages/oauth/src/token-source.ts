@@ -82,7 +82,7 @@ export interface TokenSource {
 /**
  * Makes a source of access tokens for one client at one authorization server.
  *
- * The first call of a method sends the first request. Each token request, retries included, has its own client
+ * It sends no request before the first call of a method. Each token request, retries included, has its own client
  * authentication. A token is renewed in the background in the last fifth of its lifetime, at most five minutes; callers
  * that have to wait share one renewal. No timer keeps the process alive, except the delay before a retry for which a
  * caller waits.
@@ -136,15 +136,18 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
     throw new TypeError('"maxScope" must be a string of scope values, separated by spaces')
   }
   const resourceUrl = resource === undefined ? undefined : requireSecureUrl(resource, 'resource')
-  const metadata = metadataCache({
-    ...{ issuer, fetch, now },
-    given: own.metadata,
-    lifetimeMs: metadataLifetimeSeconds * 1000,
-  })
+  const lifetimeMs = metadataLifetimeSeconds * 1000
+  const metadata = metadataCache({ issuer, given: own.metadata, lifetimeMs, fetch, now })
 
   const cache = tokenCache({
-    ...{ issuer, clientId, tokenResponse, maxScope, retries, timeoutSeconds, now },
+    issuer,
+    clientId,
+    tokenResponse,
     scope: uniteScopes(own.scope),
+    maxScope,
+    retries,
+    timeoutSeconds,
+    now,
     async request(scope, signal) {
       const as = await metadata.get(signal)
       const parameters = async () => {
@@ -165,12 +168,8 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
     },
   })
 
-  const authorized =
-    resourceUrl &&
-    authorizedFetch({
-      ...{ fetch, cache },
-      matches: resourceMatcher(resourceUrl, metadata.tokenEndpoint),
-    })
+  const matches = resourceUrl && resourceMatcher(resourceUrl, metadata.tokenEndpoint)
+  const authorized = matches && authorizedFetch({ fetch, cache, matches })
 
   return Object.freeze({
     async token({ signal }: TokenOptions = {}) {
