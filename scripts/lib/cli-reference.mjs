@@ -28,12 +28,14 @@ export const referenceFile = 'docs/cli.md'
 export async function cliReference() {
   /** @type {{ createProgram: () => { commands: Command[] } }} */
   const { createProgram } = await import(pathToFileURL(join(dist, 'index.js')).href)
-  const commands = createProgram().commands.filter((command) => command.name() !== 'complete')
+  const commands = createProgram().commands.filter(
+    (command) => !['complete', 'help'].includes(command.name()),
+  )
   const sections = []
   for (const command of commands) {
     sections.push(`## countersign ${command.name()}`, await help([command.name()]))
   }
-  return `${[introduction, await help([]), '## Environment', environment(commands), secrets, ...sections].join('\n\n')}\n`
+  return `${[introduction, await help([]), '## Environment', environment(commands), secrets, proxies, ...sections].join('\n\n')}\n`
 }
 
 const introduction = `# The command
@@ -44,6 +46,9 @@ const introduction = `# The command
 
 const secrets =
   'A PIN and a passphrase come from `--pin-file` and `--passphrase-file`, then from `COUNTERSIGN_PIN` and `COUNTERSIGN_PASSPHRASE`, and otherwise from a prompt on a terminal. They are never read from the command line, which other processes can see.'
+
+const proxies =
+  'Requests to authorization servers and MCP servers go through the HTTP proxy that `HTTPS_PROXY` names, or else `HTTP_PROXY`, in lower or upper case; not those to hosts that `NO_PROXY` lists, and never those to loopback.'
 
 /** @param {readonly string[]} command */
 async function help(command) {

@@ -135,7 +135,10 @@ describe('an authorization server', () => {
       code: 'ERR_OAUTH_UNAVAILABLE',
       side: 'network',
     })
-    expect(broken.found).toMatch('nothing listens there (ECONNREFUSED)')
+    expect(broken.found).toMatch(
+      /^The .+ cannot be reached: nothing listens there \(ECONNREFUSED\)/,
+    )
+    expect(broken.found).not.toMatch(/reached.*reached/)
     expect(broken.remedy).toMatch(/^check that the server runs/)
   })
 
@@ -158,7 +161,10 @@ describe('an MCP server', () => {
     await line.mcp.close()
     const broken = brokenStep(await line.diagnose())
     expect(broken).toMatchObject({ name: 'mcp server', side: 'network' })
-    expect(broken.found).toMatch('nothing listens there (ECONNREFUSED)')
+    expect(broken.found).toMatch(
+      /^The .+ cannot be reached: nothing listens there \(ECONNREFUSED\)/,
+    )
+    expect(broken.found).not.toMatch(/reached.*reached/)
     expect(line.tokenRequests()).toBe(0)
   })
 

@@ -16,6 +16,7 @@ import {
   unauthorized,
 } from '../servers/hostile-resource.js'
 import type { Answer, ScriptedRequest } from '../servers/scripted-server.js'
+import { startStrictAuthorizationServer } from '../servers/strict-authorization-server.js'
 import { errorResponse } from '../servers/token-responses.js'
 import { keyPair } from '../support/key-pairs.js'
 import { countersign, type Ended } from './command.ts'
@@ -187,9 +188,35 @@ const misconfigurations: readonly Misconfiguration[] = [
     what: 'another audience wanted of assertions',
     at: 'token',
     code: 1,
-    remedy: /set the option "audience" of privateKeyJwt/,
+    remedy: /give --audience token_endpoint; in code: privateKeyJwt\(signer, \{ audience: /,
     line: { as: { audience: 'token endpoint' } },
     plant: () => ({}),
+  },
+  {
+    what: 'client_id wanted in the body, and typ JWT, as Spring has it',
+    at: 'token',
+    code: 1,
+    remedy: /give --client-id-in-body and --typ JWT; in code: .*clientIdInBody: true, typ: 'JWT'/,
+    line: { as: { wantsClientId: true, typ: 'JWT' } },
+    plant: () => ({}),
+  },
+  {
+    what: 'a client registered by its certificate, as Keycloak has it',
+    at: 'token',
+    code: 1,
+    remedy: /give --kid spki-sha256; in code: privateKeyJwt\(signer, \{ kid: spkiThumbprint \}\)/,
+    line: { as: { byCertificate: true, refusalStatus: 400 } },
+    plant: () => ({}),
+  },
+  {
+    what: 'a resource that has moved from the given authorization server to another one',
+    at: 'authorization server',
+    code: 1,
+    remedy: /if the resource has moved there, register the client with it/,
+    async plant({ as }) {
+      const { url } = closing(await startStrictAuthorizationServer())
+      return { issuer: as.url, ...(await naming(url)) }
+    },
   },
   {
     what: 'a token for another resource',

@@ -1,8 +1,10 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
+import { parseKeyUri } from '@countersign/uri'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import manifest from '../../packages/cli/package.json' with { type: 'json' }
 import { listenOnLoopback } from '../servers/loopback.js'
@@ -39,6 +41,14 @@ describe('help', () => {
     expect(stdout).toMatch(/Exit codes:\n {2}0 {4}done\n {2}1 [\s\S]*\n {2}130 {2}interrupted\n$/)
   })
 
+  it('suggests the command that was meant by a name with a slip', async () => {
+    const ended = await countersign(['help', 'doctr'])
+    expect(ended).toMatchObject({ code: 2, stdout: '' })
+    expect(ended.stderr).toMatch(/^countersign: Unknown command 'doctr' \(Did you mean doctor\?\)/)
+    const known = await countersign(['help', 'doctor'])
+    expect(known.stdout).toBe((await countersign(['doctor', '--help'])).stdout)
+  })
+
   it('names the version of the package', async () => {
     const ended = await countersign(['--version'])
     expect(ended).toMatchObject({ code: 0, stdout: `${manifest.version}\n` })
@@ -53,7 +63,7 @@ describe('a command line that is none', () => {
     ['a missing argument', ['call', 'https://mcp.example'], /Missing required argument 'tool'/],
     ['a timeout that is none', ['inspect', '--timeout', '0'], /above 0 and up to 600/],
     ['no key', ['inspect'], /No key was given; .*COUNTERSIGN_KEY/],
-    ['a key URI of no backend', ['inspect', 'vault:x'], /This is no key URI/],
+    ['a key URI of no backend', ['inspect', 'vault:x'], /This is not a key URI/],
     ['no client ID', ['token', '--key', 'x', '--issuer', 'https://as.example'], /--client-id is/],
     [
       'an issuer without TLS',
@@ -92,6 +102,59 @@ describe('a command line that is none', () => {
       expect(stderr).not.toContain(lines[1])
     }
   })
+})
+
+describe('a key that is named as its cloud names it', () => {
+  const arn = 'arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab'
+  const version = 'projects/p/locations/eu/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1'
+  it.each([
+    [arn, `awskms:///${arn}`],
+    ['alias/agent', 'awskms:///alias/agent?region=eu-west-1'],
+    [
+      '1234abcd-12ab-34cd-56ef-1234567890ab',
+      'awskms:///1234abcd-12ab-34cd-56ef-1234567890ab?region=eu-west-1',
+    ],
+    [version, `gcpkms://${version}`],
+    [`//cloudkms.googleapis.com/${version}`, `gcpkms://${version}`],
+    ['https://v.vault.azure.net/keys/agent', 'azurekms://v.vault.azure.net/keys/agent'],
+    [
+      'https://h.managedhsm.azure.net/keys/agent/01',
+      'azurekms://h.managedhsm.azure.net/keys/agent/01',
+    ],
+  ])('is answered with the URI to write: %s', async (name, uri) => {
+    for (const [args, env] of [
+      [['inspect', name], {}],
+      [['jwks', '--key', name], {}],
+      [
+        ['assertion', '--client-id', 'x', '--issuer', 'https://as.example'],
+        { COUNTERSIGN_KEY: name },
+      ],
+    ] as const) {
+      const ended = await countersign(args, { env, cwd: scene.folder })
+      expect(ended).toMatchObject({ code: 2, stdout: '' })
+      expect(ended.stderr).toContain(`not a key URI; write ${uri}`)
+    }
+    expect(parseKeyUri(uri).scheme).toBe(uri.slice(0, uri.indexOf(':')))
+  })
+
+  it('is a path where there is such a file', async () => {
+    mkdirSync(join(scene.folder, 'alias'))
+    writeFileSync(join(scene.folder, 'alias/agent'), readFileSync(scene.key), { mode: 0o600 })
+    const ended = await countersign(['inspect', 'alias/agent'], { cwd: scene.folder })
+    expect(ended).toMatchObject({ code: 0, stderr: '' })
+  })
+})
+
+it('a missing region ends with 2, and says how to give it', async () => {
+  const env = { HOME: scene.folder, AWS_EC2_METADATA_DISABLED: 'true' }
+  const ended = await countersign(['inspect', 'awskms:///alias/agent'], { env })
+  expect(ended).toMatchObject({ code: 2, stdout: '' })
+  expect(ended.stderr).toMatch(
+    /region is not known; add \?region=eu-west-1 or another one to the key/,
+  )
+  const doctor = ['doctor', '--key', 'awskms:///alias/agent', '--client-id', 'x']
+  const diagnosed = await countersign([...doctor, '--issuer', 'https://as.example'], { env })
+  expect(diagnosed).toMatchObject({ code: 2, stdout: expect.stringMatching(/^✗ key store/) })
 })
 
 describe('an error', () => {
@@ -236,18 +299,31 @@ describe('output', () => {
   })
 })
 
+const passphrase = 'correct horse battery staple'
+
+/** Writes a private key that its passphrase encrypts. */
+function encryptedKey(): string {
+  const path = join(scene.folder, 'encrypted.pem')
+  const pem = keyPair('P-256').privateKey.export({
+    type: 'pkcs8',
+    format: 'pem',
+    cipher: 'aes-256-cbc',
+    passphrase,
+  })
+  writeFileSync(path, pem, { mode: 0o600 })
+  return path
+}
+
+function namedPipe(name: string): string {
+  const path = join(scene.folder, name)
+  execFileSync('mkfifo', ['-m', '600', path])
+  return path
+}
+
 describe('a passphrase', () => {
-  const passphrase = 'correct horse battery staple'
   let encrypted: string
   beforeAll(() => {
-    encrypted = join(scene.folder, 'encrypted.pem')
-    const pem = keyPair('P-256').privateKey.export({
-      type: 'pkcs8',
-      format: 'pem',
-      cipher: 'aes-256-cbc',
-      passphrase,
-    })
-    writeFileSync(encrypted, pem, { mode: 0o600 })
+    encrypted = encryptedKey()
     writeFileSync(join(scene.folder, 'passphrase'), `${passphrase}\n`, { mode: 0o600 })
     writeFileSync(join(scene.folder, 'shared'), `${passphrase}\n`, { mode: 0o644 })
   })
@@ -263,6 +339,19 @@ describe('a passphrase', () => {
     const ended = await countersign(['inspect', encrypted, ...args], setting)
     expect(ended).toMatchObject({ code: 0, stderr: '' })
   })
+
+  it.skipIf(process.platform === 'win32')(
+    'comes from a named pipe, whenever it is written',
+    async () => {
+      const pipe = namedPipe('passphrase-pipe')
+      const running = countersign(['inspect', encrypted, '--passphrase-file', pipe])
+      const writer = await open(pipe, 'w')
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      await writer.write(`${passphrase}\n`)
+      await writer.close()
+      expect(await running).toMatchObject({ code: 0, stderr: '' })
+    },
+  )
 
   it.each([
     [
@@ -305,6 +394,45 @@ describe('a command that cannot go on', () => {
     const [code] = await once(child, 'close')
     expect({ code, said }).toEqual({ code: 130, said: 'countersign: interrupted by SIGTERM\n' })
   }, 20_000)
+
+  it.skipIf(process.platform === 'win32').each(['SIGTERM', 'SIGINT'] as const)(
+    'ends at the first %s although nobody writes to the pipe of --pin-file',
+    async (signal) => {
+      const pipe = namedPipe(`nobody-writes-${signal}`)
+      const uri = 'pkcs11:token=t;object=k?module-path=/m'
+      const child = spawn(process.execPath, [bin, 'inspect', uri, '--pin-file', pipe], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
+      let said = ''
+      child.stderr.setEncoding('utf8').on('data', (text: string) => {
+        said += text
+      })
+      // The test's own end of the pipe opens once the command has opened the other one.
+      const writer = await open(pipe, 'w')
+      child.kill(signal)
+      const [code] = await once(child, 'close')
+      await writer.close()
+      expect({ code, said }).toEqual({ code: 130, said: `countersign: interrupted by ${signal}\n` })
+    },
+    20_000,
+  )
+
+  it.skipIf(process.platform === 'win32')(
+    'ends at the first signal although a pipe of --passphrase-file has no writer at all',
+    async () => {
+      const pipe = namedPipe('no-writer')
+      const child = spawn(process.execPath, [
+        bin,
+        'inspect',
+        encryptedKey(),
+        '--passphrase-file',
+        pipe,
+      ])
+      setTimeout(() => child.kill('SIGTERM'), 3000)
+      expect(await once(child, 'close')).toEqual([130, null])
+    },
+    20_000,
+  )
 
   it.runIf(process.platform === 'linux')(
     'does not end with 0 when what it printed was not written',

@@ -1,4 +1,10 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, verify } from 'node:crypto'
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  verify,
+} from 'node:crypto'
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { decodeJwt, decodeProtectedHeader, importJWK, jwtVerify } from 'jose'
@@ -234,6 +240,50 @@ describe('countersign assertion', () => {
       body: `${rest}&${stdout.trim()}`,
     })
     expect(response.status).toBe(200)
+  })
+
+  it.each([
+    ["the key's own", [], {}, 'client-authentication+jwt', 'own'],
+    ['as given', ['--typ', 'JWT', '--kid', 'billing-1'], {}, 'JWT', 'billing-1'],
+    ['none', ['--kid', 'none'], {}, 'client-authentication+jwt', undefined],
+    ['of a certificate', ['--kid', 'spki-sha256'], {}, 'client-authentication+jwt', 'spki'],
+    [
+      'of the environment',
+      [],
+      { COUNTERSIGN_TYP: 'JWT', COUNTERSIGN_KID: 'none' },
+      'JWT',
+      undefined,
+    ],
+    [
+      "the key's own where a variable is empty",
+      [],
+      { COUNTERSIGN_TYP: '', COUNTERSIGN_KID: '' },
+      'client-authentication+jwt',
+      'own',
+    ],
+  ])('has a typ and a kid that are %s', async (_what, options, env, typ, kid) => {
+    const ended = await countersign(['assertion', ...options], {
+      env: { ...scene.env, ...(env as Record<string, string>) },
+    })
+    expect(ended).toMatchObject({ code: 0, stderr: '' })
+    const header = decodeProtectedHeader(ended.stdout.trim())
+    const spki = createPublicKey(readFileSync(scene.key)).export({ type: 'spki', format: 'der' })
+    const known = { own: scene.kid, spki: createHash('sha256').update(spki).digest('base64url') }
+    expect([header.typ, header.kid]).toEqual([typ, known[kid as 'own'] ?? kid])
+  })
+
+  it.each([
+    ['--client-id-in-body', ['--client-id-in-body'], {}],
+    ['its variable', [], { COUNTERSIGN_CLIENT_ID_IN_BODY: '1' }],
+  ])('has client_id among its parameters with %s', async (_what, options, env) => {
+    const ended = await countersign(['assertion', '--form', ...options], {
+      env: { ...scene.env, ...(env as Record<string, string>) },
+    })
+    expect(new URLSearchParams(ended.stdout.trim()).get('client_id')).toBe(clientId)
+    const without = await countersign(['assertion', '--form'], {
+      env: { ...scene.env, COUNTERSIGN_CLIENT_ID_IN_BODY: '0' },
+    })
+    expect(new URLSearchParams(without.stdout.trim()).has('client_id')).toBe(false)
   })
 
   it('signs with the algorithm that the URI asks for', async () => {

@@ -6,9 +6,11 @@ import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { secretsIn } from '../../scripts/lib/secrets.mjs'
 import { listenOnLoopback } from '../servers/loopback.js'
+import { startScriptedServer } from '../servers/scripted-server.js'
 import { startStrictAuthorizationServer } from '../servers/strict-authorization-server.js'
 import { keyPair } from '../support/key-pairs.js'
 import { countersign, type Ended } from './command.ts'
+import { closing, startLine } from './doctor-line.ts'
 import { clientId, openScene, type Scene } from './scene.ts'
 
 let scene: Scene
@@ -159,15 +161,91 @@ describe('countersign tools', () => {
   it('ends with 1 when there is no MCP server at the URL', async () => {
     const ended = await countersign(['tools', `${url}/nothing`], { env: scene.env })
     expect(ended).toMatchObject({ code: 1, stdout: '' })
-    expect(ended.stderr).toMatch(/^countersign: The MCP server: .*; compare its URL\n$/)
+    expect(ended.stderr).toContain(`The MCP server ${url}/nothing answered with HTTP status 404`)
+    expect(ended.stderr).toMatch(/; compare its URL\n$/)
   })
 
   it('ends with 4 when the MCP server cannot be reached', async () => {
     const ended = await countersign(['tools', `${await nowhere()}/mcp`], { env: scene.env })
     expect(ended).toMatchObject({ code: 4, stdout: '' })
     expect(ended.stderr).toMatch(
-      /^countersign: The server cannot be reached: nothing listens there .*\n$/,
+      /^countersign: The MCP server http:\S+\/mcp cannot be reached: nothing listens there .*\n$/,
     )
+  })
+})
+
+describe('an MCP server that says nothing of where to get a token', () => {
+  /** A server without resource metadata, whose origin publishes metadata of this issuer. */
+  const startServer = async (issuer: string) =>
+    closing(
+      await startScriptedServer(({ path }) => {
+        if (path === '/.well-known/oauth-authorization-server') {
+          return Response.json({ issuer, token_endpoint: `${issuer}/token` })
+        }
+        return new Response(null, { status: path.startsWith('/.well-known/') ? 404 : 401 })
+      }),
+    )
+
+  it.each(['tools', 'call', 'token', 'doctor'])(
+    'ends countersign %s with 1 and the option to give, although its origin names an issuer',
+    async (command) => {
+      const server = await startServer('https://as.example')
+      const mcp = `${server.url}/mcp`
+      const args = { tools: [mcp], call: [mcp, 'x'] }[command] ?? ['--mcp', mcp]
+      const options = ['--key', scene.key, '--client-id', clientId]
+      const ended = await countersign([command, ...args, ...options])
+      expect(ended.code).toBe(1)
+      expect(ended.stdout + ended.stderr).toMatch(/authorization server by --issuer/i)
+      expect(server.credentials).toEqual([])
+    },
+  )
+
+  it('is used with the authorization server of --issuer', async () => {
+    const server = await startServer('https://as.example')
+    const { keyFile, as } = await startLine()
+    const options = ['--key', keyFile, '--client-id', clientId, '--issuer', as.url]
+    const ended = await countersign(['tools', `${server.url}/mcp`, ...options])
+    expect(ended.code).toBe(1)
+    expect(ended.stderr).toMatch(/answers with HTTP status 401 to the token that http:/)
+  })
+})
+
+describe('--max-scope', () => {
+  /** What a token was asked for when the MCP server wants two values. */
+  const askedFor = async (command: string, options: string[], env: Record<string, string> = {}) => {
+    const { keyFile, as, mcp } = await startLine({
+      mcp: { scopesSupported: ['tools', 'admin'], requiredScopes: ['tools', 'admin'] },
+    })
+    const args = { tools: [mcp.url], call: [mcp.url, 'whoami'] }[command] ?? ['--mcp', mcp.url]
+    const own = ['--key', keyFile, '--client-id', clientId]
+    await countersign([command, ...args, ...own, ...options], { env })
+    return as.requests.flatMap(({ path, form }) => (path === '/token' ? [form.get('scope')] : []))
+  }
+
+  it.each(['token', 'tools', 'call', 'doctor'])(
+    'keeps countersign %s from asking for what the MCP server wants beyond it',
+    async (command) => {
+      expect(await askedFor(command, [])).toEqual(['tools admin'])
+      const limited = await askedFor(command, ['--max-scope', 'tools'])
+      expect(new Set(limited)).toEqual(new Set(['tools']))
+      const env = { COUNTERSIGN_MAX_SCOPE: 'tools' }
+      const more = await askedFor(command, ['--scope', 'audit'], env)
+      expect(new Set(more)).toEqual(new Set(['audit tools']))
+    },
+  )
+})
+
+describe('a time limit with a fraction of a millisecond', () => {
+  it.each(['2.01', '1.0005', '30.0001'])('is kept: --timeout %s', async (timeout) => {
+    for (const args of [
+      ['token', '--mcp', url],
+      ['token', '--resource', url],
+      ['tools', url],
+      ['doctor', '--mcp', url],
+    ]) {
+      const ended = await countersign([...args, '--timeout', timeout], { env: scene.env })
+      expect(ended).toMatchObject({ code: 0, stderr: '' })
+    }
   })
 })
 

@@ -160,7 +160,8 @@ async function playAll(node) {
   await playSignIns(node, report)
   for (const [scenario, subject] of Object.entries(scenarios)) {
     for (const major of ['v1', 'v2']) {
-      const variants = ['provider-fetch', 'sdk-fetch']
+      const variants = ['fetch', 'oauth-client-provider']
+      if (major === 'v2') variants.push('auth-provider')
       if (scenario.endsWith('-jwt')) {
         variants.push(
           ...Object.entries(places)

@@ -180,6 +180,38 @@ describe.each(modes)('$where', ({ isolate }) => {
   })
 })
 
+test('a polluted prototype switches nothing on or off', async () => {
+  const polluted = { verify: false, isolate: false, allowFinalPinTry: true, serial: 'another' }
+  Object.assign(Object.prototype, polluted)
+  try {
+    await using signer = await pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' } })
+    expect([...pids()]).not.toContain(process.pid)
+    shim.set('C_Sign.garble')
+    await expect(signer.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
+  } finally {
+    for (const name of Object.keys(polluted)) Reflect.deleteProperty(Object.prototype, name)
+  }
+})
+
+test.each(modes)('a slow token signs in all sessions at once $where', async ({ isolate }) => {
+  await using signer = await pkcs11Signer({
+    ...on(token, shim.module),
+    key: { label: 'key' },
+    isolate,
+    sessions: 3,
+  })
+  shim.forget()
+  shim.set('C_Sign.hang')
+  const all = Array.from({ length: 8 }, () => signer.sign(input))
+  await until(() => shim.count('C_Sign') === 3)
+  await sleep(50)
+  expect(shim.count('C_Sign')).toBe(3)
+  shim.clear('C_Sign.hang')
+  for (const signature of await Promise.all(all)) {
+    expect(isSignatureOf(signer, signature)).toBe(true)
+  }
+})
+
 test('closing ends the process of the module', async () => {
   const signer = await pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' } })
   const [pid = 0] = pids()

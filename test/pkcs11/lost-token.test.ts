@@ -5,21 +5,19 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { createP11KitServer, type P11KitServer } from '../support/p11-kit.js'
 import { createShim, type Shim } from '../support/shim.js'
 import { createSoftHsm, type SoftHsm, type Token } from '../support/softhsm.js'
-import { input, isSignature, isSignatureOf, modes, on } from './fixtures.ts'
+import { input, isSignature, isSignatureOf, on } from './fixtures.ts'
 
 const ec = () => generateKeyPairSync('ec', { namedCurve: 'P-256' })
 
 let hsm: SoftHsm
 let token: Token
-let other: Token
 let server: P11KitServer
 let shim: Shim
 
 beforeAll(async () => {
   hsm = createSoftHsm()
   token = await hsm.createToken('lost')
-  other = await hsm.createToken('other')
-  for (const each of [token, other]) await each.generateKey({ type: 'EC:prime256v1', label: 'key' })
+  await token.generateKey({ type: 'EC:prime256v1', label: 'key' })
   server = createP11KitServer(hsm, token.label)
   await server.start()
   shim = createShim(hsm)
@@ -39,9 +37,9 @@ async function signsOn(signer: Pkcs11Signer, times = 1): Promise<void> {
   for (const signature of all) expect(isSignatureOf(signer, signature)).toBe(true)
 }
 
-describe.each(modes)('$where', ({ isolate }) => {
+describe('in a process of its own', () => {
   const open = (module: string, options: Partial<Pkcs11SignerOptions> = {}) =>
-    pkcs11Signer({ ...on(token, module), key: { label: 'key' }, isolate, ...options })
+    pkcs11Signer({ ...on(token, module), key: { label: 'key' }, ...options })
 
   describe('a server that went away', () => {
     test('and came back costs one signature at most', async () => {
@@ -125,6 +123,22 @@ describe.each(modes)('$where', ({ isolate }) => {
     expect(shim.count('C_Initialize')).toBe(1)
     shim.clear('C_Sign.rv')
     await signsOn(signer, 8)
+  })
+
+  test('a key that is gone does not disturb the signers of others', async () => {
+    await token.generateKey({ type: 'EC:prime256v1', label: 'short-lived', id: '77' })
+    await using signer = await open(shim.module)
+    await using bad = await open(shim.module, { key: { label: 'short-lived' } })
+    await token.deleteObject({ kind: 'privkey', id: '77' })
+    shim.forget()
+    for (let n = 0; n < 5; n++) {
+      const outcomes = Promise.allSettled(Array.from({ length: 4 }, () => bad.sign(input)))
+      await signsOn(signer, 16)
+      for (const outcome of await outcomes) {
+        expect(outcome).toMatchObject({ reason: { code: 'ERR_SIGNER_KEY_NOT_FOUND' } })
+      }
+    }
+    expect(shim.count('C_Initialize')).toBe(1)
   })
 
   test.each(['logout', 'close-all', 'finalize'])(
@@ -242,9 +256,15 @@ describe('a token that was made anew', () => {
   })
 })
 
-describe('in one process with others that use the module', () => {
-  const open = (which: Token, options: Partial<Pkcs11SignerOptions> = {}) =>
-    pkcs11Signer({ ...on(which, hsm.module), key: { label: 'key' }, isolate: false, ...options })
+describe('in this process', () => {
+  const open = (module = hsm.module) =>
+    pkcs11Signer({ ...on(token, module), key: { label: 'key' }, isolate: false })
+
+  const unrecovered = {
+    message: expect.stringMatching(
+      /; nothing is recovered with "isolate: false": make a new signer, or restart the process$/,
+    ),
+  }
 
   function somebodyElse(): PKCS11 {
     const native = new PKCS11()
@@ -260,74 +280,45 @@ describe('in one process with others that use the module', () => {
     return slot
   }
 
-  test('a logout of theirs costs nothing but a login', async () => {
-    await using signer = await open(token)
+  test.each([48, 50, 96, 130, 176, 179, 224, 257, 400, 5])(
+    'a module that returns %i is neither started again nor logged in to, and the error says so',
+    async (value) => {
+      await using signer = await open(shim.module)
+      shim.forget()
+      shim.set('C_SignInit.rv-once', value)
+      await expect(signer.sign(input)).rejects.toMatchObject(unrecovered)
+      expect(shim.count('C_Initialize')).toBe(0)
+      expect(logins()).toBe(0)
+    },
+  )
+
+  test('after a logout by another part of the process, a new signer has a login of its own', async () => {
+    await using signer = await open()
     const native = somebodyElse()
     const session = native.C_OpenSession(slotOf(native, token.label), 4)
     native.C_Logout(session)
-    await signsOn(signer, 32)
     native.C_CloseSession(session)
+    await expect(signer.sign(input)).rejects.toMatchObject(unrecovered)
+    await using renewed = await open()
+    await signsOn(renewed, 32)
   })
 
-  test('their closing of all sessions costs nothing but sessions', async () => {
-    await using signer = await open(token)
+  test('after all sessions were closed by another part of the process, a new signer opens its own', async () => {
+    await using signer = await open()
     const native = somebodyElse()
     native.C_CloseAllSessions(slotOf(native, token.label))
-    await signsOn(signer, 32)
+    await expect(signer.sign(input)).rejects.toMatchObject(unrecovered)
+    await using renewed = await open()
+    await signsOn(renewed, 32)
   })
 
-  test('their C_Finalize is undone, for each token in use', async () => {
-    await using signer = await open(token)
-    await using second = await open(other)
-    for (let n = 0; n < 5; n++) {
-      somebodyElse().C_Finalize()
-      await Promise.all([signsOn(signer, 16), signsOn(second, 16)])
-    }
-  })
-
-  test('their C_Finalize and C_Initialize leave nobody with the session of somebody else', async () => {
-    await using signer = await open(token)
-    await using second = await open(other)
-    for (let n = 0; n < 5; n++) {
-      const native = somebodyElse()
-      native.C_Finalize()
-      native.C_Initialize({ flags: 2 })
-      await Promise.all([signsOn(second, 16), signsOn(signer, 16)])
-    }
-  })
-
-  test('a signer whose module was started anew for another token keeps to its own sessions and key', async () => {
-    // Opened in this order, the first one's sessions had the numbers that the second one's have then.
-    const options = { key: { label: 'key' }, isolate: false, sessions: 1, verify: false }
-    await using first = await pkcs11Signer({ ...on(token, shim.module), ...options })
-    await using second = await pkcs11Signer({ ...on(other, shim.module), ...options })
-    for (let n = 0; n < 3; n++) {
-      shim.set('C_SignInit.rv-once', 48)
-      await signsOn(second)
-      await signsOn(first, 4)
-      await signsOn(second, 4)
-    }
-  })
-
-  test('a module that is started anew for one token is not while the other signs in it', async () => {
-    const busy = await pkcs11Signer({
-      ...on(token, shim.module),
-      key: { label: 'key' },
-      isolate: false,
+  test('a module that another part of the process has finalised is reported as such', async () => {
+    await using signer = await open()
+    somebodyElse().C_Finalize()
+    await expect(signer.sign(input)).rejects.toMatchObject({
+      code: 'ERR_SIGNER_UNAVAILABLE',
+      ...unrecovered,
     })
-    const lost = await pkcs11Signer({
-      ...on(other, shim.module),
-      key: { label: 'key' },
-      isolate: false,
-    })
-    shim.set('C_Sign.delay', 5)
-    for (let n = 0; n < 10; n++) {
-      shim.set('C_SignInit.rv-once', 48)
-      await Promise.all([signsOn(busy, 8), signsOn(lost, 8)])
-    }
-    expect(shim.count('C_Finalize')).toBeGreaterThan(0)
-    expect(shim.count('C_Finalize.under-C_Sign')).toBe(0)
-    await busy.close()
-    await lost.close()
+    somebodyElse().C_Initialize({ flags: 2 })
   })
 })

@@ -70,14 +70,6 @@ describe.each(modes)('$where', ({ isolate }) => {
     expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
   })
 
-  test('a token with a single session signs again after a failed signature', async () => {
-    shim.set('C_OpenSession.limit', 1)
-    await using signer = await open({ sessions: 4 })
-    shim.set('C_Sign.rv-once', 0x21)
-    await expect(signer.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_BACKEND' })
-    expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
-  })
-
   test('a wrong signature is not handed out', async () => {
     await using signer = await open()
     shim.set('C_Sign.garble')
@@ -121,6 +113,17 @@ describe.each(modes)('$where', ({ isolate }) => {
       expect(user()).toHaveLength(1)
     })
   })
+})
+
+test('a token with a single session signs again after a failed signature', async () => {
+  shim.set('C_OpenSession.limit', 1)
+  await using signer = await pkcs11Signer({
+    ...on(token, shim.module),
+    key: { label: 'prime256v1' },
+  })
+  shim.set('C_Sign.rv-once', 0x21)
+  await expect(signer.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_BACKEND' })
+  expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
 })
 
 describe('a module that wants library parameters', () => {

@@ -40,6 +40,12 @@ function aToken(): Token {
   return token
 }
 
+/** Right for the first login, then wrong in a different way each time. */
+function changing(token: Token): () => string {
+  let asked = 0
+  return () => (asked++ === 0 ? token.pin : `${wrong}-${asked}`)
+}
+
 const logins = () => shim.calls().filter(({ name, detail }) => name === 'C_Login' && detail === 1)
 
 describe.each(modes)('$where', ({ isolate }) => {
@@ -95,31 +101,6 @@ describe.each(modes)('$where', ({ isolate }) => {
   })
 
   describe('a PIN function that returns another wrong PIN each time', () => {
-    /** Right for the first login, then wrong in a different way each time. */
-    const changing = (token: Token) => {
-      let asked = 0
-      return () => (asked++ === 0 ? token.pin : `${wrong}-${asked}`)
-    }
-
-    test('costs the token one try of recovery, whatever the module loses', async () => {
-      const token = aToken()
-      await using signer = await open(token, { pin: changing(token) })
-      shim.forget()
-      for (const value of [48, 257, 179, 400, 48]) {
-        shim.set('C_SignInit.rv-once', value)
-        const attempts = Array.from({ length: 8 }, () => signer.sign(input))
-        for (const outcome of await Promise.allSettled(attempts)) {
-          if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject(denied)
-        }
-        await expect(signer.sign(input)).rejects.toMatchObject({
-          ...denied,
-          message:
-            'The token refused the PIN of this signer, so no other PIN is tried for it; make a new signer with the right one',
-        })
-      }
-      expect(logins()).toHaveLength(1)
-    })
-
     test('costs the token two tries, however many signers are made', async () => {
       const token = aToken()
       const pin = changing(token)
@@ -135,30 +116,6 @@ describe.each(modes)('$where', ({ isolate }) => {
       })
       expect(logins()).toHaveLength(2)
       expect(await token.flags()).not.toContain('locked')
-    })
-
-    test('leaves the signer that the caller makes with the right PIN to work', async () => {
-      const token = aToken()
-      const pin = changing(token)
-      const lost = await open(token, { pin })
-      shim.set('C_SignInit.rv-once', 48)
-      await expect(lost.sign(input)).rejects.toMatchObject(denied)
-      let right = token.pin
-      const signer = await open(token, { pin: () => right })
-      expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
-      await Promise.all([lost.close(), signer.close()])
-      // A login that succeeds ends the row.
-      for (const other of [`${wrong}-a`, `${wrong}-b`]) {
-        await expect(open(token, { pin: other })).rejects.toMatchObject({
-          ...denied,
-          message: expect.stringContaining('CKR_PIN_INCORRECT'),
-        })
-      }
-      right = `${wrong}-c`
-      await expect(open(token, { pin: () => right })).rejects.toMatchObject({
-        ...denied,
-        message: expect.stringContaining('2 PINs in a row'),
-      })
     })
   })
 
@@ -179,43 +136,6 @@ describe.each(modes)('$where', ({ isolate }) => {
       watcher.close()
     }
     expect(events).toEqual([])
-  })
-
-  describe('a PIN that was changed while the token was open', () => {
-    const changed = `changed-${isolate}`
-    const change = (token: Token) => token.tool(['--change-pin', '--new-pin', changed])
-
-    test('is tried once more with the old one, by nobody afterwards', async () => {
-      const token = aToken()
-      await using signer = await open(token)
-      await using other = await open(token, { sessions: 2 })
-      await change(token)
-      shim.forget()
-      for (const each of [signer, other, signer]) {
-        shim.set('C_SignInit.rv-once', 48)
-        const attempts = Array.from({ length: 8 }, () => each.sign(input))
-        for (const outcome of await Promise.allSettled(attempts)) {
-          if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject(denied)
-        }
-        await expect(each.sign(input)).rejects.toMatchObject(denied)
-      }
-      await expect(open(token)).rejects.toMatchObject(denied)
-      expect(logins()).toHaveLength(1)
-    })
-
-    test('is asked for when it is a function, and work goes on', async () => {
-      const token = aToken()
-      let pin = token.pin
-      await using signer = await open(token, { pin: () => pin })
-      await change(token)
-      pin = changed
-      for (let n = 0; n < 2; n++) {
-        shim.forget()
-        shim.set('C_SignInit.rv-once', 48)
-        expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
-        expect(logins()).toHaveLength(1)
-      }
-    })
   })
 
   describe('a token that says of its PIN', () => {
@@ -283,6 +203,93 @@ describe.each(modes)('$where', ({ isolate }) => {
     const error = new Error('the vault is closed')
     const pin = () => Promise.reject(error)
     await expect(open(common, { pin })).rejects.toBe(error)
+  })
+})
+
+describe('recovery', () => {
+  const open = (token: Token, options: Partial<Pkcs11SignerOptions> = {}) =>
+    pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' }, ...options })
+
+  describe('with a PIN function that returns another wrong PIN each time', () => {
+    test('costs the token one try of recovery, whatever the module loses', async () => {
+      const token = aToken()
+      await using signer = await open(token, { pin: changing(token) })
+      shim.forget()
+      for (const value of [48, 257, 179, 400, 48]) {
+        shim.set('C_SignInit.rv-once', value)
+        const attempts = Array.from({ length: 8 }, () => signer.sign(input))
+        for (const outcome of await Promise.allSettled(attempts)) {
+          if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject(denied)
+        }
+        await expect(signer.sign(input)).rejects.toMatchObject({
+          ...denied,
+          message:
+            'The token refused the PIN of this signer, so no other PIN is tried for it; make a new signer with the right one',
+        })
+      }
+      expect(logins()).toHaveLength(1)
+    })
+
+    test('leaves the signer that the caller makes with the right PIN to work', async () => {
+      const token = aToken()
+      const pin = changing(token)
+      const lost = await open(token, { pin })
+      shim.set('C_SignInit.rv-once', 48)
+      await expect(lost.sign(input)).rejects.toMatchObject(denied)
+      let right = token.pin
+      const signer = await open(token, { pin: () => right })
+      expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
+      await Promise.all([lost.close(), signer.close()])
+      // A login that succeeds ends the row.
+      for (const other of [`${wrong}-a`, `${wrong}-b`]) {
+        await expect(open(token, { pin: other })).rejects.toMatchObject({
+          ...denied,
+          message: expect.stringContaining('CKR_PIN_INCORRECT'),
+        })
+      }
+      right = `${wrong}-c`
+      await expect(open(token, { pin: () => right })).rejects.toMatchObject({
+        ...denied,
+        message: expect.stringContaining('2 PINs in a row'),
+      })
+    })
+  })
+
+  describe('a PIN that was changed while the token was open', () => {
+    const changed = 'changed'
+    const change = (token: Token) => token.tool(['--change-pin', '--new-pin', changed])
+
+    test('is tried once more with the old one, by nobody afterwards', async () => {
+      const token = aToken()
+      await using signer = await open(token)
+      await using other = await open(token, { sessions: 2 })
+      await change(token)
+      shim.forget()
+      for (const each of [signer, other, signer]) {
+        shim.set('C_SignInit.rv-once', 48)
+        const attempts = Array.from({ length: 8 }, () => each.sign(input))
+        for (const outcome of await Promise.allSettled(attempts)) {
+          if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject(denied)
+        }
+        await expect(each.sign(input)).rejects.toMatchObject(denied)
+      }
+      await expect(open(token)).rejects.toMatchObject(denied)
+      expect(logins()).toHaveLength(1)
+    })
+
+    test('is asked for when it is a function, and work goes on', async () => {
+      const token = aToken()
+      let pin = token.pin
+      await using signer = await open(token, { pin: () => pin })
+      await change(token)
+      pin = changed
+      for (let n = 0; n < 2; n++) {
+        shim.forget()
+        shim.set('C_SignInit.rv-once', 48)
+        expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
+        expect(logins()).toHaveLength(1)
+      }
+    })
   })
 })
 

@@ -143,13 +143,13 @@ test("the PIN is not in a report of the module's process", async () => {
   const location = { module: shim.module, token: { label: token.label }, sessions: 1, env: [] }
   const login = { pin: token.pin, allowFinalTry: false, cautious: false }
   for (const request of [
-    { id: 1, op: 'identify', location },
+    { id: 1, op: 'identify', location, token: location.token },
     { id: 2, op: 'open', login },
   ]) {
-    running.send({ requests: [request], alone: true })
-    const [answers] = await once(running, 'message')
-    expect(answers).toHaveLength(1)
-    expect(answers[0]).not.toHaveProperty('error')
+    running.send([request])
+    const [[answer]] = await once(running, 'message')
+    expect(answer).toHaveProperty('id', request.id)
+    expect(answer).not.toHaveProperty('error')
   }
   running.kill('SIGUSR2')
   const file = `${hsm.folder}/report.json`

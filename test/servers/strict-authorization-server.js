@@ -1,5 +1,14 @@
 // @ts-check
-import { createLocalJWKSet, errors, exportJWK, generateKeyPair, jwtVerify, SignJWT } from 'jose'
+import { createHash, createPublicKey } from 'node:crypto'
+import {
+  createLocalJWKSet,
+  decodeProtectedHeader,
+  errors,
+  exportJWK,
+  generateKeyPair,
+  jwtVerify,
+  SignJWT,
+} from 'jose'
 import { startScriptedAuthorizationServer } from './hostile-authorization-server.js'
 import { errorResponse, tokenResponse } from './token-responses.js'
 
@@ -8,6 +17,11 @@ import { errorResponse, tokenResponse } from './token-responses.js'
  * @property {Readonly<Record<string, { keys: object[], alg?: string }>>} [clients]  by client identifier; `alg` is the
  *   only one it may sign with
  * @property {'issuer' | 'token endpoint'} [audience]  the one it takes in assertions
+ * @property {boolean} [wantsClientId]  whether `client_id` must be in the body, as Spring Authorization Server has it
+ * @property {string} [typ]  the only `typ` it takes, such as `JWT` for Spring Authorization Server 1.5
+ * @property {boolean} [byCertificate]  whether clients are registered by a certificate, as Keycloak can: a key has no other
+ *   `kid` than the hash of its SubjectPublicKeyInfo
+ * @property {number} [refusalStatus]  of an assertion that is not accepted; Keycloak answers 400
  * @property {number} [aheadSeconds]  how far its clock is ahead, in its `Date` and in what it checks
  * @property {boolean} [says]  whether it says what it has against an assertion, in words of servers that do
  * @property {Record<string, unknown>} [metadata]  members that replace those of its metadata
@@ -29,6 +43,7 @@ import { errorResponse, tokenResponse } from './token-responses.js'
 export async function startStrictAuthorizationServer(options = {}) {
   const { clients = {}, audience = 'issuer', aheadSeconds = 0, says = false } = options
   const { claims: change = (claims) => claims, accessTokenFormat = 'jwt' } = options
+  const { wantsClientId = false, typ, byCertificate = false, refusalStatus = 401 } = options
   const now = () => Date.now() + aheadSeconds * 1000
   const own = await generateKeyPair('ES256', { extractable: true })
   const published = { ...(await exportJWK(own.publicKey)), alg: 'ES256', kid: 'as', use: 'sig' }
@@ -44,7 +59,11 @@ export async function startStrictAuthorizationServer(options = {}) {
     const client = clients[clientId]
     if (client === undefined) throw new Refusal('The client does not exist.')
     const accepted = audience === 'issuer' ? server.url : `${server.url}/token`
-    const { payload } = await jwtVerify(assertion, createLocalJWKSet({ keys: client.keys }), {
+    const header = decodeProtectedHeader(assertion)
+    if (typ !== undefined && header.typ !== typ) throw new Refusal(`The typ must be ${typ}.`)
+    const keys = byCertificate ? client.keys.map(namedBySpki) : client.keys
+    if (byCertificate && header.kid === undefined) throw new Refusal('Unable to load public key')
+    const { payload } = await jwtVerify(assertion, createLocalJWKSet({ keys }), {
       issuer: clientId,
       audience: accepted,
       currentDate: new Date(now()),
@@ -86,12 +105,16 @@ export async function startStrictAuthorizationServer(options = {}) {
 
   /** @param {import('./scripted-server.js').ScriptedRequest} request @param {(clientId: string) => Promise<Response>} answer */
   async function forClient({ form }, answer) {
+    if (wantsClientId && !form.has('client_id')) return errorResponse('invalid_request')
     try {
       return await answer(await authenticate(form))
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
       const description = says ? error.message : undefined
-      return errorResponse('invalid_client', { status: 401, ...(description && { description }) })
+      return errorResponse('invalid_client', {
+        status: refusalStatus,
+        ...(description && { description }),
+      })
     }
   }
 
@@ -120,6 +143,16 @@ export async function startStrictAuthorizationServer(options = {}) {
     },
   })
   return server
+}
+
+/** @param {object} jwk  under the name that a certificate with this key has */
+function namedBySpki(jwk) {
+  const key = createPublicKey({
+    key: /** @type {import('node:crypto').JsonWebKey} */ (jwk),
+    format: 'jwk',
+  })
+  const spki = key.export({ type: 'spki', format: 'der' })
+  return { ...jwk, kid: createHash('sha256').update(spki).digest('base64url') }
 }
 
 /** Why an assertion is refused, for the server's log, and for the client if it is told. */

@@ -1,12 +1,20 @@
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { UsageError } from './usage-error.ts'
 
+/** The options that say how the client authenticates, as commander hands them over. */
+export interface AuthenticationOptions {
+  readonly audience?: string
+  readonly typ?: string
+  readonly kid?: string
+  readonly clientIdInBody?: boolean
+}
+
 /** The options that say which client asks, and whom, as commander hands them over. */
-export interface ClientOptions {
+export interface ClientOptions extends AuthenticationOptions {
   readonly clientId?: string
   readonly issuer?: string
   readonly scope?: string
-  readonly audience?: string
+  readonly maxScope?: string
 }
 
 /** `--client-id` */
@@ -21,16 +29,39 @@ export const issuerOption = (): Option =>
     'COUNTERSIGN_ISSUER',
   )
 
-/** `--audience` */
-export const audienceOption = (): Option =>
-  new Option(
-    '--audience <value>',
-    'audience of the assertion, where the server wants another than its issuer',
-  ).env('COUNTERSIGN_AUDIENCE')
+/** Adds the options that say how an assertion is made, for servers that want it in another way. */
+export function addAuthenticationOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--audience <value>',
+        'audience of the assertion: issuer (the default), token_endpoint, or a URL',
+      ).env('COUNTERSIGN_AUDIENCE'),
+    )
+    .addOption(
+      new Option(
+        '--typ <value>',
+        'type in the header of the assertion; client-authentication+jwt by default',
+      ).env('COUNTERSIGN_TYP'),
+    )
+    .addOption(
+      new Option(
+        '--kid <value>',
+        "key ID in the header of the assertion, in place of the key's own; spki-sha256 computes it from the public key, none leaves it out",
+      ).env('COUNTERSIGN_KID'),
+    )
+    .addOption(
+      new Option(
+        '--client-id-in-body',
+        'also send client_id in the body (env: COUNTERSIGN_CLIENT_ID_IN_BODY=1)',
+        // Not by commander, which takes a variable that is empty or 0 for a yes.
+      ).default(process.env['COUNTERSIGN_CLIENT_ID_IN_BODY'] === '1' || undefined),
+    )
+}
 
 /** Adds the options that say which client asks, and whom. */
 export function addClientOptions(command: Command): Command {
-  return command
+  command
     .addOption(clientIdOption())
     .addOption(issuerOption())
     .addOption(
@@ -38,7 +69,22 @@ export function addClientOptions(command: Command): Command {
         'COUNTERSIGN_SCOPE',
       ),
     )
-    .addOption(audienceOption())
+    .addOption(
+      new Option(
+        '--max-scope <values>',
+        'scope values that the MCP server may ask for in addition to --scope; all by default',
+      ).env('COUNTERSIGN_MAX_SCOPE'),
+    )
+  addAuthenticationOptions(command)
+  // What is sent needs an audience that is a server.
+  const audience = command.options.find(({ long }) => long === '--audience')
+  audience?.argParser(sentAudience)
+  return command
+}
+
+function sentAudience(value: string): string {
+  if (/^(?:issuer|token_endpoint)?$/.test(value) || URL.canParse(value)) return value
+  throw new InvalidArgumentError('It must be issuer, token_endpoint or a URL.')
 }
 
 /** An option, or an environment variable, that a command cannot do without. */

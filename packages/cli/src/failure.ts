@@ -1,11 +1,14 @@
 import { SignerError } from '@countersign/core'
-import { describeNetworkFailure } from '@countersign/core/backend'
 import { OAuthError, type OAuthErrorCode } from '@countersign/oauth'
 import { CommanderError } from 'commander'
 import { type ExitCode, exitCodes } from './exit-code.ts'
+import { withInstallAdvice } from './install-advice.ts'
 import { Interruption } from './interruption.ts'
+import { McpError } from './mcp-error.ts'
+import { describeUnreachable } from './network.ts'
 import { redact, withoutControls } from './redact.ts'
 import { UsageError } from './usage-error.ts'
+import { inOptions } from './wording.ts'
 
 /** How an error appears to whoever ran the command. */
 export interface Failure {
@@ -18,10 +21,18 @@ export interface Failure {
   readonly error?: string
 }
 
-/** Names any error: its exit code, its code, and one line for people. */
-export function describeFailure(error: unknown): Failure {
+/**
+ * Names any error: its exit code, its code, and one line for people.
+ *
+ * @param timeoutSeconds - how long the command waits for a key or a server; said of what did not answer in time.
+ */
+export function describeFailure(error: unknown, timeoutSeconds?: number): Failure {
   const { message, ...rest } = name(error)
-  return { ...rest, message: oneLine(message) }
+  const timed =
+    timeoutSeconds === undefined
+      ? message
+      : message.replace(/\bin time\b/, `within ${timeoutSeconds} s`)
+  return { ...rest, message: oneLine(timed) }
 }
 
 function name(error: unknown): Failure {
@@ -35,16 +46,23 @@ function name(error: unknown): Failure {
     return { exitCode: exitCodes.interrupted, code: error.code, message: error.message }
   }
   if (SignerError.is(error)) {
-    const message = inOptions(withCause(error))
-    return { exitCode: exitCodes.key, code: error.code, message }
+    return {
+      exitCode: isUsage(error) ? exitCodes.usage : exitCodes.key,
+      code: error.code,
+      message: withInstallAdvice(inOptions(withCause(error))),
+    }
   }
   if (OAuthError.is(error)) {
     return {
       exitCode: isNetwork(error.code) ? exitCodes.network : exitCodes.refused,
       code: error.code,
-      message: inOptions(withNetwork(error)) + remedyOf(error),
+      message: describeOAuthError(error) + remedyOf(error),
       ...(error.error === undefined ? {} : { error: error.error }),
     }
+  }
+  if (error instanceof McpError) {
+    const { code, message, isNetwork } = error
+    return { exitCode: isNetwork ? exitCodes.network : exitCodes.refused, code, message }
   }
   return nameOther(error)
 }
@@ -62,46 +80,32 @@ function usage({ message }: CommanderError): string {
 const isNetwork = (code: OAuthErrorCode): boolean =>
   code === 'ERR_OAUTH_UNAVAILABLE' || code === 'ERR_OAUTH_TIMEOUT'
 
-/** What the classes of the MCP SDK, of Node and of this command have in common. */
-interface Named {
-  readonly name?: unknown
-  readonly code?: unknown
-  readonly status?: unknown
-  readonly message?: unknown
+/** Whether the command was not given what it takes to reach the key: a package, or the region. */
+export function isUsage({ code, message }: SignerError): boolean {
+  return (
+    code === 'ERR_SIGNER_CONFIG' &&
+    /^The package \S+ is not installed|^The AWS region is not known/.test(message)
+  )
 }
 
-const sdkNames: readonly unknown[] = [
-  'SdkError',
-  'SdkHttpError',
-  'ProtocolError',
-  'UnauthorizedError',
-]
-const sdkNetwork: readonly unknown[] = ['REQUEST_TIMEOUT', 'CONNECTION_CLOSED', 'SEND_FAILED']
+/** The message of an error, and why a server could not be reached when the system says so. */
+export function describeOAuthError({ message, cause }: OAuthError): string {
+  const why = describeUnreachable(cause)
+  return inOptions(why === undefined ? message : `${message}: ${why}`)
+}
 
 function nameOther(error: unknown): Failure {
-  const { name, code, message } = (error ?? {}) as Named
-  const network = describeNetworkFailure(error, 'The server')
-  if (network !== undefined) {
-    return { exitCode: exitCodes.network, code: 'ERR_NETWORK', message: network.message }
-  }
-  if (name === 'TypeError' && message === 'fetch failed') {
-    const { cause } = error as { readonly cause?: Named }
-    const why = `The server cannot be reached: ${String(cause?.message ?? 'nothing says why')}`
-    return { exitCode: exitCodes.network, code: 'ERR_NETWORK', message: why }
+  const { name, message } = (error ?? {}) as { readonly name?: unknown; readonly message?: unknown }
+  const why = describeUnreachable(error)
+  if (why !== undefined || (name === 'TypeError' && message === 'fetch failed')) {
+    const { cause } = error as { readonly cause?: { readonly message?: unknown } }
+    const reason = why ?? String(cause?.message ?? 'nothing says why')
+    const found = `The server cannot be reached: ${reason}`
+    return { exitCode: exitCodes.network, code: 'ERR_NETWORK', message: found }
   }
   if (name === 'TimeoutError') {
     const message = 'Nothing was answered in time; raise --timeout if it needs longer'
     return { exitCode: exitCodes.network, code: 'ERR_TIMEOUT', message }
-  }
-  if (sdkNames.includes(name)) {
-    const status = statusOf(error)
-    const isFault = sdkNetwork.includes(code) || status === 429 || status >= 500
-    const hint = status === 404 || status === 405 ? '; compare its URL' : ''
-    return {
-      exitCode: isFault ? exitCodes.network : exitCodes.refused,
-      code: 'ERR_MCP',
-      message: `The MCP server: ${String(message)}${hint}`,
-    }
   }
   return {
     exitCode: exitCodes.internal,
@@ -110,44 +114,16 @@ function nameOther(error: unknown): Failure {
   }
 }
 
-/** HTTP status of the answer that an error of the SDK is about; 0 when there was none. */
-function statusOf(error: unknown): number {
-  const { status, data } = error as Named & { readonly data?: { readonly status?: unknown } }
-  return Number(status ?? data?.status ?? 0)
-}
-
 /** A failure that only its cause explains. */
 function withCause({ message, cause }: SignerError): string {
-  const unexplained = /; the cause says why$/
+  const unexplained = /[;.] the cause says why$/i
   if (!unexplained.test(message) || !(cause instanceof Error)) return message
   return message.replace(unexplained, `: ${cause.name}: ${cause.message}`)
 }
 
-/** Why a server could not be reached, when its system error says so. */
-function withNetwork({ message, cause }: OAuthError): string {
-  const network = describeNetworkFailure(cause, '')?.message
-  const why = network?.slice(network.indexOf(':') + 2)
-  return why === undefined ? message : `${message}: ${why}`
-}
-
-/** What programs call it, and what it is called on the command line. */
-const optionNames: readonly (readonly [RegExp, string])[] = [
-  [/(?:set )?"allowSharedFiles"/g, 'give --allow-shared-files'],
-  [/"timeoutSeconds"/g, '--timeout'],
-  [/"clientId"/g, '--client-metadata'],
-  [/"jwksUri"/g, '--jwks-uri'],
-  [/"clientName"/g, '--client-name'],
-  [/give the signer the option alg: '([\w-]+)'/g, 'add alg=$1 to the query of the key URI'],
-]
-
-/** A message with the names that options have on the command line. */
-export function inOptions(message: string): string {
-  return optionNames.reduce((rest, [name, option]) => rest.replaceAll(name, option), message)
-}
-
 const remedies: Readonly<Record<string, string>> = {
   invalid_client:
-    'register the public key (countersign jwks KEY) with this client, and compare client ID, algorithm and clock',
+    'register the public key (countersign jwks KEY) with this client, and compare client ID, algorithm and clock; countersign doctor tries what else a server may want',
   unauthorized_client: 'allow the client the grant client_credentials',
   unsupported_grant_type: 'enable the grant client_credentials on the server',
   invalid_scope: 'ask for a scope that the client may have, by --scope',

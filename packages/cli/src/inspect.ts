@@ -3,6 +3,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { createSigner, type KeyProtection, type Signer, type SignMessage } from '@countersign/core'
 import type { Frame } from './frame.ts'
 import { type KeyOptions, openKey } from './key-option.ts'
+import { jsonText } from './redact.ts'
 
 /** Runs `countersign inspect`. */
 export async function inspect(
@@ -36,7 +37,7 @@ export async function inspect(
     const table = rows.map(
       ([label = '', value]) => `${output.paint('dim', label.padEnd(12))}${value}`,
     )
-    return [...table, '', JSON.stringify(publicJwk), '', publicPem.trimEnd()].join('\n')
+    return [...table, '', jsonText(publicJwk), '', publicPem.trimEnd()].join('\n')
   })
 }
 

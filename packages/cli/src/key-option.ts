@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Signer } from '@countersign/core'
@@ -67,10 +68,18 @@ export function keyUriOf(argument: string | undefined, { key }: Pick<KeyOptions,
   )
 }
 
-/** A path becomes a `file:` URI; anything with a scheme is left as it is. A scheme has two letters or more: C:\ has one. */
+/**
+ * Makes a path a `file:` URI. What has a scheme is left as it is, and so is the name of a key in a key service where there
+ * is no such file: reading it says how it is written as a URI. A scheme has two letters or more: C:\ has one.
+ */
 function asKeyUri(given: string): string {
-  return /^[a-z][a-z0-9+.-]+:/i.test(given) ? given : pathToFileURL(resolve(given)).href
+  const isUri =
+    /^[a-z][a-z0-9+.-]+:/i.test(given) || (serviceName.test(given) && !existsSync(given))
+  return isUri ? given : pathToFileURL(resolve(given)).href
 }
+
+const serviceName =
+  /^(?:alias\/|projects\/|\/\/cloudkms\.|mrk-[\da-f]{32}$|[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$)/
 
 /** A signer, and how it is let go. */
 export interface OpenKey extends AsyncDisposable {

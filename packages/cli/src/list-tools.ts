@@ -23,8 +23,8 @@ export async function listTools(
     const width = names.reduce((most, { length }) => Math.max(most, length), 0)
     return tools
       .map(({ title, description }, at) => {
-        const name = (names[at] ?? '').padEnd(Math.min(width, widest))
-        return output.clean(`${name}  ${oneLine(description ?? title ?? '')}`.trimEnd())
+        const name = output.clean(names[at] ?? '').padEnd(Math.min(width, widest))
+        return output.hang(`${name}  `, output.clean(oneLine(description ?? title ?? ''))).trimEnd()
       })
       .join('\n')
   })

@@ -6,7 +6,7 @@ import { sayWarnings } from './warnings.ts'
 
 /** Runs the command line, and sets the exit code of the process. Nothing is thrown. */
 export async function main(argv: readonly string[] = process.argv): Promise<void> {
-  const options = reportOptions(argv)
+  const options: Mutable<ReportOptions> = reportOptions(argv)
   sayWarnings(options)
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error) => endUnlessClosedPipe(error, options))
@@ -14,8 +14,11 @@ export async function main(argv: readonly string[] = process.argv): Promise<void
   process.on('uncaughtException', (error) => {
     void report(error, options).finally(() => process.exit())
   })
+  const program = createProgram().hook('preAction', (_program, command) => {
+    options.timeoutSeconds = command.opts<{ timeout?: number }>().timeout
+  })
   try {
-    await createProgram().parseAsync(argv)
+    await program.parseAsync(argv)
   } catch (error) {
     if (error instanceof CommanderError && isShown(error)) {
       process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
@@ -24,6 +27,8 @@ export async function main(argv: readonly string[] = process.argv): Promise<void
     }
   }
 }
+
+type Mutable<T> = { -readonly [member in keyof T]: T[member] }
 
 /** Read from the words as they are: an error may come before they are understood. */
 function reportOptions(argv: readonly string[]): ReportOptions {

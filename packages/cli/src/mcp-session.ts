@@ -6,9 +6,12 @@ import {
   type RequestOptions,
   StreamableHTTPClientTransport,
 } from '@modelcontextprotocol/client'
+import { assertionOptions } from './authentication.ts'
 import { type ClientOptions, required, requireUrl } from './client-options.ts'
 import type { Frame } from './frame.ts'
 import { type KeyOptions, openKey } from './key-option.ts'
+import { describeMcpError } from './mcp-error.ts'
+import { useProxy } from './proxy.ts'
 import { version } from './version.ts'
 
 /** Connects to an MCP server as the client that the options describe, uses the connection, and closes it. */
@@ -22,6 +25,7 @@ export async function withMcpServer<T>(
   const url = await requireUrl(server, 'URL of the MCP server')
   if (options.issuer) await requireUrl(options.issuer, 'issuer of --issuer')
   await using opened = await openKey(frame, undefined, options)
+  await useProxy()
   const request = { signal: frame.signal, timeout: options.timeout * 1000 }
   const client = new Client({ name: 'countersign', version })
   try {
@@ -32,7 +36,7 @@ export async function withMcpServer<T>(
   } catch (error) {
     // The SDK wraps the reason in an error of its own.
     frame.signal.throwIfAborted()
-    throw error
+    throw describeMcpError(error, url, options.timeout)
   } finally {
     await client.close()
   }
@@ -42,14 +46,15 @@ function transportTo(
   url: URL,
   clientId: string,
   signer: Signer,
-  { issuer, scope, audience, timeout }: KeyOptions & ClientOptions,
+  options: KeyOptions & ClientOptions,
 ): StreamableHTTPClientTransport {
   const provider = clientCredentialsProvider({
     clientId,
-    issuer: issuer || undefined,
-    scope: scope || undefined,
-    authentication: privateKeyJwt(signer, { audience: audience || undefined }),
-    timeoutSeconds: timeout,
+    issuer: options.issuer || undefined,
+    scope: options.scope || undefined,
+    maxScope: options.maxScope || undefined,
+    authentication: privateKeyJwt(signer, assertionOptions(options)),
+    timeoutSeconds: options.timeout,
   })
-  return new StreamableHTTPClientTransport(url, { authProvider: provider, fetch: provider.fetch })
+  return new StreamableHTTPClientTransport(url, { fetch: provider.fetch })
 }

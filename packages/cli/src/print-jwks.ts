@@ -1,8 +1,10 @@
-import { clientMetadata, jwks, type Signer } from '@countersign/core'
+import { jwks, type Signer } from '@countersign/core'
+import { clientMetadata } from '@countersign/oauth'
 import { required } from './client-options.ts'
 import type { JwksOptions } from './commands/jwks.ts'
 import type { Frame } from './frame.ts'
 import { openKey } from './key-option.ts'
+import { jsonText } from './redact.ts'
 import { UsageError } from './usage-error.ts'
 
 /** Runs `countersign jwks`. */
@@ -17,7 +19,7 @@ export async function printJwks(
     signers.push(opened.signer)
   }
   const document = describe(signers, options)
-  frame.output.print(document, () => JSON.stringify(document, undefined, 2))
+  frame.output.print(document, () => jsonText(document, 2))
 }
 
 function describe(signers: readonly Signer[], options: JwksOptions): object {

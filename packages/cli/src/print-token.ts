@@ -1,10 +1,11 @@
 import { type DiscoveredResource, discoverResource } from '@countersign/mcp/internal'
-import { privateKeyJwt, type TokenSourceOptions, tokenSource } from '@countersign/oauth'
-import { uniteScopes } from '@countersign/oauth/provider'
+import { type TokenSourceOptions, tokenSource } from '@countersign/oauth'
+import { assertionOptions, chooseScope, pinnedAuthentication } from './authentication.ts'
 import { required, requireUrl } from './client-options.ts'
 import type { TokenOptions } from './commands/token.ts'
 import type { Frame } from './frame.ts'
 import { openKey } from './key-option.ts'
+import { useProxy } from './proxy.ts'
 import { UsageError } from './usage-error.ts'
 
 /** Runs `countersign token`. */
@@ -18,13 +19,14 @@ export async function printToken(
   if (options.issuer) await requireUrl(options.issuer, 'issuer of --issuer')
   if (options.resource) await requireUrl(options.resource, 'resource of --resource')
   await using opened = await openKey(frame, key, options)
+  await useProxy()
   const where = await whereToAsk(frame, options)
   const source = tokenSource({
     ...where,
     clientId,
-    authentication: privateKeyJwt(opened.signer, {
+    authentication: pinnedAuthentication(opened.signer, {
+      ...assertionOptions(options),
       issuer: options.issuer || undefined,
-      audience: options.audience || undefined,
     }),
     timeoutSeconds: options.timeout,
   })
@@ -44,7 +46,7 @@ async function whereToAsk(frame: Frame, options: TokenOptions): Promise<Where> {
       issuer: found.as.issuer,
       metadata: found.as,
       resource: resource || found.resource,
-      scope: uniteScopes(scope, found.scope) ?? uniteScopes(...(found.scopesSupported ?? [])),
+      scope: chooseScope(options, found.scope, found.scopesSupported),
     }
   }
   if (issuer) return { issuer, resource: resource || undefined, scope: scope || undefined }

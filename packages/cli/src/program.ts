@@ -22,6 +22,19 @@ const commands: readonly (() => Command)[] = [
   demoCommand,
 ]
 
+/** `countersign help [COMMAND]`. That of the parser says nothing of a name that is misspelled. */
+function helpCommand(program: Command): Command {
+  return new Command('help')
+    .description('show help for a command')
+    .argument('[command]', 'its name')
+    .helpOption(false)
+    .action(async (name: string | undefined) => {
+      const command = program.commands.find((one) => one.name() === name)
+      if (name === undefined || command !== undefined) (command ?? program).outputHelp()
+      else await program.parseAsync([name], { from: 'user' })
+    })
+}
+
 /** Options of {@link createProgram}. */
 export interface ProgramOptions {
   /** Whether to add the commands of shell completion, which the library of completions adds by itself. */
@@ -38,7 +51,7 @@ export function createProgram({ completion = true }: ProgramOptions = {}): Comma
     .description('OAuth clients that sign with keys which never leave their KMS or HSM.')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show help')
-    .helpCommand('help [command]', 'show help for a command')
+    .helpCommand(false)
     .configureHelp({ showGlobalOptions: false })
     .configureOutput({ outputError: () => {} })
     .exitOverride()
@@ -48,6 +61,7 @@ export function createProgram({ completion = true }: ProgramOptions = {}): Comma
   if (completion) {
     program.addCommand(completionCommand().copyInheritedSettings(program))
     program.addCommand(completeCommand().copyInheritedSettings(program), { hidden: true })
+    program.addCommand(helpCommand(program).copyInheritedSettings(program))
   }
   return program
 }

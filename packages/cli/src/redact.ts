@@ -32,15 +32,15 @@ export function redact(text: string): string {
   )
 }
 
-/** Characters that steer a terminal, or the direction of its text; line feed and tab do not. */
-const controls = /[^\P{Cc}\n\t]|[\u2028-\u202e\u2066-\u2069]/gu
+/** Control characters but line feed and tab, line separators, and marks that change the direction of text. */
+const controls = /[^\P{Cc}\n\t]|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu
 
-/** A text that cannot steer a terminal: control characters other than line feed and tab become U+FFFD. */
+/** Makes text safe to print: a line ends with a line feed, and other control characters become U+FFFD. */
 export function withoutControls(text: string): string {
-  return text.replaceAll(controls, '\ufffd')
+  return text.replaceAll('\r\n', '\n').replaceAll(controls, '\ufffd')
 }
 
-/** JSON that cannot steer a terminal, either: it leaves the control characters after U+007E as they are. */
+/** Formats JSON that is safe to print: `JSON.stringify` leaves C1 and bidirectional characters as they are. */
 export function jsonText(value: object, indent?: number): string {
   return JSON.stringify(value, undefined, indent).replaceAll(
     controls,

@@ -1,3 +1,4 @@
+import { assertionOptions } from './authentication.ts'
 import { required } from './client-options.ts'
 import type { DoctorOptions } from './commands/doctor.ts'
 import { diagnose } from './doctor/diagnose.ts'
@@ -7,6 +8,7 @@ import type { Frame } from './frame.ts'
 import { keyUriOf } from './key-option.ts'
 import { openUri } from './open-uri.ts'
 import type { Output, Style } from './output.ts'
+import { useProxy } from './proxy.ts'
 import { UsageError } from './usage-error.ts'
 
 /** Runs `countersign doctor`. */
@@ -19,6 +21,7 @@ export async function runDoctor(frame: Frame, options: DoctorOptions): Promise<E
       '--mcp or --issuer is missing; give one, or set COUNTERSIGN_MCP_URL or COUNTERSIGN_ISSUER',
     )
   }
+  await useProxy()
   const steps: StepResult[] = []
   const all = diagnose({
     openKey: (signal) => openUri({ ...frame, signal }, uri, options),
@@ -28,7 +31,8 @@ export async function runDoctor(frame: Frame, options: DoctorOptions): Promise<E
     issuer: options.issuer || undefined,
     resource: options.resource || undefined,
     scope: options.scope || undefined,
-    audience: options.audience || undefined,
+    maxScope: options.maxScope || undefined,
+    assertion: assertionOptions(options),
     timeoutSeconds: options.timeout,
     signal,
   })
@@ -65,14 +69,14 @@ const width = 'authentication method'.length
 
 function describe({ name, state, found, expected, remedy }: StepResult, output: Output): string {
   const [mark, style] = marks[state]
-  const said = output.clean(found ?? state)
-  const head = `${output.paint(style, mark)} ${name.padEnd(width)}  ${said}`
-  if (remedy === undefined) return head
+  const row = (head: string, text: string) => output.hang(`${head}  `, output.clean(text))
+  const first = row(`${output.paint(style, mark)} ${name.padEnd(width)}`, found ?? state)
+  if (remedy === undefined) return first
+  // Several suggestions are numbered; each gets a line.
+  const suggestions = remedy.split(/; (?=\(\d+\) )/)
   const more = [
     ['expected', expected],
-    ['to do', remedy],
-  ].map(([label = '', text = '']) => {
-    return `  ${output.paint('dim', label.padStart(width))}  ${output.clean(text)}`
-  })
-  return [head, ...more].join('\n')
+    ...suggestions.map((suggestion, at) => [at === 0 ? 'to do' : '', suggestion]),
+  ].map(([label = '', text = '']) => row(`  ${output.paint('dim', label.padStart(width))}`, text))
+  return [first, ...more].join('\n')
 }

@@ -1,10 +1,14 @@
-import { open } from 'node:fs/promises'
+import { closeSync, constants, createReadStream, fstatSync, openSync, type Stats } from 'node:fs'
+import { Socket } from 'node:net'
 import { UsageError } from './usage-error.ts'
 
 const longest = 4096
 
+// A thread that waits for the writer of a pipe would keep the process from ending. Windows has no such flag.
+const flags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+
 /**
- * Reads a secret from a file, a pipe, or with `-` from standard input, without the line feed at its end.
+ * Reads a secret from a file, a named pipe, or with `-` from standard input, without the line feed at its end.
  *
  * @throws {@link UsageError} when it cannot be read, is empty or too long, or when others than its owner
  *   can read it and that is not allowed.
@@ -19,22 +23,40 @@ export async function readSecretFile(path: string, what: string, shared: boolean
 }
 
 async function readFile(path: string, name: string, shared: boolean): Promise<Buffer> {
-  const file = await open(path).catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(`${name} cannot be read: ${error.code}`)
-  })
+  const fd = open(path, name)
+  const stats = fstatSync(fd)
+  const refused = refusal(path, name, stats, shared)
+  if (refused !== undefined) {
+    closeSync(fd)
+    throw refused
+  }
+  // Either closes it.
+  return readAtMost(
+    stats.isFIFO() ? new Socket({ fd, writable: false }) : createReadStream('', { fd }),
+  )
+}
+
+function refusal(
+  path: string,
+  name: string,
+  stats: Stats,
+  shared: boolean,
+): UsageError | undefined {
+  // A pipe has no mode that says who reads from it.
+  if (stats.isFIFO()) return undefined
+  if (!stats.isFile()) return new UsageError(`${name} is neither a file nor a pipe`)
+  if (shared || process.platform === 'win32' || (stats.mode & 0o077) === 0) return undefined
+  const mode = (stats.mode & 0o777).toString(8).padStart(4, '0')
+  return new UsageError(
+    `${name} has the mode ${mode}; only its owner may have access: run "chmod 600 ${path}", or give --allow-shared-files where the system keeps others away from it`,
+  )
+}
+
+function open(path: string, name: string): number {
   try {
-    const stats = await file.stat()
-    // A pipe has no mode that says who reads from it.
-    if (!shared && stats.isFile() && process.platform !== 'win32' && (stats.mode & 0o077) !== 0) {
-      const mode = (stats.mode & 0o777).toString(8).padStart(4, '0')
-      throw new UsageError(
-        `${name} has the mode ${mode}; only its owner may have access: run "chmod 600 ${path}", or give --allow-shared-files where the system keeps others away from it`,
-      )
-    }
-    if (stats.isDirectory()) throw new UsageError(`${name} is a directory`)
-    return await readAtMost(file.createReadStream({ autoClose: false }))
-  } finally {
-    await file.close()
+    return openSync(path, flags)
+  } catch (error) {
+    throw new UsageError(`${name} cannot be read: ${(error as NodeJS.ErrnoException).code}`)
   }
 }
 

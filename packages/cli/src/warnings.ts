@@ -1,4 +1,4 @@
-import { redact, withoutControls } from './redact.ts'
+import { jsonText, redact, withoutControls } from './redact.ts'
 
 /** What is for those who choose the version of Node.js, or of a library, and not for those who run a command. */
 const ofVersions = /^(?:DeprecationWarning|ExperimentalWarning)$/
@@ -11,7 +11,7 @@ export function sayWarnings({ json, verbose }: { json: boolean; verbose: boolean
     if (!verbose && (ofVersions.test(name) || ofSupport.test(message))) return
     const line = withoutControls(redact(message).replaceAll(/\s+/g, ' ')).trim()
     process.stderr.write(
-      json ? `${JSON.stringify({ warning: { message: line } })}\n` : `countersign: ${line}\n`,
+      json ? `${jsonText({ warning: { message: line } })}\n` : `countersign: ${line}\n`,
     )
   })
 }

@@ -1,17 +1,14 @@
 import { SignerError } from '@countersign/core'
 import { OAuthError } from '@countersign/oauth'
-import {
-  ProtocolError,
-  SdkError,
-  SdkErrorCode,
-  SdkHttpError,
-  UnauthorizedError,
-} from '@modelcontextprotocol/client'
+import { ProtocolError, SdkError, SdkErrorCode, SdkHttpError } from '@modelcontextprotocol/client'
 import { describe, expect, it } from 'vitest'
 import { describeFailure } from '../src/failure.ts'
 import { Interruption } from '../src/interruption.ts'
+import { describeMcpError } from '../src/mcp-error.ts'
 import { UsageError } from '../src/usage-error.ts'
 
+const notInstalled = 'The package @countersign/aws-kms is not installed; run "npm install x"'
+const refusal = new OAuthError('ERR_OAUTH_RESPONSE', 'refused')
 const refused = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })
 
 describe('an error has the exit code of', () => {
@@ -27,11 +24,19 @@ describe('an error has the exit code of', () => {
     [4, 'ERR_NETWORK', new TypeError('fetch failed', { cause: refused })],
     [4, 'ERR_NETWORK', new TypeError('fetch failed', { cause: new Error('bad port') })],
     [4, 'ERR_TIMEOUT', new DOMException('late', 'TimeoutError')],
-    [1, 'ERR_MCP', new ProtocolError(-32602, 'no such tool')],
-    [4, 'ERR_MCP', new SdkError(SdkErrorCode.RequestTimeout, 'late')],
-    [1, 'ERR_MCP', new UnauthorizedError('no token')],
-    [1, 'ERR_MCP', http(404)],
-    [4, 'ERR_MCP', http(503)],
+    [2, 'ERR_SIGNER_CONFIG', new SignerError('ERR_SIGNER_CONFIG', notInstalled)],
+    [2, 'ERR_SIGNER_CONFIG', new SignerError('ERR_SIGNER_CONFIG', 'The AWS region is not known')],
+    [3, 'ERR_SIGNER_CONFIG', new SignerError('ERR_SIGNER_CONFIG', 'The key file is open')],
+    [1, 'ERR_MCP', ofMcp(new ProtocolError(-32602, 'no such tool'))],
+    [4, 'ERR_TIMEOUT', ofMcp(new SdkError(SdkErrorCode.RequestTimeout, 'late'))],
+    [4, 'ERR_MCP', ofMcp(new SdkError(SdkErrorCode.ConnectionClosed, 'closed'))],
+    [4, 'ERR_NETWORK', ofMcp(new TypeError('fetch failed', { cause: refused }))],
+    [1, 'ERR_MCP', ofMcp(http(404))],
+    [4, 'ERR_MCP', ofMcp(http(503))],
+    [4, 'ERR_MCP', ofMcp(http(429))],
+    [1, 'ERR_MCP', ofMcp(new SyntaxError('Unexpected token <'))],
+    [1, 'ERR_OAUTH_RESPONSE', ofMcp(new Error('x', { cause: refusal }))],
+    [70, 'ERR_UNEXPECTED', ofMcp(new RangeError('a bug'))],
     [70, 'ERR_UNEXPECTED', new RangeError('a bug')],
     [70, 'ERR_UNEXPECTED', 'not even an error'],
     [70, 'ERR_UNEXPECTED', undefined],
@@ -40,8 +45,14 @@ describe('an error has the exit code of', () => {
   })
 })
 
+/** An error that a request to an MCP server failed with. */
+function ofMcp(error: unknown): unknown {
+  return describeMcpError(error, new URL('https://mcp.example.com/mcp?tenant=1'), 30)
+}
+
 function http(status: number): SdkHttpError {
-  return new SdkHttpError(SdkErrorCode.ClientHttpNotImplemented, `HTTP ${status}`, { status })
+  const data = { status, text: 'no such page' }
+  return new SdkHttpError(SdkErrorCode.ClientHttpNotImplemented, `HTTP ${status}`, data)
 }
 
 describe('the message of an error', () => {
@@ -67,10 +78,31 @@ describe('the message of an error', () => {
     const config = (text: string) => message(new SignerError('ERR_SIGNER_CONFIG', text))
     expect(config('or set "allowSharedFiles" there')).toBe('or give --allow-shared-files there')
     expect(config('raise "timeoutSeconds"')).toBe('raise --timeout')
+    expect(config('check "keyId" (an alias is written alias/NAME) and region')).toBe(
+      'check the key URI (an alias is written awskms:///alias/NAME) and region',
+    )
+    expect(config('The private key is encrypted; give its "passphrase"')).toBe(
+      'The private key is encrypted; give its passphrase by --passphrase-file or COUNTERSIGN_PASSPHRASE',
+    )
+    expect(config('the token wants a login; give its "pin"')).toBe(
+      'the token wants a login; give its PIN by --pin-file or COUNTERSIGN_PIN',
+    )
   })
 
   it('points to the URL of an MCP server when nothing is there', () => {
-    expect(message(http(404))).toBe('The MCP server: HTTP 404; compare its URL')
+    expect(message(ofMcp(http(404)))).toBe(
+      'The MCP server https://mcp.example.com/mcp answered with HTTP status 404: no such page; compare its URL',
+    )
+  })
+
+  it('says how long was waited for what did not answer in time', () => {
+    const late = new OAuthError('ERR_OAUTH_TIMEOUT', 'The token endpoint did not answer in time')
+    expect(describeFailure(late, 2.5).message).toBe(
+      'The token endpoint did not answer within 2.5 s',
+    )
+    expect(message(ofMcp(new DOMException('', 'TimeoutError')))).toBe(
+      'The MCP server https://mcp.example.com/mcp did not answer within 30 s; raise --timeout if it needs longer',
+    )
   })
 
   it('tells what to do about what an authorization server refuses', () => {

@@ -94,7 +94,8 @@ export function requireJwsAlgorithm(value: unknown, backend: string): JwsAlgorit
  *
  * @example
  * ```ts
- *  *
+ * import { chooseAlgorithm } from '@countersign/core/backend'
+ *
  * console.log(chooseAlgorithm(undefined, ['RS256', 'PS256'], 'my-vault')) // RS256
  * ```
  *

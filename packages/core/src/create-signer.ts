@@ -153,7 +153,7 @@ export interface SignRequest {
 }
 
 /** A request that is bounded by a deadline and the caller's signal. Message and digest are made on demand. */
-export class BoundedRequest extends Deadline implements SignRequest {
+class BoundedRequest extends Deadline implements SignRequest {
   readonly hash: SignRequest['hash']
   readonly #input: Uint8Array
   #message: Uint8Array | undefined

@@ -114,7 +114,9 @@ export interface ClosableSigner extends Signer {
  *
  * @example
  * ```ts
- *  *  *
+ * import type { Signer } from '@countersign/core'
+ * import { closable } from '@countersign/core/backend'
+ *
  * declare const signer: Signer
  * declare const connection: { end(): Promise<void> }
  *

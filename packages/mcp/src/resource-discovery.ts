@@ -85,7 +85,7 @@ export async function discoverResource(
 }
 
 async function sendPing(url: URL, { fetch, signal }: RequestOptions): Promise<Response> {
-  const at = sanitize(url.origin)
+  const at = sanitize(url.origin + url.pathname)
   try {
     const response = await unlessAborted(fetch(url, { ...ping, signal }), signal)
     await response.body?.cancel()

@@ -1,124 +1,95 @@
 import { Worker } from 'node:worker_threads'
-import {
-  type Answer,
-  packError,
-  partSize,
-  type Request,
-  type Requests,
-  unpackError,
-} from './channel.ts'
-import { Cryptoki } from './cryptoki.ts'
-import type { Permission } from './login.ts'
-import { outbox } from './outbox.ts'
-import { signQuickKeysHere } from './quick-keys.ts'
+import type { PKCS11 } from 'pkcs11js'
+import { type Answer, batch, type NumberedRequest, packError, type Request } from './messages.ts'
+import { startModule } from './module.ts'
 import { Token } from './token.ts'
 
+/** Ends this process when its parent, whose number is given, has ended. */
+const watchParent = `
+  const { workerData } = require('node:worker_threads')
+  setInterval(() => {
+    if (process.ppid !== workerData) process.kill(process.pid, 'SIGKILL')
+  }, 500)`
+
 /**
- * The process that a PKCS#11 module runs in: it answers the requests of its parent and ends with it.
+ * The process that a PKCS#11 module runs in: it loads the module, logs in and signs for its parent, and ends with it.
  *
- * The parent's end is watched from a thread of its own, since a module may hold this one for ever.
+ * A thread watches the parent, since a module may block this one for ever.
  */
-const watchdog = new Worker(new URL('./watchdog.js', import.meta.url), {
-  workerData: process.ppid,
-})
-watchdog.unref()
+new Worker(watchParent, { eval: true, workerData: process.ppid }).unref()
 process.on('disconnect', end)
 
 // A signal to the whole group is for the parent to act on, which may have something to sign before it ends.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
 
-/** The signatures that somebody waits for, by the numbers of their requests. */
+/** The numbers of the requests for signatures that somebody waits for. */
 const wanted = new Set<number>()
-/** Whether the parent waits for one answer only. */
-let alone = false
-/** The number of the request to close, which is answered last. */
+/** The number of the request to close, whose answer is the last one. */
 let closing: number | undefined
-let cryptoki: Cryptoki | undefined
+let native: PKCS11 | undefined
 let token: Token | undefined
 
-/** Logins that wait for the parent's leave, which knows what other processes of its have tried. */
-const logins: {
-  logIn(permission: Permission): boolean | Promise<boolean>
-  end(error?: unknown): void
-}[] = []
-
-function permit(logIn: (permission: Permission) => boolean | Promise<boolean>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = (error?: unknown) => (error === undefined ? resolve() : reject(error))
-    logins.push({ logIn, end })
-    post({ wish: 'login' })
-  })
-}
-
-async function logInAgain(permission: Permission): Promise<boolean> {
-  const login = logins.shift()
-  try {
-    const accepted = await login?.logIn(permission)
-    login?.end()
-    return accepted === true
-  } catch (error) {
-    login?.end(error)
-    throw error
-  }
-}
-
-async function answer(request: Request): Promise<unknown> {
+async function answer(id: number, request: Request): Promise<unknown> {
   if (request.op === 'identify') {
-    const { module, libraryParameters, token: selector, sessions } = request.location
-    if (cryptoki === undefined) {
-      cryptoki = await Cryptoki.load(module, libraryParameters)
-      signQuickKeysHere(cryptoki.native, () => alone)
-    }
-    token ??= new Token(cryptoki, selector, sessions, permit)
-    return token.identify(selector)
+    native ??= await startModule(request.location)
+    token ??= new Token(native, request.location)
+    return token.identify(request.token)
   }
   if (request.op === 'close') {
-    closing = request.id
-    token?.close()
-    await cryptoki?.finalize()
+    await token?.close()
+    finalize()
     return undefined
   }
-  if (request.op === 'logInAgain') return logInAgain(request.permission)
-  if (request.op === 'doNotLogIn') return logins.shift()?.end(unpackError(request.error))
   if (token === undefined) throw new Error('no token was identified')
   if (request.op === 'open') return token.open(request.login)
   if (request.op === 'describeKey') return token.describeKey(request.selector)
-  return request.op === 'sign' ? sign(token, request) : undefined
+  return request.op === 'sign' ? sign(token, id, request) : undefined
 }
 
-async function sign(open: Token, request: Request & { op: 'sign' }): Promise<string> {
-  const { id, key, mechanism } = request
-  const data = Buffer.from(request.data, 'base64')
+async function sign(
+  open: Token,
+  id: number,
+  { key, mechanism, data }: Request & { op: 'sign' },
+): Promise<string> {
   wanted.add(id)
   try {
-    return (await open.sign(key, mechanism, data, () => wanted.has(id))).toString('base64')
+    const octets = Buffer.from(data, 'base64')
+    return (await open.sign(key, mechanism, octets, () => wanted.has(id))).toString('base64')
   } finally {
     wanted.delete(id)
   }
 }
 
-const post = outbox<Answer>(partSize, (answers) => {
-  const isLast = answers.some((answer) => 'id' in answer && answer.id === closing)
+function finalize(): void {
+  try {
+    native?.C_Finalize()
+  } catch {
+    // The token is lost; the process ends in any case.
+  }
+}
+
+const post = batch<Answer>((answers) => {
+  const isLast = answers.some(({ id }) => id === closing)
   process.send?.(answers, undefined, {}, isLast ? end : undefined)
 })
 
-function receive(request: Request): void {
+function receive({ id, ...request }: NumberedRequest): void {
   if (request.op === 'forget') {
-    wanted.delete(request.id)
+    wanted.delete(id)
     return
   }
-  answer(request).then(
-    (value) => post({ id: request.id, value }),
-    (error) => post({ id: request.id, error: packError(error) }),
+  if (request.op === 'close') closing = id
+  answer(id, request).then(
+    (value) => post({ id, value }),
+    (error) => post({ id, error: packError(error) }),
   )
 }
 
-process.on('message', (message: Requests) => {
-  alone = message.alone
-  for (const request of message.requests) receive(request)
+process.on('message', (requests: readonly NumberedRequest[]) => {
+  for (const request of requests) receive(request)
 })
 
-/** At once: the module's own exit handlers may hang as well as it may. */
+/** At once: the module's own exit handlers may also hang. */
 function end(): void {
   process.kill(process.pid, 'SIGKILL')
 }

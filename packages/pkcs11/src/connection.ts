@@ -1,64 +1,68 @@
+import { realpath } from 'node:fs/promises'
 import { SignerError } from '@countersign/core'
-import { isRefusal } from './ckr.ts'
-import { failure } from './failure.ts'
-import { fifo } from './fifo.ts'
-import type { KeyDescription } from './find-key.ts'
-import { inProcessToken } from './in-process-token.ts'
-import { isolatedToken } from './isolated-token.ts'
-import type { Permit } from './login.ts'
-import type { Mechanism } from './mechanism.ts'
-import { type Pin, PinHolder } from './pin-holder.ts'
-import type { BoundKey, KeySelector, TokenSelector } from './selector.ts'
-import { type Caller, PortLost, type TokenLocation, type TokenPort } from './token-port.ts'
-
-/** What a connection is made from. */
-export interface ConnectionSettings {
-  readonly location: TokenLocation
-  readonly isolate: boolean
-  readonly pin: Pin | undefined
-  readonly allowFinalPinTry: boolean
-}
+import type { PKCS11 } from 'pkcs11js'
+import type { Mechanism } from './algorithms.ts'
+import { closed, failure, isRefusal, lossBehind } from './errors.ts'
+import type { BoundKey, KeyDescription } from './key.ts'
+import { startModule } from './module.ts'
+import type { ConnectionOptions, KeySelector, TokenLocation, TokenSelector } from './options.ts'
+import { PinHolder } from './pin.ts'
+import { type Caller, isolatedToken, ProcessLost, type TokenPort } from './subprocess.ts'
+import { Token } from './token.ts'
 
 interface Opening {
   readonly port: TokenPort
   readonly done: Promise<TokenPort>
 }
 
-/** A token that several signers share: opened once, and opened again when its process is gone. */
+/** Between two restarts for an error that can also have another cause. */
+const secondsBetweenRestarts = 10
+
+/**
+ * A token that several signers share.
+ *
+ * Here is all recovery: when the token, its sessions or its login are lost, the process of the module is ended, another
+ * one is started, and the call is made once more.
+ */
 export class Connection {
-  readonly #settings: ConnectionSettings
+  readonly #options: ConnectionOptions
   readonly #pin: PinHolder
-  readonly #enter: ReturnType<typeof fifo>
   /** The longest deadline of a signer here: a token that is silent for longer answers nobody in time. */
-  #patienceSeconds = 0
+  #timeoutSeconds = 0
   #port: TokenPort | undefined
   #opening: Opening | undefined
+  #hasSigned = false
+  #openedAt = Number.NEGATIVE_INFINITY
+  #restartedAt = Number.NEGATIVE_INFINITY
   #wasOpen = false
+  #isLost = false
   #closed = false
 
-  constructor(settings: ConnectionSettings) {
-    this.#settings = settings
-    const { module, sessions } = settings.location
-    this.#pin = new PinHolder(module, settings.pin, settings.allowFinalPinTry)
-    // A few more than there are sessions are sent ahead, so that none waits for the next message.
-    this.#enter = fifo(2 * sessions + 2)
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    this.#pin = new PinHolder(options)
   }
 
-  /** Waits for the token as long as the most patient of its signers. */
-  bePatient(seconds: number): void {
-    this.#patienceSeconds = Math.max(this.#patienceSeconds, seconds)
+  /** Waits for the token as long as the signer with the longest timeout. */
+  allowSeconds(seconds: number): void {
+    this.#timeoutSeconds = Math.max(this.#timeoutSeconds, seconds)
+  }
+
+  /** Whether a new signer can use it. */
+  get usable(): boolean {
+    return !this.#pin.wasRefused && !this.#isLost
   }
 
   /** Whether another selector means the token of this connection, which is opened to find out. */
   async reaches(selector: TokenSelector): Promise<boolean> {
-    const { location } = this.#settings
+    const { token } = this.#options.location
     try {
       const [own, other] = await this.#attempt(undefined, (port) =>
-        Promise.all([port.identify(location.token), port.identify(selector)]),
+        Promise.all([port.identify(token), port.identify(selector)]),
       )
       return own.slot === other.slot
     } catch {
-      // Whoever asks has to open it without this connection, and will see the reason for themselves.
+      // The caller has to open the token without this connection, and will see the reason.
       return false
     }
   }
@@ -68,20 +72,20 @@ export class Connection {
     return this.#pin.has(pin)
   }
 
-  /** Whether the token refused the PIN, so that this connection logs in no more. */
-  get wasRefused(): boolean {
-    return this.#pin.wasRefused
-  }
-
   describeKey(selector: KeySelector): Promise<KeyDescription> {
     return this.#attempt(undefined, (port) => port.describeKey(selector))
   }
 
   /** The promise need not settle before the token has answered, whether or not the caller has left. */
-  sign(key: BoundKey, mechanism: Mechanism, data: Uint8Array, caller: Caller): Promise<Uint8Array> {
-    const sign = () => this.#attempt(caller, (port) => port.sign(key, mechanism, data, caller))
-    // In this process, they queue for the sessions themselves.
-    return this.#settings.isolate ? this.#enter(caller.signal, sign) : sign()
+  async sign(
+    key: BoundKey,
+    mechanism: Mechanism,
+    data: Uint8Array,
+    caller: Caller,
+  ): Promise<Uint8Array> {
+    const signature = await this.#attempt(caller, (port) => port.sign(key, mechanism, data, caller))
+    this.#hasSigned = true
+    return signature
   }
 
   async close(): Promise<void> {
@@ -92,7 +96,7 @@ export class Connection {
     await port?.close()
   }
 
-  /** Makes a call, a second time when the process of the module ended under the first. */
+  /** Makes a call, and once more on a new process when the first one ended or lost the token. */
   async #attempt<T>(caller: Caller | undefined, call: (port: TokenPort) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       const port = this.#port?.gone === false ? this.#port : await this.#open(caller)
@@ -101,12 +105,12 @@ export class Connection {
         return await call(port)
       } catch (error) {
         if (isRefusal(error)) this.#refused(port)
-        if (!(error instanceof PortLost)) throw error
+        else if (!this.#options.isolate) throw this.#describeInProcess(error)
+        const isOver = error instanceof ProcessLost || this.#endIfLost(port, error)
         if (caller?.aborted) throw caller.signal.reason
-        // Whoever has no deadline of their own has waited for as long as one.
-        if (attempt === 2 || this.#closed || (error.how === 'hung' && caller === undefined)) {
-          throw this.#described(error)
-        }
+        // A caller without a deadline has waited for as long as one.
+        const waited = error instanceof ProcessLost && error.how === 'hung' && caller === undefined
+        if (!isOver || attempt === 2 || this.#closed || waited) throw this.#describe(error)
       }
     }
   }
@@ -129,51 +133,94 @@ export class Connection {
   }
 
   #start(): Opening {
-    const { location, isolate } = this.#settings
-    const patience = () => this.#patienceSeconds
-    const permit: Permit = (logIn) => this.#pin.logInAgain(logIn)
+    const { location, isolate } = this.#options
     const port = isolate
-      ? isolatedToken(location, patience, permit)
-      : inProcessToken(location, permit)
-    const done = port
-      .identify(location.token)
-      .then((identity) => this.#pin.logIn(identity, (login) => port.open(login)))
-      .then(() => {
+      ? isolatedToken(location, () => this.#timeoutSeconds)
+      : inProcessToken(location)
+    const open = async () => {
+      try {
+        const identity = await port.identify(location.token)
+        await this.#pin.logIn(identity, (login) => port.open(login))
         if (this.#closed) throw closed()
-        this.#wasOpen = true
-        this.#port = port
-        return port
-      })
-      .catch((error) => {
+      } catch (error) {
         port.kill()
-        throw this.#described(error)
-      })
-      .finally(() => {
+        throw this.#describeOpening(error)
+      } finally {
         this.#opening = undefined
-      })
-    return { port, done }
+      }
+      this.#wasOpen = true
+      this.#hasSigned = false
+      this.#openedAt = performance.now()
+      this.#port = port
+      return port
+    }
+    return { port, done: open() }
   }
 
   /** The PIN was right when the token was opened, and is not any more. */
   #refused(port: TokenPort): void {
     if (this.#port !== port) return
-    this.#port = undefined
     this.#pin.refused()
+    this.#end(port)
+  }
+
+  /** Ends the process of the module when an error says that it has lost the token; returns whether it is ended. */
+  #endIfLost(port: TokenPort, error: unknown): boolean {
+    // A token that was removed, or that logged everybody out, shows no keys.
+    const showsNoKey = SignerError.is(error) && error.code === 'ERR_SIGNER_KEY_NOT_FOUND'
+    const loss = lossBehind(error) ?? (showsNoKey ? 'possible' : undefined)
+    if (loss === undefined) return false
+    // Another call may have ended it meanwhile.
+    if (this.#port !== port) return true
+    if (loss === 'possible' && !this.#mayRestart()) return false
+    this.#end(port)
+    return true
+  }
+
+  /**
+   * Whether the module may be restarted for an error that can also have another cause. Not if it has just started and
+   * not signed yet, and not so often that the signer of a bad key disturbs the others.
+   */
+  #mayRestart(): boolean {
+    const now = performance.now()
+    const isLongAgo = (time: number) => now - time >= secondsBetweenRestarts * 1000
+    if (!(this.#hasSigned || isLongAgo(this.#openedAt)) || !isLongAgo(this.#restartedAt))
+      return false
+    this.#restartedAt = now
+    return true
+  }
+
+  #end(port: TokenPort): void {
+    this.#port = undefined
     port.kill()
   }
 
-  #described(error: unknown): unknown {
+  /** The error of a module in this process, where nothing is recovered. */
+  #describeInProcess(error: unknown): unknown {
+    if (lossBehind(error) === undefined || !SignerError.is(error)) return this.#describe(error)
+    this.#isLost = true
+    const { code, message, retryable, cause } = error
+    return failure(
+      code,
+      `${message}; nothing is recovered with "isolate: false": make a new signer, or restart the process`,
+      { retryable, cause },
+    )
+  }
+
+  #describe(error: unknown): unknown {
     if (this.#closed) return closed()
-    if (error instanceof PortLost) return lost(error, this.#patienceSeconds)
-    if (this.#wasOpen && SignerError.is(error) && error.code === 'ERR_SIGNER_CONFIG') {
-      // It was there before, so the options are not to blame.
-      return failure('ERR_SIGNER_UNAVAILABLE', error.message, { cause: error })
-    }
-    return error
+    return error instanceof ProcessLost ? describeLoss(error, this.#timeoutSeconds) : error
+  }
+
+  /** The error of opening the token; if it was open before, the options are right. */
+  #describeOpening(error: unknown): unknown {
+    const isConfig = SignerError.is(error) && error.code === 'ERR_SIGNER_CONFIG'
+    if (!(this.#wasOpen && isConfig) || this.#closed) return this.#describe(error)
+    return failure('ERR_SIGNER_UNAVAILABLE', error.message, { cause: error })
   }
 }
 
-function lost({ how, message }: PortLost, seconds: number): SignerError {
+function describeLoss({ how, message }: ProcessLost, seconds: number): SignerError {
   if (how === 'hung') {
     return failure(
       'ERR_SIGNER_TIMEOUT',
@@ -188,7 +235,52 @@ function lost({ how, message }: PortLost, seconds: number): SignerError {
   )
 }
 
-/** What those get who use a signer after they have closed it. */
-export function closed(): SignerError {
-  return failure('ERR_SIGNER_CONFIG', 'This signer was closed; make a new one')
+const modules = new Map<string, { native: Promise<PKCS11>; parameters: string | undefined }>()
+
+/** Loads a module once for this process. */
+async function sharedModule(location: TokenLocation): Promise<PKCS11> {
+  const { module, libraryParameters: parameters } = location
+  const path = await realpath(module).catch(() => module)
+  let shared = modules.get(path)
+  if (shared === undefined) {
+    shared = { native: startModule(location), parameters }
+    modules.set(path, shared)
+    shared.native.catch(() => modules.delete(path))
+  }
+  if (shared.parameters === parameters) return shared.native
+  throw failure(
+    'ERR_SIGNER_CONFIG',
+    `The PKCS#11 module ${module} runs in this process with other "libraryParameters" already; leave out "isolate: false" to run it in another`,
+  )
+}
+
+/** A token whose module runs in this process. */
+function inProcessToken(location: TokenLocation): TokenPort {
+  let token: Token | undefined
+  let gone = false
+  function opened(): Token {
+    if (token === undefined || gone) throw closed()
+    return token
+  }
+  const close = () => {
+    gone = true
+    return token?.close() ?? Promise.resolve()
+  }
+  return {
+    async identify(selector) {
+      token ??= new Token(await sharedModule(location), location)
+      return token.identify(selector)
+    },
+    open: async (login) => opened().open(login),
+    describeKey: async (selector) => opened().describeKey(selector),
+    async sign(key, mechanism, { buffer, byteOffset, byteLength }, caller) {
+      const data = Buffer.from(buffer, byteOffset, byteLength)
+      return opened().sign(key, mechanism, data, () => !caller.aborted)
+    },
+    close,
+    kill: () => void close(),
+    get gone() {
+      return gone
+    },
+  }
 }

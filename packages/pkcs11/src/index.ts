@@ -1,3 +1,2 @@
-export type { Pin } from './pin-holder.ts'
-export type { TokenSelector } from './selector.ts'
-export { type Pkcs11Signer, type Pkcs11SignerOptions, pkcs11Signer } from './signer.ts'
+export type { Pin, Pkcs11SignerOptions, TokenSelector } from './options.ts'
+export { type Pkcs11Signer, pkcs11Signer } from './signer.ts'

@@ -1,3 +1,4 @@
+import { createHmac, randomBytes } from 'node:crypto'
 import {
   type ClosableSigner,
   createSigner,
@@ -7,62 +8,20 @@ import {
   SignerError,
   thumbprint,
 } from '@countersign/core'
-import { chooseAlgorithm } from '@countersign/core/backend'
-import { checkOptions } from './check-options.ts'
-import { closed } from './connection.ts'
-import { backend, failure } from './failure.ts'
-import type { KeyDescription, KeyOnToken } from './find-key.ts'
-import { possibleAlgorithms, signingMethod } from './mechanism.ts'
-import type { Pin } from './pin-holder.ts'
-import { algorithmsOf, publicKeyOnToken } from './public-key.ts'
-import type { TokenSelector } from './selector.ts'
-import { shareConnection } from './shared-connections.ts'
+import { chooseAlgorithm, ownOptions } from '@countersign/core/backend'
+import { possibleAlgorithms, signingMethod } from './algorithms.ts'
+import { Connection } from './connection.ts'
+import { backend, closed, failure } from './errors.ts'
+import { algorithmsOf, type KeyDescription, type KeyOnToken, publicKeyOnToken } from './key.ts'
+import {
+  type ConnectionOptions,
+  checkOptions,
+  type Pin,
+  type Pkcs11SignerOptions,
+} from './options.ts'
+import { askForPin } from './pin.ts'
 
-/** Options of {@link pkcs11Signer}. */
-export interface Pkcs11SignerOptions {
-  /** Path of the vendor's PKCS#11 module, such as `/usr/lib/softhsm/libsofthsm2.so`. */
-  readonly module: string
-  /** Which token: by label, serial number or slot number; of this manufacturer and model, if they are given. */
-  readonly token: TokenSelector
-  /** Which private key on it: by label, or by ID, as octets or in hexadecimal. */
-  readonly key: {
-    readonly label?: string | undefined
-    readonly id?: string | Uint8Array | undefined
-  }
-  /** The user PIN, or a function that is asked for it whenever a login is needed. */
-  readonly pin?: Pin | undefined
-  /** The algorithm; by default the key's only one, RS256 for RSA and EdDSA for Ed25519. */
-  readonly alg?: JwsAlgorithm | undefined
-  /** Key ID; by default the RFC 7638 thumbprint. */
-  readonly kid?: string | undefined
-  /** Most sessions to sign in at once; 4 by default. */
-  readonly sessions?: number | undefined
-  /**
-   * The public key, where the token has neither a public object nor a certificate for it; where it has, it must be this
-   * one.
-   */
-  readonly publicKey?: PublicKeyInput | undefined
-  /** What the module wants at initialisation, for those that do; NSS is one. */
-  readonly libraryParameters?: string | undefined
-  /** Whether the module runs in a process of its own, which can hang or crash without harm; `true` by default. */
-  readonly isolate?: boolean | undefined
-  /**
-   * Environment variables that the module needs in its own process, beyond the usual ones: names, in which `*` at the
-   * end stands for the rest, as in `AWS_*`; by default the names in `COUNTERSIGN_PKCS11_ENV`, separated by commas.
-   */
-  readonly env?: readonly string[] | undefined
-  /**
-   * Bound on one signature; 10 by default. The longest one among the signers on a token bounds each step of opening it,
-   * too.
-   */
-  readonly timeoutSeconds?: number | undefined
-  /** Whether each signature is verified before it is handed out; `true` by default, and always with a `publicKey` that the token does not have. */
-  readonly verify?: boolean | undefined
-  /** Whether to log in although the token says that one more wrong PIN locks it; `false` by default. */
-  readonly allowFinalPinTry?: boolean | undefined
-}
-
-/** A signer over a token, which is let go by `close()` or by `await using`. */
+/** A signer over a token, which `close()` or `await using` gives back. */
 export interface Pkcs11Signer extends ClosableSigner {
   /** Gives the token back; the last signer that shares it ends its process and its login. */
   close(): Promise<void>
@@ -76,7 +35,7 @@ export interface Pkcs11Signer extends ClosableSigner {
  * token that went away is found again. A PIN that the token refused is never tried a second time, and a signer whose
  * PIN was refused logs in no more.
  *
- * @param options - module, token, key and PIN.
+ * @param given - module, token, key and PIN.
  * @returns a frozen signer. An open one keeps no process alive.
  * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when module, token or options do not fit, with what there is;
  *   `ERR_SIGNER_KEY_NOT_FOUND` with the keys there are; `ERR_SIGNER_KEY_UNSUPPORTED` when key or token cannot make the
@@ -102,9 +61,10 @@ export interface Pkcs11Signer extends ClosableSigner {
  *
  * @see [PKCS #11 Specification Version 3.1](https://docs.oasis-open.org/pkcs11/pkcs11-spec/v3.1/pkcs11-spec-v3.1.html)
  */
-export async function pkcs11Signer(options: Pkcs11SignerOptions): Promise<Pkcs11Signer> {
-  const { selector, timeoutSeconds, ...settings } = checkOptions(options)
-  const { connection, release } = await shareConnection(settings, timeoutSeconds)
+export async function pkcs11Signer(given: Pkcs11SignerOptions): Promise<Pkcs11Signer> {
+  const options = ownOptions(given)
+  const { connection: wanted, selector, timeoutSeconds } = checkOptions(options)
+  const { connection, release } = await shareConnection(wanted, timeoutSeconds)
   let isOpen = true
   const close = () => {
     isOpen = false
@@ -145,17 +105,17 @@ export async function pkcs11Signer(options: Pkcs11SignerOptions): Promise<Pkcs11
   }
 }
 
-/** What a key can be used with; first what its token has a mechanism for. */
+/** The algorithms of a key, first those that its token has a mechanism for. */
 function byMechanism(key: KeyDescription): JwsAlgorithm[] {
   const has = (alg: JwsAlgorithm) => Number(signingMethod(alg, key.mechanisms) !== undefined)
   return [...algorithmsOf(key)].sort((one, other) => has(other) - has(one))
 }
 
 function impossible(alg: JwsAlgorithm, mechanisms: readonly number[]): SignerError {
-  const possible = possibleAlgorithms(mechanisms)
+  const possible = possibleAlgorithms(mechanisms).join(', ') || 'no JWS signature at all'
   return failure(
     'ERR_SIGNER_KEY_UNSUPPORTED',
-    `The token has no mechanism for ${alg}; it can make ${possible.length === 0 ? 'no JWS signature at all' : possible.join(', ')}`,
+    `The token has no mechanism for ${alg}; it can make ${possible}`,
   )
 }
 
@@ -180,4 +140,97 @@ function notThisKey(): SignerError {
     'ERR_SIGNER_INTEGRITY',
     'The "publicKey" that was given is not that of the private key on the token; check "key" and "publicKey"',
   )
+}
+
+interface Shared {
+  readonly options: ConnectionOptions
+  readonly connection: Connection
+  users: number
+}
+
+/** A connection, and how to give it back. */
+interface Lease {
+  readonly connection: Connection
+  readonly release: () => Promise<void>
+}
+
+const shared = new Map<string, Shared>()
+const secret = randomBytes(32)
+const functions = new WeakMap<() => unknown, number>()
+let functionsSeen = 0
+
+/**
+ * The connection to a token, the one that is there already if there is one.
+ *
+ * @param seconds - for how long a call may take.
+ */
+async function shareConnection(options: ConnectionOptions, seconds: number): Promise<Lease> {
+  const name = nameOf(options)
+  let entry = usable(shared.get(name))
+  if (entry === undefined) {
+    const candidates = [...shared.values()].filter((one) => isAlike(one, options))
+    if (candidates.length > 0) entry = await findSharable(candidates, options)
+  }
+  // Another call may have added it meanwhile.
+  entry ??= usable(shared.get(name))
+  if (entry === undefined) {
+    entry = { options, connection: new Connection(options), users: 0 }
+    shared.set(name, entry)
+  }
+  const { connection } = entry
+  connection.allowSeconds(seconds)
+  entry.users++
+  let released = false
+  return {
+    connection,
+    async release() {
+      if (released) return
+      released = true
+      entry.users--
+      if (entry.users > 0) return
+      const own = nameOf(entry.options)
+      if (shared.get(own) === entry) shared.delete(own)
+      await connection.close()
+    },
+  }
+}
+
+/** A new signer does not inherit the refused PIN or the lost token of another one. */
+function usable(entry: Shared | undefined): Shared | undefined {
+  return entry?.connection.usable ? entry : undefined
+}
+
+/** Whether two connections differ at most in how they name the token and its PIN. */
+function isAlike({ options, connection }: Shared, wanted: ConnectionOptions): boolean {
+  const rest = ({ location, isolate, allowFinalPinTry }: ConnectionOptions) =>
+    JSON.stringify([{ ...location, token: undefined }, isolate, allowFinalPinTry])
+  return connection.usable && rest(options) === rest(wanted)
+}
+
+/** Finds a connection to the same token under another name of it, or with another function for the same PIN. */
+async function findSharable(
+  candidates: readonly Shared[],
+  { location, pin }: ConnectionOptions,
+): Promise<Shared | undefined> {
+  for (const candidate of candidates) {
+    const { connection } = candidate
+    if (!(await connection.reaches(location.token))) continue
+    const own = pin === undefined ? undefined : await askForPin(pin)
+    if (connection.hasPin(own) && candidate.users > 0) return candidate
+  }
+  return undefined
+}
+
+function nameOf({ location, isolate, allowFinalPinTry, pin }: ConnectionOptions): string {
+  return JSON.stringify([location, isolate, allowFinalPinTry, pinName(pin)])
+}
+
+/** Tells two PINs apart without being one. A signer with another PIN has to log in for itself. */
+function pinName(pin: Pin | undefined): string | number | undefined {
+  if (typeof pin !== 'function') {
+    return pin && createHmac('sha256', secret).update(pin).digest('base64url')
+  }
+  const known = functions.get(pin) ?? ++functionsSeen
+  functions.set(pin, known)
+  return known
 }

@@ -1,27 +1,38 @@
 import type { PKCS11 } from 'pkcs11js'
-import { isRefusal } from './ckr.ts'
+import type { Mechanism } from './algorithms.ts'
 import {
-  CKF_LOGIN_REQUIRED,
-  CKF_PROTECTED_AUTHENTICATION_PATH,
-  CKU_CONTEXT_SPECIFIC,
-} from './constants.ts'
-import type { Cryptoki } from './cryptoki.ts'
-import { failure } from './failure.ts'
-import { type FoundKey, findKey, type KeyDescription } from './find-key.ts'
-import { findToken } from './find-token.ts'
-import { KeptToken } from './kept-token.ts'
-import type { Login, Permit } from './login.ts'
-import type { Mechanism } from './mechanism.ts'
-import type { OpenedToken } from './opened-token.ts'
-import type { BoundKey, KeySelector, TokenSelector } from './selector.ts'
-import { Outdated } from './session-pool.ts'
-import { readUlong } from './ulong.ts'
+  CKR_USER_ALREADY_LOGGED_IN,
+  failure,
+  guarded,
+  isRefusal,
+  moduleFailure,
+  returnValueOf,
+} from './errors.ts'
+import { type BoundKey, type FoundKey, findKey, type KeyDescription } from './key.ts'
+import { findToken } from './module.ts'
+import type { KeySelector, TokenLocation, TokenSelector } from './options.ts'
+import { SessionPool } from './sessions.ts'
+
+const CKF_SERIAL_SESSION = 0x4
+const CKF_LOGIN_REQUIRED = 0x4
+const CKF_PROTECTED_AUTHENTICATION_PATH = 0x100
+const CKF_USER_PIN_COUNT_LOW = 0x10000
+const CKF_USER_PIN_FINAL_TRY = 0x20000
+const CKF_USER_PIN_LOCKED = 0x40000
+
+const CKU_USER = 1
+const CKU_CONTEXT_SPECIFIC = 2
+
+const longestSignature = 1024
+
+/** No octets, but at an address: the library passes NULL for other empty buffers, which modules refuse. */
+const nothing = Buffer.alloc(1).subarray(0, 0)
 
 /** Which token was found. */
 export interface TokenIdentity {
   readonly label: string
   readonly serial: string
-  /** What tells it from others, whichever module it is reached through. */
+  /** Identifies the token, whichever module it is reached through. */
   readonly name: string
   readonly slot: number
   readonly loginRequired: boolean
@@ -29,130 +40,208 @@ export interface TokenIdentity {
   readonly hasPinPad: boolean
 }
 
-const longestSignature = 1024
+/** How to log in, and how far to go. */
+export interface Login {
+  /** Absent for a token that asks for its PIN itself. */
+  readonly pin?: string | undefined
+  /** Log in even though the token says that one more wrong PIN locks it. */
+  readonly allowFinalTry: boolean
+  /** Do not log in if the token says that a wrong PIN was given since the last login. */
+  readonly cautious: boolean
+}
 
-/** No octets, but at an address: the library hands NULL on for other empty buffers, and modules refuse that. */
-const nothing = Buffer.alloc(1).subarray(0, 0)
-
-/** A token in this process, its keys and its signatures. */
+/** A token of a module in this process: its login, its sessions, its keys and its signatures. */
 export class Token {
-  readonly #cryptoki: Cryptoki
-  readonly #kept: KeptToken
+  readonly #native: PKCS11
+  readonly #location: TokenLocation
+  /** The keys that were looked up, by identity. */
+  readonly #keys = new Map<string, FoundKey>()
+  /** Where the signatures of a session are written, one after the other. */
   readonly #outputs = new WeakMap<Buffer, Buffer>()
+  #opened: { readonly anchor: Buffer; readonly sessions: SessionPool } | undefined
+  #mechanisms: readonly number[] = []
+  #pin = ''
+  #pinRefused = false
+  #signing = 0
+  #onQuiet: (() => void) | undefined
 
-  constructor(cryptoki: Cryptoki, selector: TokenSelector, sessions: number, permit: Permit) {
-    this.#cryptoki = cryptoki
-    this.#kept = new KeptToken(cryptoki, selector, sessions, permit)
+  constructor(native: PKCS11, location: TokenLocation) {
+    this.#native = native
+    this.#location = location
   }
 
-  /** Finds the token, or another one; nothing is opened yet. */
+  /** Finds the token, or another one; nothing is opened. */
   identify(selector: TokenSelector): TokenIdentity {
-    const { label, serial, name, slot, flags } = findToken(this.#cryptoki.native, selector)
+    const { label, serial, manufacturer, model, slotNumber, flags } = findToken(
+      this.#native,
+      selector,
+    )
     return {
       label,
       serial,
-      name,
-      slot: readUlong(slot),
+      name: JSON.stringify([manufacturer, model, serial, label]),
+      slot: slotNumber,
       loginRequired: (flags & CKF_LOGIN_REQUIRED) !== 0,
       hasPinPad: (flags & CKF_PROTECTED_AUTHENTICATION_PATH) !== 0,
     }
   }
 
   /** Opens the token and logs in; returns whether the token accepted the PIN. */
-  open(login: Login | undefined): Promise<boolean> {
-    return this.#kept.open(login)
+  open(login: Login | undefined): boolean {
+    const native = this.#native
+    const { slot, flags } = findToken(native, this.#location.token)
+    const open = () => native.C_OpenSession(slot, CKF_SERIAL_SESSION)
+    const close = (session: Buffer) => this.#closeSession(session)
+    const anchor = guarded('Opening a session', open)
+    try {
+      this.#mechanisms = guarded('Listing the mechanisms', () => native.C_GetMechanismList(slot))
+      const accepted = login !== undefined && logIn(native, anchor, flags, login)
+      this.#pin = login?.pin ?? ''
+      const sessions = new SessionPool(open, close, anchor, this.#location.sessions)
+      this.#opened = { anchor, sessions }
+      return accepted
+    } catch (error) {
+      close(anchor)
+      throw error
+    }
   }
 
-  describeKey(selector: KeySelector): Promise<KeyDescription> {
-    return this.#kept.attempt('Reading the key', true, async (opened) => {
-      // Without the login, the token would deny that there is such a key.
-      await this.#kept.logInAgain(opened)
-      const { identity, description } = findKey(this.#cryptoki.native, opened.anchor, selector)
-      return { ...description, identity, mechanisms: opened.mechanisms }
-    })
+  describeKey(selector: KeySelector): KeyDescription {
+    const { anchor } = this.#requireOpen()
+    const { identity, description } = guarded('Reading the key', () =>
+      findKey(this.#native, anchor, selector),
+    )
+    return { ...description, identity, mechanisms: this.#mechanisms }
   }
 
   /**
    * Makes one signature; waits for a session when all are in use.
    *
-   * @param isWanted - asked when a session is there, since whoever waited for it may have left.
+   * @param isWanted - asked once there is a session, since the caller may have left.
    */
-  sign(
+  async sign(
     key: BoundKey,
     mechanism: Mechanism,
     data: Buffer,
     isWanted: () => boolean,
   ): Promise<Buffer> {
-    return this.#kept.attempt('Signing', false, async (opened) => {
-      const { sessions } = opened
+    this.#signing++
+    try {
+      const { sessions } = this.#requireOpen()
       const lent = sessions.lend()
       const session = lent instanceof Promise ? await lent : lent
-      if (!opened.current || !isWanted()) {
+      if (!isWanted()) {
         sessions.giveBack(session)
-        throw opened.current ? new Error('nobody waits for this signature') : new Outdated()
+        throw new Error('nobody waits for this signature')
       }
       try {
-        const signature = Buffer.from(await this.#signIn(opened, session, key, mechanism, data))
+        const signature = Buffer.from(await this.#signIn(session, key, mechanism, data))
         sessions.giveBack(session)
         return signature
       } catch (error) {
         sessions.discard(session)
         throw error
       }
-    })
+    } catch (error) {
+      throw moduleFailure(error, 'Signing')
+    } finally {
+      this.#signing--
+      if (this.#signing === 0) this.#onQuiet?.()
+    }
   }
 
-  /** Closes what was opened here, and leaves the module to others in this process. */
-  close(): void {
-    this.#kept.end('closed')
+  /** Closes the sessions, after the running signatures, and leaves the module to others in this process. */
+  async close(): Promise<void> {
+    const opened = this.#opened
+    this.#opened = undefined
+    opened?.sessions.end()
+    if (this.#signing > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onQuiet = resolve
+      })
+    }
+    if (opened !== undefined) this.#closeSession(opened.anchor)
   }
 
-  #signIn(
-    opened: OpenedToken,
-    session: Buffer,
-    key: BoundKey,
-    mechanism: Mechanism,
-    data: Buffer,
-  ): Promise<Buffer> {
-    const { native } = this.#cryptoki
-    const { handle, alwaysAuthenticate } =
-      opened.keys.get(key.identity) ?? this.#find(opened, session, key)
+  #requireOpen() {
+    if (this.#opened === undefined) throw failure('ERR_SIGNER_CONFIG', 'The token is not open')
+    return this.#opened
+  }
+
+  #signIn(session: Buffer, key: BoundKey, mechanism: Mechanism, data: Buffer): Promise<Buffer> {
+    const native = this.#native
+    const { handle, alwaysAuthenticate } = this.#keys.get(key.identity) ?? this.#find(session, key)
     native.C_SignInit(session, mechanism as Parameters<PKCS11['C_SignInit']>[1], handle)
     if (alwaysAuthenticate) this.#logInForOne(session)
-    const octets = data.byteLength === 0 ? nothing : data
-    return this.#cryptoki.run(() => native.C_SignAsync(session, octets, this.#outputOf(session)))
-  }
-
-  /** Where the signatures of a session are written, one after the other. */
-  #outputOf(session: Buffer): Buffer {
-    const known = this.#outputs.get(session)
-    if (known !== undefined) return known
-    const output = Buffer.alloc(longestSignature)
+    const output = this.#outputs.get(session) ?? Buffer.alloc(longestSignature)
     this.#outputs.set(session, output)
-    return output
+    return native.C_SignAsync(session, data.byteLength === 0 ? nothing : data, output)
   }
 
-  /** The login that a key wants before each signature. */
+  /** Logs in for one signature, with a key that asks for that. */
   #logInForOne(session: Buffer): void {
+    if (this.#pinRefused)
+      throw denied('The token refused this PIN before, so it was not tried again')
     try {
-      this.#cryptoki.native.C_Login(session, CKU_CONTEXT_SPECIFIC, this.#kept.pin)
+      this.#native.C_Login(session, CKU_CONTEXT_SPECIFIC, this.#pin)
     } catch (error) {
-      // At once, before the next one in line gives it again.
-      if (isRefusal(error)) this.#kept.end('refused')
+      this.#pinRefused = isRefusal(error)
       throw error
     }
   }
 
   /** Looks a key up, and makes sure that it is the one that is meant. */
-  #find(opened: OpenedToken, session: Buffer, { selector, identity }: BoundKey): FoundKey {
-    const key = findKey(this.#cryptoki.native, session, selector)
+  #find(session: Buffer, { selector, identity }: BoundKey): FoundKey {
+    const key = findKey(this.#native, session, selector)
     if (key.identity !== identity) {
       throw failure(
         'ERR_SIGNER_INTEGRITY',
         'The token has another key under this name now; make a new signer for it',
       )
     }
-    opened.keys.set(identity, key)
+    this.#keys.set(identity, key)
     return key
   }
+
+  #closeSession(session: Buffer): void {
+    try {
+      this.#native.C_CloseSession(session)
+    } catch {
+      // It is closed already.
+    }
+  }
+}
+
+/**
+ * Logs the process in, unless the token says that this could lock it.
+ *
+ * @returns whether the token accepted the PIN; `false` when the process was logged in already and the token did not
+ *   look at it.
+ */
+function logIn(native: PKCS11, session: Buffer, flags: number, login: Login): boolean {
+  if ((flags & CKF_USER_PIN_LOCKED) !== 0) {
+    throw denied('The token says that its PIN is locked; the security officer has to set a new one')
+  }
+  if ((flags & CKF_USER_PIN_FINAL_TRY) !== 0 && !login.allowFinalTry) {
+    throw denied(
+      'The token says that one more wrong PIN locks it, so none was tried; log in by other means first, or allow it by "allowFinalPinTry"',
+    )
+  }
+  if ((flags & CKF_USER_PIN_COUNT_LOW) !== 0 && login.cautious) {
+    throw denied(
+      'The token says that a wrong PIN was given since the last login, and whether it was this one is not known, so it was not tried again; log in by other means first',
+    )
+  }
+  try {
+    // The library takes no absent PIN; a token that asks for its PIN itself ignores an empty one.
+    native.C_Login(session, CKU_USER, login.pin ?? '')
+    return true
+  } catch (error) {
+    if (returnValueOf(error) === CKR_USER_ALREADY_LOGGED_IN) return false
+    throw moduleFailure(error, 'Logging in')
+  }
+}
+
+function denied(message: string): Error {
+  return failure('ERR_SIGNER_ACCESS_DENIED', message)
 }

@@ -1,11 +1,15 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { audienceOption, clientIdOption, issuerOption } from '../client-options.ts'
+import {
+  type AuthenticationOptions,
+  addAuthenticationOptions,
+  clientIdOption,
+  issuerOption,
+} from '../client-options.ts'
 import { addJsonOption, defineCommand, runs } from '../frame.ts'
 import { addKeyOptions, type KeyOptions, keyArgument } from '../key-option.ts'
 
 /** Options of `countersign assertion`. */
-export interface AssertionOptions extends KeyOptions {
-  readonly audience?: string
+export interface AssertionOptions extends KeyOptions, AuthenticationOptions {
   readonly clientId?: string
   readonly issuer?: string
   readonly lifetime: number
@@ -30,10 +34,8 @@ export function assertionCommand(): Command {
       ],
     ],
   }).argument('[key]', keyArgument)
-  return addJsonOption(addKeyOptions(command))
-    .addOption(clientIdOption())
-    .addOption(issuerOption())
-    .addOption(audienceOption())
+  addJsonOption(addKeyOptions(command)).addOption(clientIdOption()).addOption(issuerOption())
+  return addAuthenticationOptions(command)
     .addOption(
       new Option('--lifetime <seconds>', 'how long it is good for, 300 at most')
         .default(60)

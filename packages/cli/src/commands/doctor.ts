@@ -14,7 +14,7 @@ export function doctorCommand(): Command {
   const command = defineCommand('doctor', {
     summary: 'find out why a key, a client and a server do not get along',
     description:
-      'Goes from the key to the tools of an MCP server, or to a token when only --issuer is given, and says of each step what was found, what was expected and what to do. It signs, asks for a token once, or up to three times when the client is refused without a reason, and lists the tools; it calls none.',
+      'Goes from the key to the tools of an MCP server, or to a token when only --issuer is given, and says of each step what was found, what was expected and what to do. It signs, asks for a token once, and lists the tools; it calls none. When the client or the request is refused, it asks up to six times more, each time with one thing changed that servers are known to want in another way, and names the option that helps.',
     examples: [
       [
         'countersign doctor --key key.pem --client-id billing-agent --mcp https://mcp.example.com/mcp',

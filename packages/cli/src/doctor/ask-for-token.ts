@@ -1,15 +1,17 @@
 import type { Signer } from '@countersign/core'
 import {
   type AuthorizationServer,
+  type ClientAuthentication,
   OAuthError,
-  privateKeyJwt,
+  type PrivateKeyJwtOptions,
   type TokenResponse,
   type TokenSource,
   tokenSource,
 } from '@countersign/oauth'
+import { pinnedAuthentication } from '../authentication.ts'
 import { keepSecret } from '../redact.ts'
 import type { ObservedFetch } from './observed-fetch.ts'
-import type { Examination } from './options.ts'
+import type { AssertionSettings, Examination } from './options.ts'
 import type { Target } from './resource-steps.ts'
 
 /** What a token is asked with. */
@@ -22,10 +24,7 @@ export interface TokenScene {
 }
 
 /** How an assertion differs from the one that a program would send. */
-export interface Change {
-  readonly audience?: string
-  readonly now?: () => number
-}
+export type Change = AssertionSettings & Pick<PrivateKeyJwtOptions, 'now'>
 
 /** A token, and where more of them come from. */
 export interface Granted {
@@ -36,18 +35,26 @@ export interface Granted {
 /** A token, or why there is none. */
 export type Outcome = Granted | { readonly error: unknown }
 
+/** Authenticates the client as a program would; an issuer is pinned only when the caller gave it. */
+export function authenticationOf(
+  { context, signer }: Pick<TokenScene, 'context' | 'signer'>,
+  change: Change = {},
+): ClientAuthentication {
+  const { assertion, now, issuer } = context
+  return pinnedAuthentication(signer, { ...assertion, now, ...change, issuer })
+}
+
 /** Asks for a token once, with the library's own token source. */
 export async function askForToken(scene: TokenScene, change: Change = {}): Promise<Outcome> {
-  const { context, observed, signer, as, target } = scene
+  const { context, observed, as, target } = scene
   const { within, clientId, now, timeoutSeconds } = context
-  const audience = change.audience ?? context.audience
-  const authentication = privateKeyJwt(signer, { issuer: target.issuer, now, ...change, audience })
   try {
     const source = tokenSource({
       issuer: as.issuer,
       clientId,
-      authentication,
+      authentication: authenticationOf(scene, change),
       scope: target.scope,
+      maxScope: context.maxScope,
       resource: target.resource,
       metadata: as,
       retries: 0,
@@ -64,11 +71,18 @@ export async function askForToken(scene: TokenScene, change: Change = {}): Promi
   }
 }
 
-/** Whether the client was let in, be it to be refused for another reason. */
+/** Whether the client was let in, even if it was then refused for another reason. */
 export function isAdmitted(outcome: Outcome): boolean {
   if (!('error' in outcome)) return true
   const { error } = outcome
+  return OAuthError.is(error) && error.code === 'ERR_OAUTH_RESPONSE' && !isUnauthenticated(error)
+}
+
+/** Whether a server refused the client, or its request, without having looked at what it asks for. */
+export function isUnauthenticated(error: unknown): error is OAuthError {
   return (
-    OAuthError.is(error) && error.code === 'ERR_OAUTH_RESPONSE' && error.error !== 'invalid_client'
+    OAuthError.is(error) &&
+    error.code === 'ERR_OAUTH_RESPONSE' &&
+    (error.error === 'invalid_client' || error.error === 'invalid_request')
   )
 }

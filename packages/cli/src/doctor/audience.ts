@@ -74,7 +74,9 @@ async function introspect(
   const body = new URLSearchParams({ token, token_type_hint: 'access_token' })
   const headers = new Headers({ accept: 'application/json' })
   const answer = await within(async (signal) => {
-    const url = requireSecureUrl(as.introspection_endpoint, 'introspection endpoint')
+    const url = requireSecureUrl(as.introspection_endpoint, 'introspection endpoint', {
+      namedBy: as.issuer,
+    })
     await authentication(as, { client_id: clientId }, body, headers, { signal })
     const post = { method: 'POST', headers, body, redirect: 'manual', signal }
     const response = await boundedFetch(fetch, 'ERR_OAUTH_INVALID_RESPONSE')(url.href, post)

@@ -75,7 +75,7 @@ function thumbprintOf(jwk: Json): string | undefined {
 
 /** What is published at a URL; a sentence when that is nothing of use. */
 async function read({ context }: TokenScene, location: string, what: string) {
-  const { href } = requireSecureUrl(location, what)
+  const { href } = requireSecureUrl(location, what, { namedBy: context.clientId })
   return context.within(async (signal) => {
     const headers = { accept: 'application/json' }
     const request = { headers, redirect: 'manual', signal }

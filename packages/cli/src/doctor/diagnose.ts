@@ -14,8 +14,8 @@ import { within } from './within.ts'
  * expected and what was found.
  *
  * The steps are those of the library itself, in its own code. The first that fails ends the line; the rest is reported
- * as not reached. At the authorization server it asks for a token once, and up to twice more when the client is refused
- * without a reason.
+ * as not reached. At the authorization server it asks for a token once, and at most six times more when the client or
+ * the request is refused.
  *
  * @param options - how to open the key, the client, and an MCP server, an issuer or both.
  * @returns each step as soon as it is known.
@@ -78,7 +78,7 @@ async function* line(context: Examination): AsyncGenerator<StepResult, void> {
   const observed = observeFetch(context.fetch, context.now)
   const target: Target =
     mcp === undefined ? { issuer, resource, scope } : yield* examineResource(context, observed, mcp)
-  const as = yield* examineServer(context, observed, target.issuer, signer.alg)
+  const as = yield* examineServer(context, observed, target, signer.alg)
   const scene = { context, observed, signer, as, target }
   const granted = yield* examineToken(scene)
   if (target.resource === undefined) return

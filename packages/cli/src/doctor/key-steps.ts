@@ -1,6 +1,6 @@
 import { createPublicKey, verify } from 'node:crypto'
 import { algorithms, type Signer, SignerError, type SignerErrorCode } from '@countersign/core'
-import { describeFailure } from '../failure.ts'
+import { describeFailure, isUsage } from '../failure.ts'
 import type { OpenKey } from '../key-option.ts'
 import type { Examination } from './options.ts'
 import { BrokenStep, type Failure, passed, type StepResult } from './step.ts'
@@ -128,7 +128,8 @@ async function signOnce(signer: Signer, { within }: Examination): Promise<string
 function describe(error: unknown): [step: KeyStep, failure: Failure] {
   if (!SignerError.is(error)) throw error
   const [step, remedy] = isOfAlgorithm(error) ? algorithmRefusal : refusals[error.code]
-  return [step, { found: describeFailure(error).message, remedy, side: 'key', code: error.code }]
+  const side = isUsage(error) ? 'usage' : 'key'
+  return [step, { found: describeFailure(error).message, remedy, side, code: error.code }]
 }
 
 /** An error of a signer for one of waiting. */

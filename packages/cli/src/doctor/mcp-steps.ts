@@ -1,15 +1,13 @@
-import { OAuthError, privateKeyJwt } from '@countersign/oauth'
+import { OAuthError } from '@countersign/oauth'
 import { sanitize } from '@countersign/oauth/provider'
 import type { Client } from '@modelcontextprotocol/client'
-import { exitCodes } from '../exit-code.ts'
-import { describeFailure } from '../failure.ts'
+import { describeMcpError, McpError } from '../mcp-error.ts'
 import { version } from '../version.ts'
-import type { Granted, TokenScene } from './ask-for-token.ts'
+import { authenticationOf, type Granted, type TokenScene } from './ask-for-token.ts'
 import { audienceOf, type TokenAudience } from './audience.ts'
 import { describeOAuthFailure } from './oauth-failure.ts'
 import type { Answer } from './observed-fetch.ts'
 import { BrokenStep, type Failure, passed, type StepResult, warned } from './step.ts'
-import { isTimeout } from './within.ts'
 
 /** Says whom the token is for, where there is no server to judge it. */
 export async function examineAudience(
@@ -48,7 +46,8 @@ export async function* examineMcp(
     try {
       return { result: await context.within(request) }
     } catch (error) {
-      return { failure: explain(error, observed.answerOf(url)) }
+      const failed = describeMcpError(error, url, context.timeoutSeconds)
+      return { failure: explain(failed, observed.answerOf(url)) }
     }
   }
 
@@ -68,12 +67,13 @@ export async function* examineMcp(
 }
 
 function lookAtAudience(
-  { context, observed, signer, as }: TokenScene,
+  scene: TokenScene,
   { response }: Granted,
   resource: string,
 ): Promise<TokenAudience> {
-  const { clientId, audience, now, within } = context
-  const authentication = privateKeyJwt(signer, { audience, now })
+  const { as, context, observed } = scene
+  const { clientId, within } = context
+  const authentication = authenticationOf(scene)
   const { fetch } = observed
   return audienceOf(response.access_token, resource, {
     as,
@@ -126,7 +126,7 @@ async function listTools(client: Client, signal: AbortSignal): Promise<string> {
 /** Why a request to the MCP server failed. */
 function explain(error: unknown, answer: Answer | undefined): Failure {
   const { status, challenge } = answer ?? {}
-  const renewal = causeOf(error)
+  const renewal = OAuthError.is(error) ? error : undefined
   if (status === 403 && challenge?.error === 'insufficient_scope') {
     const { scope } = challenge
     const wanted = scope === undefined ? 'more scope' : `the scope "${sanitize(scope)}"`
@@ -148,22 +148,13 @@ function explain(error: unknown, answer: Answer | undefined): Failure {
       code: 'ERR_OAUTH_TOKEN_REFUSED',
     }
   }
-  if (isTimeout(error)) return describeOAuthFailure(error)
-  const { exitCode, message } = describeFailure(error)
-  const isGibberish = error instanceof Error && /^\$?ZodError$|^SyntaxError$/.test(error.name)
-  if (exitCode === exitCodes.internal && !isGibberish) throw error
-  const isNetwork = exitCode === exitCodes.network
+  if (!(error instanceof McpError)) throw error
+  const { message, isNetwork } = error
   return {
-    found: isGibberish ? 'The MCP server answers what is not MCP' : sanitize(message),
+    found: message,
     remedy: isNetwork
       ? 'check that the MCP server still runs, and look into its log'
       : 'look into the log of the MCP server, and check that the URL is that of its MCP endpoint',
     side: isNetwork ? 'network' : 'refused',
   }
-}
-
-/** The error of the token source among the causes of one of the MCP client. */
-function causeOf(error: unknown, depth = 5): OAuthError | undefined {
-  if (OAuthError.is(error)) return error
-  return error instanceof Error && depth > 0 ? causeOf(error.cause, depth - 1) : undefined
 }

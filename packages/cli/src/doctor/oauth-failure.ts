@@ -1,6 +1,6 @@
-import { describeNetworkFailure } from '@countersign/core/backend'
 import { OAuthError, type OAuthErrorCode } from '@countersign/oauth'
-import { describeFailure, inOptions } from '../failure.ts'
+import { describeOAuthError } from '../failure.ts'
+import { describeUnreachable } from '../network.ts'
 import { BrokenStep, type Failure, type StepName } from './step.ts'
 import { isTimeout } from './within.ts'
 
@@ -21,8 +21,9 @@ const remedies: { readonly [code in OAuthErrorCode]: string } = {
     'use a key of a listed algorithm, or enable the algorithm at the authorization server',
   ERR_OAUTH_RESOURCE_MISMATCH:
     'use the URL that the metadata names as "resource", or correct the metadata of the MCP server',
-  ERR_OAUTH_AUDIENCE: 'pin the issuer, or leave the audience to the issuer or the token endpoint',
-  ERR_OAUTH_ASSERTION: 'have a signed JWT made',
+  ERR_OAUTH_AUDIENCE:
+    'give the issuer of the server that the assertion is for by --issuer, or leave --audience out',
+  ERR_OAUTH_ASSERTION: 'give a signed JWT',
   ERR_OAUTH_RESPONSE: 'look up the error in the documentation of the authorization server',
   ERR_OAUTH_TOKEN_REFUSED:
     'compare what the MCP server expects of a token (issuer, audience, scope) with what the authorization server puts into it',
@@ -41,16 +42,15 @@ export function describeOAuthFailure(error: unknown): Failure {
     return { found, remedy: remedies[code], side: 'network', code }
   }
   if (OAuthError.is(error)) {
-    const { code, message } = error
-    const network = describeNetworkFailure(error.cause, 'it')?.message
-    const found = network === undefined ? message : `${message}: ${network}`
+    const { code } = error
     const side = onTheWay.has(code) ? 'network' : 'refused'
-    return { found: inOptions(found), remedy: remedies[code], side, code }
+    return { found: describeOAuthError(error), remedy: remedies[code], side, code }
   }
-  const network = describeNetworkFailure(error, 'The server')
-  if (network === undefined) throw error
+  const why = describeUnreachable(error)
+  if (why === undefined) throw error
   const code = 'ERR_OAUTH_UNAVAILABLE'
-  return { found: describeFailure(error).message, remedy: remedies[code], side: 'network', code }
+  const found = `The server cannot be reached: ${why}`
+  return { found, remedy: remedies[code], side: 'network', code }
 }
 
 /** Does what one step, or several, are about; a failure ends the line at the step that it belongs to. */

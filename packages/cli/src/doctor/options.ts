@@ -1,5 +1,11 @@
-import type { Fetch } from '@countersign/oauth'
+import type { Fetch, PrivateKeyJwtOptions } from '@countersign/oauth'
 import type { OpenKey } from '../key-option.ts'
+
+/** How an assertion is made, where a server wants it in another way than by default. */
+export type AssertionSettings = Pick<
+  PrivateKeyJwtOptions,
+  'audience' | 'typ' | 'kid' | 'clientIdInBody'
+>
 
 /** What is to be diagnosed: a key, a client, and an MCP server, an issuer or both. */
 export interface DiagnoseOptions {
@@ -15,8 +21,10 @@ export interface DiagnoseOptions {
   /** What to ask a token for, when there is no MCP server that says so. */
   readonly resource?: string | undefined
   readonly scope?: string | undefined
-  /** Replaces the issuer as the assertion's `aud`. */
-  readonly audience?: string | undefined
+  /** Scope values that the MCP server may ask for in addition to `scope`; all by default. */
+  readonly maxScope?: string | undefined
+  /** How assertions are made. */
+  readonly assertion?: AssertionSettings | undefined
   /** Bound on each thing that is waited for; 15 by default. */
   readonly timeoutSeconds?: number | undefined
   readonly signal?: AbortSignal | undefined

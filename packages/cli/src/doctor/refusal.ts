@@ -12,6 +12,7 @@ const hints: readonly (readonly [Candidate, RegExp])[] = [
     /expired|\b(?:not active|not yet valid|in the future|time range|issued at|too old|clock)\b|\b(?:iat|exp|nbf)\b/i,
   ],
   ['audience', /\baud(?:ience)?\b/i],
+  ['typ', /\btyp\b/i],
   ['algorithm', /\balg(?:orithm)?\b/i],
   ['key', /signature|integrity|signing key|public key|\bkid\b|\bjwks?(?:_uri)?\b|certificate/i],
 ]
@@ -30,8 +31,6 @@ export interface Refused {
   readonly kid: string
   readonly issuer: string
   readonly audience: string
-  /** The audience with which an assertion was accepted, if it was. */
-  readonly other?: string | undefined
 }
 
 const advice: { readonly [candidate in Candidate]: (about: Refused) => string } = {
@@ -41,8 +40,11 @@ const advice: { readonly [candidate in Candidate]: (about: Refused) => string } 
   key: ({ kid, clientId }) =>
     `register the public key (countersign jwks KEY; kid ${kid}) with the client "${clientId}", or have its jwks_uri publish it`,
   algorithm: ({ alg }) => `register ${alg} as the client's token_endpoint_auth_signing_alg`,
-  audience: ({ audience, other }) =>
-    `set the option "audience" of privateKeyJwt to what the server wants, which is ${other === undefined ? `not ${audience}` : other}; RFC 10070 wants the issuer there`,
+  audience: ({ audience }) =>
+    `give the audience that the server wants by --audience; it is not ${audience}`,
+  typ: () => 'give the type that the server wants by --typ',
+  kid: () => 'give the key ID that the server knows the key by, by --kid',
+  client_id: () => 'give --client-id-in-body',
 }
 
 /** What to do about one or several possible causes. */

@@ -1,11 +1,11 @@
-import { discoverProtectedResource, OAuthError, type ResourceServer } from '@countersign/oauth'
 import {
-  requireSecureUrl,
-  sameIssuer,
-  sanitize,
-  sanitizeValue,
-  uniteScopes,
-} from '@countersign/oauth/provider'
+  discoverAuthorizationServer,
+  discoverProtectedResource,
+  OAuthError,
+  type ResourceServer,
+} from '@countersign/oauth'
+import { requireSecureUrl, sameIssuer, sanitize, sanitizeValue } from '@countersign/oauth/provider'
+import { chooseScope } from '../authentication.ts'
 import { attempt, describeOAuthFailure } from './oauth-failure.ts'
 import type { ObservedFetch } from './observed-fetch.ts'
 import type { Examination } from './options.ts'
@@ -14,6 +14,8 @@ import { BrokenStep, type Failure, passed, type StepResult, warned } from './ste
 /** Where to get a token, for what, and with which scope. */
 export interface Target {
   readonly issuer: string
+  /** The URL of the MCP server when that names the issuer, and not the caller. */
+  readonly namedBy?: string | undefined
   /** What the token is for. */
   readonly resource: string | undefined
   readonly scope: string | undefined
@@ -36,11 +38,11 @@ export async function* examineResource(
     yield warned(
       'resource metadata',
       found.absence,
-      'the given issuer is used; have the MCP server publish its metadata',
+      `the authorization server ${found.source} is used; have the MCP server publish its metadata`,
     )
     yield passed('resource', `${href}, for want of metadata`)
-    yield passed('authorization server', `${sanitize(found.issuer)}, as given`)
-    const scope = uniteScopes(context.scope, challenge?.scope)
+    yield passed('authorization server', `${sanitize(found.issuer)}, ${found.source}`)
+    const scope = chooseScope(context, challenge?.scope, undefined)
     return { issuer: found.issuer, resource: href, scope }
   }
   yield passed(
@@ -52,14 +54,15 @@ export async function* examineResource(
   if (found.mismatch !== undefined) throw new BrokenStep('resource', found.mismatch)
   const { metadata } = found
   yield passed('resource', sanitize(metadata.resource))
-  const { authorization_servers: named, scopes_supported: supported = [] } = metadata
+  const { authorization_servers: named, scopes_supported: supported } = metadata
   const issuer = chooseIssuer(context, href, named)
   const others = named !== undefined && named.length > 1 ? `, one of ${named.length}` : ''
   yield passed('authorization server', `${sanitize(issuer)}${others}`)
   return {
     issuer,
+    namedBy: context.issuer === undefined ? href : undefined,
     resource: metadata.resource,
-    scope: uniteScopes(context.scope, challenge?.scope) ?? uniteScopes(...supported),
+    scope: chooseScope(context, challenge?.scope, supported),
   }
 }
 
@@ -119,7 +122,7 @@ const request = {
 
 function unreachable(url: URL): (cause: unknown) => never {
   return (cause) => {
-    const message = `The MCP server ${url.origin} cannot be reached`
+    const message = `The MCP server ${url.origin}${url.pathname} cannot be reached`
     throw new OAuthError('ERR_OAUTH_UNAVAILABLE', message, { cause })
   }
 }
@@ -128,8 +131,13 @@ type Metadata =
   | { readonly metadata: ResourceServer; readonly mismatch?: undefined }
   /** It is of another resource. */
   | { readonly metadata: 'other'; readonly mismatch: Failure }
-  /** There is none, but an issuer was given that can be used. */
-  | { readonly metadata?: undefined; readonly absence: string; readonly issuer: string }
+  /** There is no metadata, but an issuer was given, or the origin is one. */
+  | {
+      readonly metadata?: undefined
+      readonly absence: string
+      readonly issuer: string
+      readonly source: 'that was given' | 'at its own origin'
+    }
 
 async function readMetadata(
   context: Examination,
@@ -148,7 +156,16 @@ async function readMetadata(
     if (code === 'ERR_OAUTH_RESOURCE_MISMATCH') return { metadata: 'other', mismatch: failure }
     if (code !== 'ERR_OAUTH_DISCOVERY') throw new BrokenStep('resource metadata', failure)
     const { issuer } = context
-    if (issuer !== undefined) return { absence: found, issuer }
+    if (issuer !== undefined) return { absence: found, issuer, source: 'that was given' }
+    // As the library does, which MCP had before RFC 9728.
+    const { origin } = new URL(href)
+    const atOrigin = await context
+      .within((signal) => discoverAuthorizationServer(origin, { fetch, signal }))
+      .catch(() => undefined)
+    context.signal?.throwIfAborted()
+    if (atOrigin !== undefined) {
+      return { absence: found, issuer: atOrigin.issuer, source: 'at its own origin' }
+    }
     throw new BrokenStep('resource metadata', { ...failure, remedy: unpublished })
   }
 }
@@ -176,7 +193,7 @@ function chooseIssuer(
   throw new BrokenStep(name, {
     found: `The resource ${href} names ${sanitizeValue(named.slice(0, 5))}, and not ${sanitizeValue(chosen)}`,
     remedy:
-      'give an issuer that the resource names, character by character; if the given one is right, the configuration of the MCP server is not',
+      'give an issuer that the resource names, character by character; if the resource has moved there, register the client with it; if the given issuer is right, the configuration of the MCP server is not',
     side: 'refused',
     code: 'ERR_OAUTH_ISSUER_MISMATCH',
   })

@@ -12,16 +12,17 @@ import {
 import { attempt, describeOAuthFailure } from './oauth-failure.ts'
 import type { ObservedFetch } from './observed-fetch.ts'
 import type { Examination } from './options.ts'
+import type { Target } from './resource-steps.ts'
 import { BrokenStep, passed, type StepName, type StepResult, warned } from './step.ts'
 
 /** Reads the authorization server's metadata, and holds it to what is needed before anything is signed. */
 export async function* examineServer(
   context: Examination,
   { fetch }: ObservedFetch,
-  issuer: string,
+  { issuer, namedBy }: Pick<Target, 'issuer' | 'namedBy'>,
   alg: string,
 ): AsyncGenerator<StepResult, AuthorizationServer> {
-  await holds('https', () => requireSecureUrl(issuer, 'issuer'))
+  await holds('https', () => requireSecureUrl(issuer, 'issuer', { namedBy }))
   yield passed('https', new URL(issuer).protocol === 'https:' ? 'https' : 'loopback')
 
   const found = await discover(context, fetch, issuer)
@@ -29,7 +30,9 @@ export async function* examineServer(
   if (OAuthError.is(found)) throw new BrokenStep('issuer', describeOAuthFailure(found))
   yield passed('issuer', sanitize(found.issuer))
 
-  await holds('token endpoint', () => requireSecureUrl(found.token_endpoint, 'token endpoint'))
+  await holds('token endpoint', () =>
+    requireSecureUrl(found.token_endpoint, 'token endpoint', { namedBy: found.issuer }),
+  )
   yield passed('token endpoint', sanitize(found.token_endpoint ?? ''))
   await holds('authentication method', () => requireAdvertised(found, 'private_key_jwt'))
   yield passed('authentication method', 'private_key_jwt is listed')

@@ -33,11 +33,22 @@ export type StepName = keyof typeof expectations
 /** `warning` is something odd that did not stop the line; what comes after a failure is not reached. */
 export type StepState = 'ok' | 'failed' | 'warning' | 'not reached'
 
-/** Where a failure lies: at the key or its backend, in what the other side says, or on the way there. */
-export type Side = 'key' | 'refused' | 'network'
+/**
+ * Where a failure lies: at the key or its backend, in what the other side says, on the way there, or in what the command
+ * was not given, such as a package or a region.
+ */
+export type Side = 'key' | 'refused' | 'network' | 'usage'
 
 /** What an authorization server may have against a client, if all that it says is `invalid_client`. */
-export type Candidate = 'clock' | 'client' | 'key' | 'algorithm' | 'audience'
+export type Candidate =
+  | 'clock'
+  | 'client'
+  | 'key'
+  | 'algorithm'
+  | 'audience'
+  | 'typ'
+  | 'kid'
+  | 'client_id'
 
 /** What became of one step. */
 export interface StepResult {

@@ -1,13 +1,13 @@
 import { SignerError } from '@countersign/core'
-import { OAuthError, type TokenResponse } from '@countersign/oauth'
+import type { TokenResponse } from '@countersign/oauth'
 import { sanitizeValue } from '@countersign/oauth/provider'
 import { describeFailure } from '../failure.ts'
-import { askForToken, type Granted, type TokenScene } from './ask-for-token.ts'
+import { askForToken, type Granted, isUnauthenticated, type TokenScene } from './ask-for-token.ts'
 import { type ClockReading, describeClock, differs, tolerableSeconds } from './clock.ts'
 import { describeOAuthFailure } from './oauth-failure.ts'
 import { adviceOn, type Refused, withRemedy } from './refusal.ts'
+import { examineRefusal } from './refused-client.ts'
 import { BrokenStep, type Failure, passed, type StepResult, warned } from './step.ts'
-import { suspectsOf } from './suspects.ts'
 
 /**
  * Asks for a token. The clock is judged by what comes of it: how far off it may be is the server's decision.
@@ -72,14 +72,19 @@ async function explain(
     return { found: describeFailure(error).message, remedy, side: 'key', code: error.code }
   }
   const failure = describeOAuthFailure(error)
-  if (!OAuthError.is(error) || error.error !== 'invalid_client') return withRemedy(failure, error)
-  const { candidates, seen, audience } = await suspectsOf(scene, error, clock)
-  const remedy = adviceOn(candidates, { ...aboutOf(scene), other: audience })
+  if (!isUnauthenticated(error)) return withRemedy(failure, error)
+  const finding = await examineRefusal(scene, error, clock)
+  const { candidates, seen } = finding
   const found = [failure.found, ...seen].join('; ')
+  // What makes a request invalid is not known, unless a change of it helped.
+  if (error.error === 'invalid_request' && finding.remedy === undefined)
+    return { ...failure, found }
+  const remedy = finding.remedy ?? adviceOn(candidates, aboutOf(scene))
   return { ...failure, found, remedy, candidates }
 }
 
 function aboutOf({ context, signer, as }: TokenScene): Refused {
-  const { clientId, audience = as.issuer } = context
+  const { clientId, assertion } = context
+  const audience = assertion?.audience ?? as.issuer
   return { clientId, audience, issuer: as.issuer, alg: signer.alg, kid: signer.kid }
 }

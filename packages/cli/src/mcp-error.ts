@@ -1,0 +1,78 @@
+import { SignerError } from '@countersign/core'
+import { sanitize } from '@countersign/core/backend'
+import { OAuthError } from '@countersign/oauth'
+import { describeUnreachable } from './network.ts'
+
+/** Why an MCP server did not do what it was asked for. The message names its URL. */
+export class McpError extends Error {
+  readonly code: 'ERR_MCP' | 'ERR_NETWORK' | 'ERR_TIMEOUT'
+  /** Whether it could not be reached, failed, or was late; else it refused, or does not speak MCP. */
+  readonly isNetwork: boolean
+
+  constructor(code: McpError['code'], message: string, cause: unknown, isNetwork = true) {
+    super(message, { cause })
+    this.code = code
+    this.isNetwork = isNetwork
+  }
+
+  static {
+    Object.defineProperty(McpError.prototype, 'name', { value: 'McpError' })
+  }
+}
+
+/** What the errors of the MCP SDK, of Node.js and of parsers have in common. */
+interface Thrown {
+  readonly name?: unknown
+  readonly code?: unknown
+  readonly message?: unknown
+  readonly data?: { readonly status?: unknown; readonly text?: unknown }
+}
+
+/**
+ * Names what a request to an MCP server failed with.
+ *
+ * @returns a {@link McpError}; the error of a token or of a key where that is the cause; any other error as it is.
+ */
+export function describeMcpError(error: unknown, url: URL, timeoutSeconds: number): unknown {
+  const own = ownCause(error)
+  if (own !== undefined) return own
+  const { name, code, message, data } = (error ?? {}) as Thrown
+  const server = `The MCP server ${url.origin}${url.pathname}`
+  const why = describeUnreachable(error)
+  if (why !== undefined) {
+    return new McpError('ERR_NETWORK', `${server} cannot be reached: ${why}`, error)
+  }
+  if (name === 'TimeoutError' || code === 'REQUEST_TIMEOUT') {
+    const late = `${server} did not answer within ${timeoutSeconds} s; raise --timeout if it needs longer`
+    return new McpError('ERR_TIMEOUT', late, error)
+  }
+  if (name === 'TypeError' && message === 'fetch failed') {
+    const { cause } = error as { readonly cause?: Thrown }
+    const reason = sanitize(String(cause?.message ?? 'nothing says why'))
+    return new McpError('ERR_NETWORK', `${server} cannot be reached: ${reason}`, error)
+  }
+  if (name === 'SdkHttpError') {
+    const status = Number(data?.status)
+    const text = typeof data?.text === 'string' ? sanitize(data.text).trim() : ''
+    const said = text === '' ? '' : `: ${text}`
+    const hint = status === 404 || status === 405 ? '; compare its URL' : ''
+    const found = `${server} answered with HTTP status ${status}${said}${hint}`
+    return new McpError('ERR_MCP', found, error, status === 429 || status >= 500)
+  }
+  // An error of JSON-RPC has a number as its code.
+  if (name === 'SdkError' || typeof code === 'number') {
+    const isNetwork = code === 'CONNECTION_CLOSED' || code === 'SEND_FAILED'
+    return new McpError('ERR_MCP', `${server}: ${sanitize(String(message))}`, error, isNetwork)
+  }
+  if (/^\$?ZodError$|^SyntaxError$/.test(String(name))) {
+    const gibberish = `${server} answers what is not MCP; compare its URL`
+    return new McpError('ERR_MCP', gibberish, error, false)
+  }
+  return error
+}
+
+/** The error of a token or of a key among the causes of one of the MCP SDK. */
+function ownCause(error: unknown, depth = 5): OAuthError | SignerError | undefined {
+  if (OAuthError.is(error) || SignerError.is(error)) return error
+  return error instanceof Error && depth > 0 ? ownCause(error.cause, depth - 1) : undefined
+}
