@@ -1,10 +1,5 @@
-import {
-  type AuthorizationServer,
-  type ClientAuthentication,
-  OAuthError,
-  type ReplaceKey,
-} from '@countersign/oauth'
-import { requireAdvertised, requireSecureUrl, sanitize } from '@countersign/oauth/provider'
+import { type AuthorizationServer, type ClientAuthentication, OAuthError } from '@countersign/oauth'
+import { requireAdvertised, requireSecureUrl } from '@countersign/oauth/provider'
 
 /** Token requests that a provider may make in a burst. */
 const burst = 200
@@ -32,6 +27,7 @@ export function providerAuthentication(
   const authenticate = async (
     ...[as, client, body, headers, options]: Parameters<ClientAuthentication>
   ) => {
+    requireUsableServer(as, authentication)
     spend()
     await authentication(as, client, body, headers, { ...options, issuer })
   }
@@ -76,47 +72,4 @@ export function requireUsableServer(
 ): void {
   requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
   requireAdvertised(as, method, alg)
-}
-
-/** Refuses a token endpoint that is not the one in the metadata of the authorization server. */
-export function requireTokenEndpoint(
-  { issuer, token_endpoint: endpoint = '' }: AuthorizationServer,
-  url: string | URL,
-): void {
-  if (new URL(url).href === new URL(endpoint).href) return
-  throw new OAuthError(
-    'ERR_OAUTH_ISSUER_MISMATCH',
-    `The token endpoint ${sanitize(new URL(url).origin)} is not the one that ${sanitize(issuer)} publishes; nothing was signed`,
-  )
-}
-
-/** What an SDK asks its provider to forget. */
-export type CredentialScope = 'all' | 'client' | 'tokens' | 'verifier' | 'discovery'
-
-/**
- * Replaces the key of a refused assertion in an SDK's own flow. The SDKs report such a refusal only by asking the
- * provider to forget the client, before they repeat the flow.
- */
-export interface KeyReplacement {
-  /** Passed to the client authentication. */
-  readonly onReplaceable: (replace: ReplaceKey) => void
-  /** Awaited before the SDK repeats its flow. */
-  afterInvalidation(scope: CredentialScope): Promise<void>
-}
-
-/** Makes a {@link KeyReplacement}. */
-export function keyReplacement(): KeyReplacement {
-  let replace: ReplaceKey | undefined
-  return {
-    onReplaceable(offered) {
-      replace = offered
-    },
-    async afterInvalidation(scope) {
-      if (scope !== 'all' && scope !== 'client') return
-      const last = replace
-      replace = undefined
-      // Without another key, the second refusal is the error that the caller gets.
-      await last?.().catch(() => {})
-    },
-  }
 }

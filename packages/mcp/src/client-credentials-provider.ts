@@ -1,27 +1,15 @@
-import { type ClientAuthentication, type Fetch, OAuthError } from '@countersign/oauth'
-import { limitScope, uniteScopes } from '@countersign/oauth/provider'
+import type { ClientAuthentication, Fetch } from '@countersign/oauth'
+import { ownOptions, requireString, requireTimeout } from '@countersign/oauth/provider'
 import { authorizedFetch } from './authorized-fetch.ts'
-import {
-  type CredentialScope,
-  keyReplacement,
-  providerAuthentication,
-  requireTokenEndpoint,
-  requireUsableServer,
-} from './client-authentication.ts'
+import { providerAuthentication } from './client-authentication.ts'
 import { ping } from './resource-discovery.ts'
+import { type ResourceTokensSettings, resourceTokens } from './resource-tokens.ts'
 import {
-  type ResourceTokens,
-  type ResourceTokensSettings,
-  resourceTokens,
-  type TokenTarget,
-} from './resource-tokens.ts'
-import type {
-  AddClientAuthentication,
-  ClientMetadata,
-  DiscoveryState,
-  ServerMetadata,
-  Tokens,
-} from './sdk-types.ts'
+  type ClientCredentialsFlow,
+  type ClientMetadata,
+  clientCredentialsFlow,
+  type Tokens,
+} from './sdk-flow.ts'
 
 /** Options of {@link clientCredentialsProvider}. */
 export interface ClientCredentialsProviderOptions {
@@ -59,7 +47,7 @@ export interface ClientCredentialsProviderOptions {
 }
 
 /** Authorization for the MCP client of one MCP server. Its `fetch` is enough; the other members adapt to it. */
-export interface ClientCredentialsProvider {
+export interface ClientCredentialsProvider extends ClientCredentialsFlow {
   /**
    * For the option `fetch` of a transport. Attaches the token to requests to the MCP server and to no others, and
    * answers a challenge once, with a token that all calls share. Throws an `OAuthError` when no token can be obtained,
@@ -76,11 +64,6 @@ export interface ClientCredentialsProvider {
   readonly clientMetadata: ClientMetadata
   clientInformation(): { client_id: string; issuer?: string }
   tokens(): Promise<Tokens | undefined>
-  discoveryState(): Promise<DiscoveryState>
-  prepareTokenRequest(scope?: string): URLSearchParams
-  readonly addClientAuthentication: AddClientAuthentication
-  saveTokens(tokens: Tokens): void
-  invalidateCredentials(scope: CredentialScope): Promise<void>
   redirectToAuthorization(): never
   saveCodeVerifier(): never
   codeVerifier(): never
@@ -166,92 +149,11 @@ export function clientCredentialsProvider(
       const { access_token, token_type, expires_in, scope } = await used.source.tokenResponse()
       return { access_token, token_type, expires_in, scope: scope ?? used.scope }
     },
-    ...sdkFlow(settings, tokens),
+    ...clientCredentialsFlow(settings, tokens),
     redirectToAuthorization: refuseInteraction,
     saveCodeVerifier: refuseInteraction,
     codeVerifier: refuseInteraction,
   })
-}
-
-type SdkFlow = Pick<
-  ClientCredentialsProvider,
-  | 'discoveryState'
-  | 'prepareTokenRequest'
-  | 'addClientAuthentication'
-  | 'saveTokens'
-  | 'invalidateCredentials'
->
-
-/**
- * The members that an SDK calls in its own authorization flow, after the MCP server has refused a token that the SDK
- * attached. The SDK sends the token request itself; it gets the authorization server from here, and the token is used by
- * the provider's source.
- */
-function sdkFlow(settings: Settings, tokens: ResourceTokens): SdkFlow {
-  const { clientId, authentication, serverUrl, maxScope } = settings
-  const keys = keyReplacement()
-  const targets = new WeakMap<object, TokenTarget>()
-  let discovering: Promise<TokenTarget> | undefined
-  // The SDKs do not pass it from one call to the next. Flows that run at once may overwrite each other's target, so it
-  // decides neither which server gets an assertion nor what is requested.
-  let requested: TokenTarget | undefined
-
-  return {
-    // Discovers again for each flow, because the resource may have moved.
-    async discoveryState() {
-      if (serverUrl === undefined) {
-        throw new TypeError(
-          'the provider is used as an OAuthClientProvider, but has no option "serverUrl"; set it to the URL of the MCP server, or use `fetch: provider.fetch` in place of `authProvider`',
-        )
-      }
-      discovering ??= tokens.discover(serverUrl).finally(() => {
-        discovering = undefined
-      })
-      const target = await discovering
-      const { as, resource } = target
-      targets.set(as, target)
-      return {
-        authorizationServerUrl: as.issuer,
-        authorizationServerMetadata: as as ServerMetadata,
-        resourceMetadata: { resource, authorization_servers: [as.issuer] },
-      }
-    },
-    prepareTokenRequest(challenged?: string) {
-      const wanted = limitScope(challenged, maxScope)
-      return new URLSearchParams({
-        grant_type: 'client_credentials',
-        ...(wanted === undefined ? {} : { scope: wanted }),
-      })
-    },
-    async addClientAuthentication(headers, params, url, metadata) {
-      const target = metadata && targets.get(metadata)
-      if (target === undefined) {
-        throw new OAuthError(
-          'ERR_OAUTH_ISSUER_MISMATCH',
-          'The metadata of the authorization server is not the one that the provider discovered; nothing was signed',
-        )
-      }
-      const { as, resource } = target
-      requireTokenEndpoint(as, url)
-      requireUsableServer(as, authentication)
-      const united = uniteScopes(target.scope, params.get('scope') ?? undefined)
-      const scope = limitScope(united, undefined) ?? target.scope
-      params.set('resource', resource)
-      if (scope !== undefined) params.set('scope', scope)
-      const { onReplaceable } = keys
-      await authentication(as, { client_id: clientId }, params, headers, { onReplaceable })
-      requested = { as, resource, scope }
-    },
-    saveTokens(granted: Tokens) {
-      if (requested !== undefined) tokens.use(requested, { ...granted })
-    },
-    async invalidateCredentials(what: CredentialScope) {
-      const used = tokens.current()
-      if (what === 'all' || what === 'discovery') tokens.forget()
-      else if (what === 'tokens' && used !== undefined) tokens.use(used)
-      await keys.afterInvalidation(what)
-    },
-  }
 }
 
 function refuseInteraction(): never {
@@ -267,11 +169,10 @@ interface Settings extends ResourceTokensSettings {
 }
 
 function readOptions(options: ClientCredentialsProviderOptions): Settings {
-  const { clientId, issuer, serverUrl, scope, maxScope, clientName } = options
-  const { metadataLifetimeSeconds = 3600, timeoutSeconds = 30, now = Date.now } = options
-  if (typeof clientId !== 'string' || clientId === '') {
-    throw new TypeError('"clientId" must be a non-empty string')
-  }
+  const own = ownOptions(options)
+  const { clientId, issuer, serverUrl, scope, maxScope, clientName } = own
+  const { metadataLifetimeSeconds = 3600, timeoutSeconds = 30, now = Date.now } = own
+  requireString(clientId, 'clientId')
   if (issuer !== undefined && !(typeof issuer === 'string' && URL.canParse(issuer))) {
     throw new TypeError('"issuer" must be the URL that identifies the authorization server')
   }
@@ -286,14 +187,12 @@ function readOptions(options: ClientCredentialsProviderOptions): Settings {
   if (!(typeof metadataLifetimeSeconds === 'number' && metadataLifetimeSeconds > 0)) {
     throw new TypeError('"metadataLifetimeSeconds" must be a number above 0')
   }
-  if (!(typeof timeoutSeconds === 'number' && timeoutSeconds > 0 && timeoutSeconds <= 600)) {
-    throw new TypeError('"timeoutSeconds" must be a number above 0 and up to 600')
-  }
+  requireTimeout(timeoutSeconds)
   return {
     ...{ clientId, clientName, issuer, scope, maxScope, metadataLifetimeSeconds, timeoutSeconds },
     serverUrl: serverUrl === undefined ? undefined : new URL(serverUrl),
-    authentication: providerAuthentication(options.authentication, issuer, now),
-    fetch: options.fetch ?? globalThis.fetch,
+    authentication: providerAuthentication(own.authentication, issuer, now),
+    fetch: own.fetch ?? globalThis.fetch,
     now,
   }
 }

@@ -6,13 +6,7 @@ import {
   OAuthError,
   type ResourceServer,
 } from '@countersign/oauth'
-import {
-  bearerChallenge,
-  sameIssuer,
-  sanitize,
-  timeoutSignal,
-  unlessAborted,
-} from '@countersign/oauth/provider'
+import { bearerChallenge, Deadline, sameIssuer, sanitize } from '@countersign/oauth/provider'
 
 /** What a client has to know to request a token for a resource. */
 export interface DiscoveredResource {
@@ -62,11 +56,21 @@ export async function discoverResource(
   url: URL,
   options: DiscoverResourceOptions,
 ): Promise<DiscoveredResource> {
-  const { issuer, fetch, timeoutSeconds = 30 } = options
-  const timeout = timeoutSignal(timeoutSeconds)
-  const signal = options.signal === undefined ? timeout : AbortSignal.any([timeout, options.signal])
+  const { timeoutSeconds = 30, signal } = options
+  const deadline = new Deadline(timeoutSeconds, signal, () => {
+    const message = `The authorization server of ${shown(url)} was not discovered within ${timeoutSeconds} s`
+    return new OAuthError('ERR_OAUTH_TIMEOUT', message)
+  })
+  return deadline.settle(discover(url, options, deadline.signal))
+}
+
+async function discover(
+  url: URL,
+  { issuer, fetch, response: given }: DiscoverResourceOptions,
+  signal: AbortSignal,
+): Promise<DiscoveredResource> {
   const request = { fetch, signal }
-  const response = options.response ?? (await sendPing(url, request))
+  const response = given ?? (await sendPing(url, request))
   const challenge = await bearerChallenge(response)
   const { href } = new URL(url.pathname, url)
   const metadata = await discoverProtectedResource(href, {
@@ -85,21 +89,18 @@ export async function discoverResource(
 }
 
 async function sendPing(url: URL, { fetch, signal }: RequestOptions): Promise<Response> {
-  const at = sanitize(url.origin + url.pathname)
-  try {
-    const response = await unlessAborted(fetch(url, { ...ping, signal }), signal)
-    await response.body?.cancel()
-    return response
-  } catch (cause) {
-    if (!signal.aborted) {
-      throw new OAuthError('ERR_OAUTH_UNAVAILABLE', `The MCP server ${at} cannot be reached`, {
-        cause,
-      })
-    }
-    const { reason } = signal
-    if (!(reason instanceof DOMException && reason.name === 'TimeoutError')) throw reason
-    throw new OAuthError('ERR_OAUTH_TIMEOUT', `The MCP server ${at} did not answer in time`)
-  }
+  const response = await fetch(url, { ...ping, signal }).catch((cause) => {
+    signal.throwIfAborted()
+    const message = `The MCP server ${shown(url)} cannot be reached`
+    throw new OAuthError('ERR_OAUTH_UNAVAILABLE', message, { cause })
+  })
+  await response.body?.cancel()
+  return response
+}
+
+/** Origin and path of a URL, without its query. */
+function shown(url: URL): string {
+  return sanitize(url.origin + url.pathname)
 }
 
 async function discoverServer(

@@ -1,18 +1,15 @@
 import { type AuthorizationServer, type ClientAuthentication, OAuthError } from '@countersign/oauth'
 import { requireIssuer, requireSecureUrl, sanitize } from '@countersign/oauth/provider'
+import { providerAuthentication, requireUsableServer } from './client-authentication.ts'
 import {
+  type AddClientAuthentication,
   type CredentialScope,
+  type DiscoveryState,
   keyReplacement,
-  providerAuthentication,
   requireTokenEndpoint,
-  requireUsableServer,
-} from './client-authentication.ts'
-import type {
-  AddClientAuthentication,
-  DiscoveryState,
-  ServerMetadata,
-  Tokens,
-} from './sdk-types.ts'
+  type ServerMetadata,
+  type Tokens,
+} from './sdk-flow.ts'
 
 /** The members of an SDK's `OAuthClientProvider` that {@link withClientAuthentication} uses. */
 export interface InteractiveProvider {
