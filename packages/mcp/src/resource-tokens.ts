@@ -183,7 +183,7 @@ export function tokenRefused(
   const asked = scope === undefined ? '' : ` and asks for the scope ${sanitize(scope)}`
   return new OAuthError(
     'ERR_OAUTH_TOKEN_REFUSED',
-    `The resource ${sanitize(resource)} answered HTTP status ${status} to the token that ${sanitize(as.issuer)} issued for it${asked}; no other token was requested`,
+    `The resource ${sanitize(resource)} answers with HTTP status ${status} to the token that ${sanitize(as.issuer)} issued for it${asked}; no other token was requested`,
     { status },
   )
 }
