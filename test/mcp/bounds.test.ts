@@ -6,19 +6,19 @@ import { type ScriptedServer, startScriptedServer } from '../servers/scripted-se
 import { tokenResponse } from '../servers/token-responses.js'
 import { authorize, connect, majors, provide, ways } from './clients.ts'
 import { closing, silenceWarnings } from './closing.ts'
-import { newSigner } from './line.ts'
 import { answerAsMcp, bearer } from './scripted-mcp.ts'
+import { newSigner } from './servers.ts'
 
 const mebibyte = 1024 * 1024
 const enormous = 300 * mebibyte
 
-/** An answer of 300 MiB, and how much of it was taken. */
+/** An answer of 300 MiB, and how much of it was read. */
 function enormousAnswer() {
-  const taken = { bytes: 0 }
+  const read = { bytes: 0 }
   function* body() {
     yield '{"padding":"'
     const chunk = Buffer.alloc(64 * 1024, 'x')
-    for (; taken.bytes < enormous; taken.bytes += chunk.length) yield chunk
+    for (; read.bytes < enormous; read.bytes += chunk.length) yield chunk
     yield '"}'
   }
   function answer(response: ServerResponse): void {
@@ -26,7 +26,7 @@ function enormousAnswer() {
     // Ends early when the client closes the connection.
     pipeline(body(), response).catch(() => {})
   }
-  return { taken, answer }
+  return { read, answer }
 }
 
 const documents = {
@@ -45,7 +45,7 @@ describe.each(cases)('on SDK $major, through $flow $way', ({ flow, ...way }) => 
     '%s is read up to 1 MiB, however long it is',
     async (_what, path) => {
       silenceWarnings()
-      const { taken, answer } = enormousAnswer()
+      const { read, answer } = enormousAnswer()
       const server: ScriptedServer = closing(
         await startScriptedServer((request) => {
           const { url } = server
@@ -78,8 +78,8 @@ describe.each(cases)('on SDK $major, through $flow $way', ({ flow, ...way }) => 
         : connect(way.major, serverUrl, connection)
       const error: unknown = await attempt.catch((error: unknown) => error)
       expect(error).toMatchObject({ message: expect.stringMatching(/larger than 1 MiB/) })
-      expect(taken.bytes).toBeGreaterThan(mebibyte)
-      expect(taken.bytes).toBeLessThan(32 * mebibyte)
+      expect(read.bytes).toBeGreaterThan(mebibyte)
+      expect(read.bytes).toBeLessThan(32 * mebibyte)
       expect(process.memoryUsage().rss - before).toBeLessThan(100 * mebibyte)
     },
   )

@@ -8,20 +8,26 @@ import {
   type AuthProvider,
   auth as authV2,
   Client as ClientV2,
+  type OAuthClientProvider as ProviderV2,
   StreamableHTTPClientTransport as TransportV2,
 } from '@modelcontextprotocol/client'
-import { auth as authV1 } from '@modelcontextprotocol/sdk/client/auth.js'
+import {
+  auth as authV1,
+  type OAuthClientProvider as ProviderV1,
+} from '@modelcontextprotocol/sdk/client/auth.js'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
-import type { ProviderOfBoth } from './provider-of-both.ts'
+
+/** An `OAuthClientProvider` of both SDK majors. */
+export type ProviderOfBoth = ProviderV1 & ProviderV2
 
 export const majors = ['v1', 'v2'] as const
 export type Major = (typeof majors)[number]
 
-/** What a test does with an MCP client of either SDK major. */
+/** An MCP client of either SDK major. */
 export interface McpClient {
-  /** Calls a tool and returns the text of its answer. */
+  /** Calls a tool and returns the text of its result. */
   call(tool: string, args?: Record<string, unknown>): Promise<string>
   close(): Promise<void>
 }

@@ -14,8 +14,8 @@ import { startScriptedAuthorizationServer } from '../servers/hostile-authorizati
 import { startScriptedResource, unauthorized } from '../servers/hostile-resource.js'
 import { connect, majors, provide, ways } from './clients.ts'
 import { closing } from './closing.ts'
-import { newSigner, startLine } from './line.ts'
 import { answerAsMcp, bearer } from './scripted-mcp.ts'
+import { newSigner, startServers } from './servers.ts'
 
 const keys: Readonly<Record<'EC' | 'EC384' | 'RSA' | 'OKP', KeyObject>> = {
   EC: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
@@ -36,7 +36,7 @@ describe.each(ways)('an MCP client on SDK $major, through $way', (way) => {
   const { major } = way
 
   it.each(['v1', 'v2'] as const)('calls a tool of a server on SDK %s', async (sdk) => {
-    const { signer, as, mcp } = await startLine({ sdk })
+    const { signer, as, mcp } = await startServers({ sdk })
     const { connection } = provide(way, mcp.url, {
       clientId: 'agent',
       issuer: as.issuer,
@@ -47,7 +47,7 @@ describe.each(ways)('an MCP client on SDK $major, through $way', (way) => {
   })
 
   it('calls a tool with an assertion that was made elsewhere', async () => {
-    const { signer, as, mcp } = await startLine()
+    const { signer, as, mcp } = await startServers()
     const authentication = externalAssertion(assertionProvider(signer, { clientId: 'agent' }))
     const { connection } = provide(way, mcp.url, { clientId: 'agent', authentication })
     const client = await connect(major, mcp.url, connection)
@@ -60,7 +60,7 @@ describe.each(ways)('an MCP client on SDK $major, through $way', (way) => {
     ['client_secret_basic', clientSecretBasic(secret)],
     ['client_secret_post', clientSecretPost(async () => secret)],
   ] as const)('calls a tool with %s', async (method, authentication: ClientAuthentication) => {
-    const { as, mcp } = await startLine()
+    const { as, mcp } = await startServers()
     const client_id = 'app:1'
     const client_secret = secret
     await as.registerClient({ client_id, client_secret, token_endpoint_auth_method: method })
@@ -99,9 +99,22 @@ describe.each(ways)('an MCP client on SDK $major, through $way', (way) => {
 })
 
 describe.each(majors)('an MCP client on SDK %s', (major) => {
+  it('causes no further request when it has both provider.fetch and the provider', async () => {
+    const { signer, mcp, spent } = await startServers()
+    const authentication = privateKeyJwt(signer)
+    const provider = clientCredentialsProvider({ clientId: 'agent', authentication })
+    const connection = { fetch: provider.fetch, authProvider: provider }
+    const client = closing(await connect(major, mcp.url, connection))
+    expect(await client.call('whoami')).toBe('agent')
+    expect(spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: 2 })
+    mcp.revokeAll()
+    expect(await client.call('whoami')).toBe('agent')
+    expect(spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: 0 })
+  })
+
   it.each(algs)('calls a tool with an assertion signed with %s', async (alg, key) => {
     const signer = await localSigner({ key, alg })
-    const { as, mcp, spent } = await startLine({ signer })
+    const { as, mcp, spent } = await startServers({ signer })
     const provider = clientCredentialsProvider({
       clientId: 'agent',
       authentication: privateKeyJwt(signer),

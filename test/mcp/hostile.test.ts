@@ -16,16 +16,15 @@ import {
 import { startScriptedResource } from '../servers/hostile-resource.js'
 import { type ScriptedServer, startScriptedServer } from '../servers/scripted-server.js'
 import { hang, redirect } from '../servers/token-responses.js'
-import { connect, majors, provide, ways } from './clients.ts'
+import { connect, majors, type ProviderOfBoth, provide, ways } from './clients.ts'
 import { closing, silenceWarnings } from './closing.ts'
-import { newSigner, startLine } from './line.ts'
-import type { ProviderOfBoth } from './provider-of-both.ts'
-import { startScriptedLine } from './scripted-line.ts'
 import { answerAsMcp } from './scripted-mcp.ts'
+import { startScriptedServers } from './scripted-servers.ts'
+import { newSigner, startServers } from './servers.ts'
 import { signaturesOf } from './signatures.ts'
 
 interface Lie {
-  /** The server that the resource names. */
+  /** Starts the server that the resource names. */
   readonly start: () => Promise<ScriptedServer>
   readonly options?: Partial<ClientCredentialsProviderOptions>
   readonly code: OAuthErrorCode
@@ -136,7 +135,7 @@ describe.each(ways)('on SDK $major through $way', (way) => {
   })
 
   it('nothing is signed for a resource on plain http', async () => {
-    const { as, resource, signer, signatures } = await startScriptedLine()
+    const { as, resource, signer, signatures } = await startScriptedServers()
     const claimed = 'http://mcp.example/mcp'
     const refused = connectWith(claimed, {
       clientId: 'agent',
@@ -162,7 +161,7 @@ describe.each(ways)('on SDK $major through $way', (way) => {
     ['its neighbour', (own: string) => own.replace('/mcp', '/mc')],
     ['the one below it', (own: string) => `${own}/admin`],
   ])('nothing is signed for a resource that claims to be %s', async (_which, claimed) => {
-    const { as, resource, claims, signer, signatures } = await startScriptedLine()
+    const { as, resource, claims, signer, signatures } = await startScriptedServers()
     claims.resource = claimed(resource.url)
     const authentication = privateKeyJwt(signer)
     const error: unknown = await connectWith(resource.url, {
@@ -174,8 +173,8 @@ describe.each(ways)('on SDK $major through $way', (way) => {
     expect(as.credentials).toEqual([])
   })
 
-  it('a resource that is asked again and then lies gets its refusal to the caller of a tool', async () => {
-    const { resource, claims, accepted, signer, spent } = await startScriptedLine()
+  it('the caller of a tool gets the error for a resource that lies in a later discovery', async () => {
+    const { resource, claims, accepted, signer, spent } = await startScriptedServers()
     const thief = closing(await startIssuerThief('https://honest.example'))
     const { provider, connection } = provide(way, resource.url, {
       clientId: 'agent',
@@ -194,7 +193,7 @@ describe.each(ways)('on SDK $major through $way', (way) => {
   })
 
   it('a resource that changes what it says between requests gets no token for another one', async () => {
-    const { as, resource, claims, accepted, signer } = await startScriptedLine()
+    const { as, resource, claims, accepted, signer } = await startScriptedServers()
     const other = closing(await startScriptedAuthorizationServer())
     let asked = 0
     const turn = <T>(...values: readonly T[]): T | undefined => values[asked++ % values.length]
@@ -238,10 +237,10 @@ describe.each(ways)('on SDK $major through $way', (way) => {
 })
 
 describe.each(majors)('on SDK %s', (major) => {
-  it('the token goes along no redirect, neither to another path nor to another host', async () => {
+  it('the token is not sent along a redirect, neither to another path nor to another host', async () => {
     const elsewhere = closing(await startScriptedServer(() => new Response(null, { status: 404 })))
     let lead: string | undefined
-    const { resource, signer } = await startScriptedLine({
+    const { resource, signer } = await startScriptedServers({
       answer: (request) => (lead === undefined ? answerAsMcp(request) : redirect(lead)),
     })
     for (const redirectPolicy of ['same-origin', 'follow'] as const) {
@@ -267,7 +266,7 @@ describe.each(majors)('on SDK %s', (major) => {
     ['the metadata of the resource', 'oauth-protected-resource'],
     ['the metadata of the authorization server', 'oauth-authorization-server'],
     ['the answer of the token endpoint', '/token'],
-  ])('%s is not waited for longer than the deadline', async (_what, path) => {
+  ])('%s is not awaited for longer than the timeout', async (_what, path) => {
     const server: ScriptedServer = closing(
       await startScriptedServer((request) => {
         if (request.path.includes(path)) return hang
@@ -292,9 +291,27 @@ describe.each(majors)('on SDK %s', (major) => {
     })
   })
 
-  it('a resource that refuses every token does not wear the key down', async () => {
-    const { resource, signer, spent } = await startScriptedLine({
-      // No token is ever added to those that are let in.
+  it('a resource that does not answer is not awaited for longer than the timeout', async () => {
+    const server = closing(await startScriptedServer(() => hang))
+    const provider = clientCredentialsProvider({
+      clientId: 'agent',
+      authentication: privateKeyJwt(await newSigner()),
+      serverUrl: server.url,
+      timeoutSeconds: 0.2,
+    })
+    const timedOut = { code: 'ERR_OAUTH_TIMEOUT' }
+    const connecting = connect(major, server.url, { authProvider: provider })
+    await expect(connecting).rejects.toMatchObject(timedOut)
+    await expect(provider.discoveryState()).rejects.toMatchObject(timedOut)
+    const serverUrl = new URL(server.url)
+    await expect(provider.authProvider.onUnauthorized({ serverUrl })).rejects.toMatchObject(
+      timedOut,
+    )
+  })
+
+  it('a resource that refuses every token causes at most two signatures', async () => {
+    const { resource, signer, spent } = await startScriptedServers({
+      // A token of another name than the resource accepts.
       grant: (number) => ({ access_token: `refused-${number}` }),
     })
     const provider = clientCredentialsProvider({
@@ -310,9 +327,9 @@ describe.each(majors)('on SDK %s', (major) => {
     expect(spent().signatures).toBeLessThanOrEqual(2)
   })
 
-  it('a resource that wants ever more scope does not wear the key down', async () => {
+  it('a resource that asks for more scope each time causes at most four signatures', async () => {
     let wanted = 0
-    const { resource, signer, spent } = await startScriptedLine({
+    const { resource, signer, spent } = await startScriptedServers({
       answer: (_request, self) => {
         wanted++
         return new Response(null, {
@@ -340,7 +357,7 @@ describe('with the SDK’s own provider on v1', () => {
   it('the same thief does get an assertion, and an honest server accepts it', async () => {
     silenceWarnings()
     const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true })
-    const { as } = await startLine()
+    const { as } = await startServers()
     await as.registerClient({
       client_id: 'agent',
       token_endpoint_auth_method: 'private_key_jwt',

@@ -4,11 +4,11 @@ import { type ScriptedServer, startScriptedServer } from '../servers/scripted-se
 import { errorResponse, tokenResponse } from '../servers/token-responses.js'
 import { connect, type McpClient, provide, ways } from './clients.ts'
 import { closing, silenceWarnings } from './closing.ts'
-import { newSigner } from './line.ts'
 import { answerAsMcp, bearer } from './scripted-mcp.ts'
+import { newSigner } from './servers.ts'
 
 describe.each(ways)('an MCP server from before RFC 9728, on SDK $major through $way', (way) => {
-  /** It is its own authorization server, and has no resource metadata. */
+  /** Starts an MCP server that is its own authorization server and has no resource metadata. */
   async function startServer(token: () => Response, issuer?: string): Promise<ScriptedServer> {
     const server: ScriptedServer = closing(
       await startScriptedServer((request) => {
@@ -43,7 +43,7 @@ describe.each(ways)('an MCP server from before RFC 9728, on SDK $major through $
   it.each([
     ['without a pin', false],
     ['with a pin', true],
-  ])('is asked where tokens are to be had at its own root, %s', async (_how, pinned) => {
+  ])('is its own authorization server at the root of its origin, %s', async (_how, pinned) => {
     const server = await startServer(() => tokenResponse())
     const client = await connectTo(server, pinned ? server.url : undefined)
     expect(await client.call('any')).toBe('ok')
@@ -61,7 +61,7 @@ describe.each(ways)('an MCP server from before RFC 9728, on SDK $major through $
     expect(server.credentials).toEqual([])
   })
 
-  it('refuses a client in its own words, and the token endpoint is not taken for the resource', async () => {
+  it('refuses a client with its own error, and its token endpoint is not treated as a resource', async () => {
     silenceWarnings()
     const server = await startServer(() =>
       errorResponse('invalid_client', { status: 401, description: 'who are you?' }),

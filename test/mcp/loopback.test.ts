@@ -8,19 +8,19 @@ import { redirect } from '../servers/token-responses.js'
 import { authorize, connect, type Major, majors, provide, type Way, ways } from './clients.ts'
 import { closing } from './closing.ts'
 import { InteractiveProvider } from './interactive-provider.ts'
-import { newSigner } from './line.ts'
 import { answerAsMcp, bearer } from './scripted-mcp.ts'
+import { newSigner } from './servers.ts'
 import { signaturesOf } from './signatures.ts'
 
 const mcpUrl = 'https://mcp.example/mcp'
 const asUrl = 'https://as.example'
 
-/** What a resource and its authorization server say of themselves; `victim` is a service on this machine. */
+/** Metadata of a resource and its authorization server; `victim` is a service on this machine. */
 interface Lie {
   readonly authorizationServers?: (victim: URL) => readonly string[]
   readonly resourceMetadata?: (victim: URL) => string
   readonly metadata?: (victim: URL) => Readonly<Record<string, unknown>>
-  /** Where the resource redirects every request. */
+  /** The URL to which the resource redirects every request. */
   readonly redirect?: (victim: URL) => string
 }
 
@@ -60,7 +60,7 @@ const lies: Readonly<Record<string, Lie>> = {
   },
 }
 
-/** An MCP server and an authorization server that are not on this machine as far as a client can see. */
+/** Starts an MCP server and an authorization server that a client takes for servers on other machines. */
 async function startRemote(lie: Lie = {}) {
   const { authorizationServers, resourceMetadata, metadata } = lie
   const victim = closing(await startScriptedServer(() => Response.json({})))
@@ -201,7 +201,7 @@ describe.each(majors)('on SDK %s', (major) => {
 })
 
 describe.each(majors)('an interactive client on SDK %s', (major) => {
-  it('nobody is sent to sign in where the token endpoint is on this machine', async () => {
+  it('sends no user to sign in when the token endpoint is on this machine', async () => {
     const remote = await startRemote({
       metadata: ({ origin }) => ({ token_endpoint: `${origin}/token` }),
     })
@@ -211,6 +211,6 @@ describe.each(majors)('an interactive client on SDK %s', (major) => {
     await expect(connect(major, mcpUrl, connection)).rejects.toMatchObject({
       code: 'ERR_OAUTH_INSECURE_ENDPOINT',
     })
-    expect(() => interactive.sentTo).toThrow('nobody was sent away')
+    expect(() => interactive.sentTo).toThrow('no user was sent to sign in')
   })
 })

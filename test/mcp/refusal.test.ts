@@ -7,17 +7,17 @@ import { startScriptedResource } from '../servers/hostile-resource.js'
 import { errorResponse } from '../servers/token-responses.js'
 import { authorize, connect, majors, provide, ways } from './clients.ts'
 import { closing, silenceWarnings } from './closing.ts'
-import { newSigner, startLine } from './line.ts'
+import { newSigner, startServers } from './servers.ts'
 
 /** Servers whose authorization server knows the client by another key. */
-async function startServers() {
+async function startRefusingServers() {
   silenceWarnings()
-  return startLine({ client: { jwks: jwks(await newSigner()) } })
+  return startServers({ client: { jwks: jwks(await newSigner()) } })
 }
 
 describe.each(ways)('a client that is refused on SDK $major through $way', (way) => {
   it('costs one signature, and gets the server’s error', async () => {
-    const { signer, mcp, spent } = await startServers()
+    const { signer, mcp, spent } = await startRefusingServers()
     const authentication = privateKeyJwt(signer)
     const { connection } = provide(way, mcp.url, { clientId: 'agent', authentication })
     const error: unknown = await connect(way.major, mcp.url, connection).catch(
@@ -37,7 +37,7 @@ describe.each(ways)('a client that is refused on SDK $major through $way', (way)
 
 describe.each(majors)('a client that is refused on SDK %s', (major) => {
   it('costs two signatures in the SDK’s own flow, which runs again, and each assertion is new', async () => {
-    const { signer, as, mcp, spent } = await startServers()
+    const { signer, as, mcp, spent } = await startRefusingServers()
     const authentication = privateKeyJwt(signer)
     const settings = { clientId: 'agent', authentication, serverUrl: mcp.url }
     const flow = authorize(major, clientCredentialsProvider(settings), {

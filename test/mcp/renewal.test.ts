@@ -4,9 +4,13 @@ import { privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import { connect, type Major, type McpClient, majors, provide, type Way, ways } from './clients.ts'
 import { closing } from './closing.ts'
-import { type Spent, startLine } from './line.ts'
-import { type ScriptedLine, type ScriptedLineOptions, startScriptedLine } from './scripted-line.ts'
 import { bearer } from './scripted-mcp.ts'
+import {
+  type ScriptedServers,
+  type ScriptedServersOptions,
+  startScriptedServers,
+} from './scripted-servers.ts'
+import { type Spent, startServers } from './servers.ts'
 
 const nothing: Spent = { signatures: 0, tokenRequests: 0, discovery: 0 }
 const one: Spent = { signatures: 1, tokenRequests: 1, discovery: 0 }
@@ -27,7 +31,7 @@ function documented(row: string): Spent {
 
 describe.each(majors)('100 tool calls at once on SDK %s', (major) => {
   async function connected(sdk: Major) {
-    const { signer, as, mcp, spent } = await startLine({ ttlSeconds: 600, sdk })
+    const { signer, as, mcp, spent } = await startServers({ ttlSeconds: 600, sdk })
     let passed = 0
     const provider = clientCredentialsProvider({
       clientId: 'agent',
@@ -61,29 +65,29 @@ describe.each(majors)('100 tool calls at once on SDK %s', (major) => {
   })
 })
 
-interface Connected extends ScriptedLine {
+interface Connected extends ScriptedServers {
   readonly client: McpClient
   readonly provider: ClientCredentialsProvider
-  /** Lets time pass for the provider. */
+  /** Sets the provider's clock forward. */
   pass(seconds: number): void
 }
 
-async function scripted(way: Way, options: ScriptedLineOptions = {}): Promise<Connected> {
-  const line = await startScriptedLine(options)
+async function scripted(way: Way, options: ScriptedServersOptions = {}): Promise<Connected> {
+  const servers = await startScriptedServers(options)
   let passed = 0
-  const { url } = line.resource
+  const { url } = servers.resource
   const { provider, connection } = provide(way, url, {
     clientId: 'agent',
-    authentication: privateKeyJwt(line.signer),
+    authentication: privateKeyJwt(servers.signer),
     now: () => Date.now() + passed,
   })
   const client = closing(await connect(way.major, url, connection))
-  await line.streamAsked()
-  line.spent()
+  await servers.streamAsked()
+  servers.spent()
   const pass = (seconds: number) => {
     passed += seconds * 1000
   }
-  return { ...line, client, provider, pass }
+  return { ...servers, client, provider, pass }
 }
 
 describe.each(ways)('100 tool calls at once on SDK $major through $way', (way) => {
@@ -134,7 +138,7 @@ describe.each(majors)('on SDK %s', (major) => {
     }
   })
 
-  it('a token near its end is renewed in the background, and no call waits for it', async () => {
+  it('a token near its expiry is renewed in the background, and no call waits for it', async () => {
     let release = () => {}
     const { client, resource, pass, spent } = await scripted(
       { major, way: 'fetch' },

@@ -3,13 +3,13 @@ import { privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import { connect, provide, ways } from './clients.ts'
 import { closing } from './closing.ts'
-import { newSigner, startLine } from './line.ts'
 import { replacedKey } from './replaced-key.ts'
+import { newSigner, startServers } from './servers.ts'
 
 describe.each(ways)('a key that was replaced, on SDK $major through $way', (way) => {
   it('is loaded again, and the client is authorized', async () => {
     const next = await newSigner()
-    const { as, mcp } = await startLine({ client: { jwks: jwks(next) } })
+    const { as, mcp } = await startServers({ client: { jwks: jwks(next) } })
     const key = await replacedKey(next)
     const { connection } = provide(way, mcp.url, {
       clientId: 'agent',

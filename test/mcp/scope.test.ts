@@ -4,15 +4,19 @@ import { describe, expect, it } from 'vitest'
 import { insufficientScope, unauthorized } from '../servers/hostile-resource.js'
 import { connect, type McpClient, majors, provide, type Way, ways } from './clients.ts'
 import { closing } from './closing.ts'
-import { type Line, type LineOptions, startLine } from './line.ts'
-import { type ScriptedLine, type ScriptedLineOptions, startScriptedLine } from './scripted-line.ts'
+import {
+  type ScriptedServers,
+  type ScriptedServersOptions,
+  startScriptedServers,
+} from './scripted-servers.ts'
+import { type Servers, type ServersOptions, startServers } from './servers.ts'
 
 /** The scope of the token request that a connection leads to. */
 async function askedScope(
   way: Way,
-  { scope, ...options }: ScriptedLineOptions & { readonly scope?: string },
+  { scope, ...options }: ScriptedServersOptions & { readonly scope?: string },
 ): Promise<string | null | undefined> {
-  const { as, resource, signer } = await startScriptedLine(options)
+  const { as, resource, signer } = await startScriptedServers(options)
   const authentication = privateKeyJwt(signer)
   const settings = { clientId: 'agent', authentication, scope }
   const { connection } = provide(way, resource.url, settings)
@@ -22,10 +26,12 @@ async function askedScope(
   return request?.form.get('scope')
 }
 
-const challenging: ScriptedLineOptions = { refuse: (self) => unauthorized(self, { scope: 'use' }) }
+const challenging: ScriptedServersOptions = {
+  refuse: (self) => unauthorized(self, { scope: 'use' }),
+}
 
 describe.each(ways)('on SDK $major through $way', (way) => {
-  it('everything that the resource supports is asked for when nobody says what', async () => {
+  it('everything that the resource supports is asked for when there is no scope and no challenge', async () => {
     expect(await askedScope(way, { scopesSupported: ['use', 'math'] })).toBe('use math')
   })
 
@@ -58,7 +64,7 @@ describe.each(ways)('on SDK $major through $way', (way) => {
   it.each(['v1', 'v2'] as const)(
     `a tool that needs more scope, of a server on SDK %s, is ${obstacle === undefined ? 'called with one more token' : 'out of reach'}`,
     async (sdk) => {
-      const { client, spent, as } = await line(way, {
+      const { client, spent, as } = await connectServers(way, {
         sdk,
         requiredScopes: ['use'],
         toolScopes: { add: 'math' },
@@ -82,10 +88,10 @@ describe.each(ways)('on SDK $major through $way', (way) => {
 describe.each(ways)('on SDK $major through $way, a resource', (way) => {
   /** Connects, calls a tool, and returns what the client asked its authorization server for. */
   async function askedScopes(
-    options: ScriptedLineOptions,
+    options: ScriptedServersOptions,
     scopes: { readonly scope?: string; readonly maxScope?: string },
   ) {
-    const { as, resource, signer } = await startScriptedLine(options)
+    const { as, resource, signer } = await startScriptedServers(options)
     const authentication = privateKeyJwt(signer)
     const settings = { clientId: 'agent', authentication, ...scopes }
     const { connection } = provide(way, resource.url, settings)
@@ -165,7 +171,7 @@ describe.each(ways)('on SDK $major through $way, a resource', (way) => {
 
 describe.each(majors)('on SDK %s', (major) => {
   it('calls that need more scope at once share one token request', async () => {
-    const { client, spent } = await line(
+    const { client, spent } = await connectServers(
       { major, way: 'fetch' },
       { requiredScopes: ['use'], toolScopes: { add: 'math' } },
     )
@@ -175,8 +181,8 @@ describe.each(majors)('on SDK %s', (major) => {
     expect(spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: 0 })
   })
 
-  it('a server that asks for more than it grants is answered as it answered', async () => {
-    const { resource, signer, spent }: ScriptedLine = await startScriptedLine({
+  it('a server that refuses each new token for its scope causes an error', async () => {
+    const { resource, signer, spent }: ScriptedServers = await startScriptedServers({
       answer: (_request, self) => insufficientScope(self, 'admin'),
     })
     const authentication = privateKeyJwt(signer)
@@ -187,14 +193,14 @@ describe.each(majors)('on SDK %s', (major) => {
   })
 })
 
-async function line(
+async function connectServers(
   way: Way,
-  options: LineOptions,
-): Promise<Line & { readonly client: McpClient }> {
-  const line = await startLine(options)
-  const authentication = privateKeyJwt(line.signer)
+  options: ServersOptions,
+): Promise<Servers & { readonly client: McpClient }> {
+  const servers = await startServers(options)
+  const authentication = privateKeyJwt(servers.signer)
   const settings = { clientId: 'agent', authentication, scope: 'use' }
-  const { connection } = provide(way, line.mcp.url, settings)
-  const client = closing(await connect(way.major, line.mcp.url, connection))
-  return { ...line, client }
+  const { connection } = provide(way, servers.mcp.url, settings)
+  const client = closing(await connect(way.major, servers.mcp.url, connection))
+  return { ...servers, client }
 }

@@ -16,9 +16,9 @@ import { startScriptedResource } from '../servers/hostile-resource.js'
 import { errorResponse } from '../servers/token-responses.js'
 import { connect, majors, provide, ways } from './clients.ts'
 import { closing } from './closing.ts'
-import { newSigner, startLine } from './line.ts'
+import { newSigner, startServers } from './servers.ts'
 
-/** Everything that is published, printed or handed to the SDK to keep. */
+/** Records everything that is published, printed, or passed to the SDK for storage. */
 function overheard(provider: ClientCredentialsProvider): () => string {
   const heard: string[] = []
   const note = (...said: unknown[]) => {
@@ -48,7 +48,7 @@ function expectNone(text: string, secrets: readonly string[]): void {
 }
 
 describe.each(ways)('on SDK $major through $way', (way) => {
-  it('key, passphrase, assertion and token are kept from storage, output and diagnostics', async () => {
+  it('key, passphrase, assertion and token are in no storage, output or diagnostics', async () => {
     const passphrase = 'passphrase-canary'
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const pem = privateKey.export({
@@ -58,7 +58,7 @@ describe.each(ways)('on SDK $major through $way', (way) => {
       passphrase,
     })
     const signer = await localSigner({ key: pem, passphrase })
-    const { as, mcp } = await startLine({ signer })
+    const { as, mcp } = await startServers({ signer })
     await as.registerClient({
       client_id: 'agent',
       token_endpoint_auth_method: 'private_key_jwt',
@@ -81,10 +81,10 @@ describe.each(ways)('on SDK $major through $way', (way) => {
     expectNone(said(), [passphrase, body, String(d), ...assertions, ...signatures, ...tokens])
   })
 
-  it('a secret is kept from storage, output, diagnostics and the error of a refusal', async () => {
+  it('a secret is in no storage, output, diagnostics or error of a refusal', async () => {
     const secret = 'secret-canary'
     for (const authentication of [clientSecretBasic(secret), clientSecretPost(() => secret)]) {
-      const { as, mcp } = await startLine()
+      const { as, mcp } = await startServers()
       await as.registerClient({
         client_id: 'agent',
         client_secret: 'another-secret',
@@ -109,30 +109,33 @@ describe.each(majors)('on SDK %s', (major) => {
   it.each([
     ['an assertion', async () => privateKeyJwt(await newSigner()), 'client_assertion'],
     ['a secret', async () => clientSecretPost('secret-canary'), 'client_secret'],
-  ] as const)('a server that repeats %s finds it in no error', async (_what, make, parameter) => {
-    const sent: string[] = []
-    const as = closing(
-      await startScriptedAuthorizationServer({
-        token({ form }) {
-          const secret = form.get(parameter) ?? ''
-          sent.push(secret)
-          return errorResponse('invalid_client', { description: `you sent ${secret}` })
-        },
-      }),
-    )
-    const resource = closing(await startScriptedResource({ authorizationServers: [as.url] }))
-    const authentication: ClientAuthentication = await make()
-    const provider = clientCredentialsProvider({ clientId: 'agent', authentication })
-    const said = overheard(provider)
-    const error: unknown = await connect(major, resource.url, { fetch: provider.fetch }).catch(
-      (error: unknown) => error,
-    )
-    expect(error).toMatchObject({
-      error: 'invalid_client',
-      error_description: expect.stringMatching(/^you sent /),
-    })
-    console.log(error, JSON.stringify(error))
-    expect(sent).toHaveLength(1)
-    expectNone(said(), sent)
-  })
+  ] as const)(
+    'a server that repeats %s in its answer does not get it into an error',
+    async (_what, make, parameter) => {
+      const sent: string[] = []
+      const as = closing(
+        await startScriptedAuthorizationServer({
+          token({ form }) {
+            const secret = form.get(parameter) ?? ''
+            sent.push(secret)
+            return errorResponse('invalid_client', { description: `you sent ${secret}` })
+          },
+        }),
+      )
+      const resource = closing(await startScriptedResource({ authorizationServers: [as.url] }))
+      const authentication: ClientAuthentication = await make()
+      const provider = clientCredentialsProvider({ clientId: 'agent', authentication })
+      const said = overheard(provider)
+      const error: unknown = await connect(major, resource.url, { fetch: provider.fetch }).catch(
+        (error: unknown) => error,
+      )
+      expect(error).toMatchObject({
+        error: 'invalid_client',
+        error_description: expect.stringMatching(/^you sent /),
+      })
+      console.log(error, JSON.stringify(error))
+      expect(sent).toHaveLength(1)
+      expectNone(said(), sent)
+    },
+  )
 })

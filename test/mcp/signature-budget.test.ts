@@ -5,14 +5,14 @@ import { unauthorized } from '../servers/hostile-resource.js'
 import { connect, majors, provide, ways } from './clients.ts'
 import { closing, silenceWarnings } from './closing.ts'
 import { InteractiveProvider } from './interactive-provider.ts'
-import { startScriptedLine } from './scripted-line.ts'
 import { answerAsMcp } from './scripted-mcp.ts'
+import { startScriptedServers } from './scripted-servers.ts'
 
 /** A resource that refuses every second of the requests that have a token. */
 async function startAlternating() {
   let alternates = false
   let asked = 0
-  const line = await startScriptedLine({
+  const servers = await startScriptedServers({
     grant: () => ({ refresh_token: 'refresh' }),
     answer: (request, self) => {
       if (!alternates) return answerAsMcp(request)
@@ -21,10 +21,10 @@ async function startAlternating() {
     },
   })
   return {
-    ...line,
+    ...servers,
     alternate() {
       alternates = true
-      line.spent()
+      servers.spent()
     },
   }
 }
@@ -56,7 +56,7 @@ describe.each(ways)('on SDK $major through $way', (way) => {
   })
 
   it('tokens that expire at once cost one signature in 50 calls', async () => {
-    const { resource, signer, spent } = await startScriptedLine({
+    const { resource, signer, spent } = await startScriptedServers({
       grant: () => ({ expires_in: 0 }),
     })
     const authentication = privateKeyJwt(signer)
@@ -69,7 +69,7 @@ describe.each(ways)('on SDK $major through $way', (way) => {
 
 describe.each(majors)('on SDK %s', (major) => {
   it('after the budget is spent, one more token is asked for every 6 s', async () => {
-    const { signer, resource, accepted, streamAsked, spent } = await startScriptedLine()
+    const { signer, resource, accepted, streamAsked, spent } = await startScriptedServers()
     let now = Date.now()
     const authentication = privateKeyJwt(signer)
     const authProvider = clientCredentialsProvider({
@@ -101,7 +101,7 @@ describe.each(majors)('on SDK %s', (major) => {
 })
 
 describe.each(majors)('an interactive client on SDK %s', (major) => {
-  it('signs some 200 assertions at most for a resource that accepts every second request', async () => {
+  it('signs about 200 assertions at most for a resource that accepts every second request', async () => {
     silenceWarnings()
     const { resource, signer, alternate, spent } = await startAlternating()
     const interactive = new InteractiveProvider('agent')

@@ -1,5 +1,11 @@
-import type { ClientAuthentication, Fetch } from '@countersign/oauth'
-import { ownOptions, requireString, requireTimeout } from '@countersign/oauth/provider'
+import { type ClientAuthentication, type Fetch, OAuthError } from '@countersign/oauth'
+import {
+  Deadline,
+  ownOptions,
+  requireString,
+  requireTimeout,
+  sanitize,
+} from '@countersign/oauth/provider'
 import { authorizedFetch } from './authorized-fetch.ts'
 import { providerAuthentication } from './client-authentication.ts'
 import { ping } from './resource-discovery.ts'
@@ -24,7 +30,8 @@ export interface ClientCredentialsProviderOptions {
   readonly issuer?: string | undefined
   /**
    * The URL of the MCP server. Needed only where the provider is used as an `OAuthClientProvider` without its `fetch`,
-   * because the SDKs do not tell such a provider the URL.
+   * because the SDKs do not tell such a provider the URL. It has to be the URL of the transport, since the SDK attaches
+   * the token to every request of that transport.
    */
   readonly serverUrl?: string | URL | undefined
   /** Space-separated scope values to request; by default what the resource asks for. */
@@ -107,19 +114,26 @@ export function clientCredentialsProvider(
   options: ClientCredentialsProviderOptions,
 ): ClientCredentialsProvider {
   const settings = readOptions(options)
-  const { clientId, issuer, scope, serverUrl, clientName } = settings
+  const { clientId, issuer, scope, serverUrl, clientName, timeoutSeconds } = settings
   const tokens = resourceTokens(settings)
   const fetch = authorizedFetch({ fetch: settings.fetch, tokens, serverUrl })
   let pinging: Promise<void> | undefined
 
   /** Has `fetch` obtain a token that the MCP server accepts. Concurrent callers share one request. */
   function obtainToken(url: URL): Promise<void> {
-    pinging ??= fetch(url, ping)
-      .then((response) => response.body?.cancel())
-      .finally(() => {
-        pinging = undefined
-      })
+    pinging ??= sendPing(url).finally(() => {
+      pinging = undefined
+    })
     return pinging
+  }
+
+  async function sendPing(url: URL): Promise<void> {
+    const deadline = new Deadline(timeoutSeconds, undefined, () => {
+      const message = `The MCP server ${sanitize(url.origin)} accepted no token within ${timeoutSeconds} s`
+      return new OAuthError('ERR_OAUTH_TIMEOUT', message)
+    })
+    const response = await deadline.settle(fetch(url, { ...ping, signal: deadline.signal }))
+    await response.body?.cancel()
   }
 
   return Object.freeze({

@@ -50,7 +50,7 @@ it.each([
   )
 })
 
-it('the client’s metadata says what the client is, and nothing that is secret', async () => {
+it('the client metadata describes the client, and contains no secret', async () => {
   const signer = await localSigner({ key: generateKeyPairSync('ed25519').privateKey })
   const named = {
     clientId: 'agent',
