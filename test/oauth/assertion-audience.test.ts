@@ -113,6 +113,18 @@ describe('without a pinned issuer, a hostile server gets no assertion that has',
   )
 })
 
+it('without a pinned issuer, an issuer that is not a URL gets no assertion for its token endpoint', async () => {
+  const as = {
+    issuer: 'bank',
+    token_endpoint: 'https://as.test/token',
+    token_endpoint_auth_methods_supported: ['private_key_jwt'],
+  }
+  const authentication = privateKeyJwt(await es256Signer(), { audience: 'token_endpoint' })
+  const send = () =>
+    authentication(as, { client_id: 'agent' }, new URLSearchParams(), new Headers())
+  expect((await refusal(send)).code).toBe('ERR_OAUTH_AUDIENCE')
+})
+
 const forThisServer: [string, Make, (own: string) => unknown][] = [
   ['its issuer', (signer) => privateKeyJwt(signer), (own) => own],
   [

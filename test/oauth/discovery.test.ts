@@ -40,6 +40,13 @@ describe('the metadata of an issuer with a path', () => {
 })
 
 describe('discovery', () => {
+  it('throws with the HTTP status when there is no metadata', async () => {
+    const server = closing(await startScriptedServer(() => new Response(null, { status: 403 })))
+    const error = await refusal(() => discoverAuthorizationServer(server.url))
+    expect(error).toMatchObject({ code: 'ERR_OAUTH_DISCOVERY', status: 403 })
+    expect(error.message).toContain('HTTP status 403')
+  })
+
   it.each([
     ['', '/'],
     ['/', ''],

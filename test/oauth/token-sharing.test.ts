@@ -138,6 +138,24 @@ describe('callers that need a token at the same time', () => {
     expect(tokenRequests()).toHaveLength(1)
   })
 
+  it('get a further attempt while one of them still waits', async () => {
+    const answers = inTurn(
+      () => tooManyRequests('1'),
+      () => tokenResponse(),
+    )
+    const { source, tokenRequests } = await startTokenSource(answers)
+    const controller = new AbortController()
+    const leaving = [1, 2].map(() => thrown(() => source.token({ signal: controller.signal })))
+    const staying = source.token()
+    await until(() => tokenRequests().length === 1)
+    // The response is read, and the delay before the next attempt has started.
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    controller.abort('enough')
+    await Promise.all(leaving)
+    expect(await staying).toBe('access-token')
+    expect(tokenRequests()).toHaveLength(2)
+  })
+
   it('may share one signal without a warning about a leak', async () => {
     const warnings: Error[] = []
     const listener = (warning: Error) => void warnings.push(warning)
