@@ -115,6 +115,20 @@ describe('provider.fetch', () => {
     expect([...as.requests, ...resource.requests, ...elsewhere.requests]).toEqual([])
   })
 
+  it('follows no redirect of a token request that an SDK makes through it, and attaches no token', async () => {
+    const { call, provider, resource } = await start()
+    await call()
+    const elsewhere = closing(await startScriptedServer(() => Response.json({})))
+    const moved = closing(await startScriptedServer(() => redirect(elsewhere.url, 307)))
+    for (const url of [`${moved.url}/token`, `${resource.url}/token`]) {
+      const body = new URLSearchParams({ grant_type: 'client_credentials' })
+      await provider.fetch(url, { method: 'POST', body })
+    }
+    expect(elsewhere.requests).toEqual([])
+    expect(moved.credentials).toEqual([])
+    expect(resource.requests.at(-1)?.headers.authorization).toBeUndefined()
+  })
+
   it('discovers the authorization server again a minute after the resource refused a new token', async () => {
     const servers = await start()
     const { call, pass, move, accepted, as, spent } = servers
