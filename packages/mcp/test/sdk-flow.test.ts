@@ -12,16 +12,17 @@ const signer: Signer = await localSigner({ key: privateKey })
 const authentication = privateKeyJwt(signer)
 
 /** An MCP server that names another authorization server, or itself another resource, whenever a test says so. */
-function startServers() {
-  const metadata = { issuer: 'https://as.example', resource: mcp }
+function startServers(settings: { readonly scope?: string; readonly maxScope?: string } = {}) {
+  const metadata = { issuer: 'https://as.example', resource: mcp, scopes: ['use'] }
   const requests: string[] = []
   const fetch: Fetch = async (input) => {
     const url = new URL(input instanceof Request ? input.url : input)
     requests.push(url.href)
     if (url.href === mcp) return new Response(null, { status: 401 })
     if (url.pathname.startsWith('/.well-known/oauth-protected-resource')) {
-      const { resource, issuer } = metadata
-      return Response.json({ resource, authorization_servers: [issuer] })
+      const { resource, issuer, scopes } = metadata
+      const authorization_servers = [issuer]
+      return Response.json({ resource, authorization_servers, scopes_supported: scopes })
     }
     return Response.json({
       issuer: url.origin,
@@ -29,7 +30,7 @@ function startServers() {
       token_endpoint_auth_methods_supported: ['private_key_jwt'],
     })
   }
-  const options = { clientId: 'agent', authentication, serverUrl: mcp, fetch }
+  const options = { clientId: 'agent', authentication, serverUrl: mcp, fetch, ...settings }
   return { metadata, requests, provider: clientCredentialsProvider(options) }
 }
 
@@ -39,9 +40,10 @@ type State = Awaited<ReturnType<ClientCredentialsProvider['discoveryState']>>
 async function finish(
   { ...unbound }: ClientCredentialsProvider,
   { authorizationServerUrl: issuer, authorizationServerMetadata }: State,
+  scope?: string,
 ): Promise<URLSearchParams> {
   await unbound.clientInformation()
-  const params = await unbound.prepareTokenRequest(undefined)
+  const params = await unbound.prepareTokenRequest(scope)
   const endpoint = new URL(`${issuer}/token`)
   await unbound.addClientAuthentication(
     new Headers(),
@@ -130,6 +132,21 @@ describe('the flow of an SDK', () => {
       provider.addClientAuthentication(new Headers(), params, 'https://as.example/token', metadata),
     ).rejects.toMatchObject({ code: 'ERR_OAUTH_ISSUER_MISMATCH' })
     expect([...params]).toEqual([])
+  })
+
+  it('requests the scope of the SDK’s challenge within "maxScope", in addition to its own', async () => {
+    const { provider } = startServers({ scope: 'read', maxScope: 'use math' })
+    const params = await finish(provider, await provider.discoveryState(), 'math delete')
+    expect(params.get('scope')).toBe('read math')
+  })
+
+  it('requests at most 100 scope values that servers ask for', async () => {
+    const { metadata, provider } = startServers()
+    const values = (prefix: string) => Array.from({ length: 100 }, (_, value) => prefix + value)
+    metadata.scopes = values('a')
+    const state = await provider.discoveryState()
+    const params = await finish(provider, state, values('b').join(' '))
+    expect(params.get('scope')?.split(' ')).toHaveLength(100)
   })
 
   it('needs the URL of the MCP server, and the error says which option has it', async () => {
