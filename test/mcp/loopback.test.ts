@@ -1,4 +1,4 @@
-import { withClientAuthentication } from '@countersign/mcp'
+import { clientCredentialsProvider, withClientAuthentication } from '@countersign/mcp'
 import { type Fetch, privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
@@ -166,6 +166,18 @@ describe.each(attempts)('on $name', ({ attempt }) => {
     expect(new Set(remote.reached)).toEqual(new Set(['mcp.example', 'as.example']))
     expect(remote.as.credentials.length).toBeGreaterThan(0)
   })
+})
+
+it('provider.fetch sends no request to this machine for a server elsewhere, even if the caller asks for it', async () => {
+  const remote = await startRemote()
+  const { fetch } = clientCredentialsProvider(settingsFor(remote))
+  expect((await fetch(mcpUrl, { method: 'POST', body: '{"id":1,"method":"ping"}' })).ok).toBe(true)
+  for (const path of ['/', '/.well-known/oauth-authorization-server']) {
+    await expect(fetch(remote.victim.url + path)).rejects.toMatchObject({
+      code: 'ERR_OAUTH_INSECURE_ENDPOINT',
+    })
+  }
+  expect(remote.victim.requests).toEqual([])
 })
 
 describe.each(majors)('on SDK %s', (major) => {

@@ -109,7 +109,7 @@ describe.each(ways)('100 tool calls at once on SDK $major through $way', (way) =
     const flows = new Promise<void>((resolve) => {
       everyFlow = resolve
     })
-    const { client, accepted, spent } = await scripted(way, {
+    const { client, accepted, resource, spent } = await scripted(way, {
       // Each call has a flow of the SDK running before the first flow ends.
       async grant(number) {
         if (number === 101) everyFlow()
@@ -125,6 +125,9 @@ describe.each(ways)('100 tool calls at once on SDK $major through $way', (way) =
     if (hasOwnFlow) expect(discovery).toBeGreaterThanOrEqual(2)
     else expect(discovery).toBe(expected.discovery)
     expect(cost.signatures).toBe(hasOwnFlow ? 100 : 1)
+    // Calls that are refused together share a ping.
+    const pings = resource.requests.filter(({ body }) => body.includes('"method":"ping"'))
+    expect(pings.length).toBeLessThan(50)
   })
 })
 

@@ -1,8 +1,12 @@
 import { generateKeyPairSync } from 'node:crypto'
 import type { Signer } from '@countersign/core'
 import { localSigner } from '@countersign/local'
-import { type ClientCredentialsProvider, clientCredentialsProvider } from '@countersign/mcp'
-import { type Fetch, privateKeyJwt } from '@countersign/oauth'
+import {
+  type ClientCredentialsProvider,
+  type ClientCredentialsProviderOptions,
+  clientCredentialsProvider,
+} from '@countersign/mcp'
+import { type ClientAuthentication, type Fetch, privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 
 const mcp = 'https://mcp.example/mcp'
@@ -12,7 +16,7 @@ const signer: Signer = await localSigner({ key: privateKey })
 const authentication = privateKeyJwt(signer)
 
 /** An MCP server that names another authorization server, or itself another resource, whenever a test says so. */
-function startServers(settings: { readonly scope?: string; readonly maxScope?: string } = {}) {
+function startServers(settings: Partial<ClientCredentialsProviderOptions> = {}) {
   const metadata = { issuer: 'https://as.example', resource: mcp, scopes: ['use'] }
   const requests: string[] = []
   const fetch: Fetch = async (input) => {
@@ -156,6 +160,20 @@ describe('the flow of an SDK', () => {
 })
 
 describe('a provider', () => {
+  it('asks no authentication for a server that does not list the method, even if it is not one of ours', async () => {
+    let calls = 0
+    const count = async () => {
+      calls++
+    }
+    const custom = Object.assign(count, { method: 'client_secret_post' }) as ClientAuthentication
+    const { provider } = startServers({ authentication: custom })
+    const refused = { code: 'ERR_OAUTH_METHOD_NOT_ADVERTISED' }
+    const state = await provider.discoveryState()
+    await expect(finish(provider, state)).rejects.toMatchObject(refused)
+    await expect(provider.fetch(mcp, { method: 'POST' })).rejects.toMatchObject(refused)
+    expect(calls).toBe(0)
+  })
+
   it('does not use tokens that nobody requested', async () => {
     const { saveTokens, tokens } = clientCredentialsProvider({ clientId: 'agent', authentication })
     saveTokens({ access_token: 'unexpected', token_type: 'bearer' })
