@@ -72,10 +72,11 @@ async function printJwks(
 
 /** The JWK Set, or with `--client-metadata` the Client ID Metadata Document. */
 async function documentOf(signers: readonly Signer[], options: JwksOptions): Promise<object> {
-  const { clientMetadata, jwks } = await import('@countersign/core')
+  const { jwks } = await import('@countersign/core')
   const { clientMetadata: clientId, clientName, jwksUri, scope } = options
   try {
     if (clientId === undefined) return jwks(...signers)
+    const { clientMetadata } = await import('@countersign/oauth')
     return clientMetadata(signers, {
       clientId,
       clientName: required(clientName, '--client-name', 'COUNTERSIGN_CLIENT_NAME'),

@@ -1,4 +1,4 @@
-import type { ChallengedResource } from '@countersign/mcp/resource'
+import type { DiscoveredResource } from '@countersign/mcp/internal'
 import type { TokenSourceOptions } from '@countersign/oauth'
 import { type Command, Option } from 'commander'
 import { addClientOptions, type ClientOptions, required, requireUrl } from './client-options.ts'
@@ -86,7 +86,7 @@ async function targetOf(context: Context, options: TokenOptions): Promise<Target
   const { issuer, scope, resource, mcp } = options
   if (mcp) {
     const { chooseScope } = await import('./authentication.ts')
-    const found = await challengedResource(context, mcp, options)
+    const found = await discoveredResource(context, mcp, options)
     return {
       issuer: found.as.issuer,
       metadata: found.as,
@@ -101,39 +101,19 @@ async function targetOf(context: Context, options: TokenOptions): Promise<Target
 }
 
 /** Sends a request without a token to the MCP server, and reads from its challenge where to get one. */
-async function challengedResource(
+async function discoveredResource(
   context: Context,
   mcp: string,
   { issuer, timeout }: TokenOptions,
-): Promise<ChallengedResource> {
-  const [{ discoverChallengedResource }, { OAuthError }, { timeoutSignal }] = await Promise.all([
-    import('@countersign/mcp/resource'),
-    import('@countersign/oauth'),
-    import('@countersign/core/backend'),
-  ])
+): Promise<DiscoveredResource> {
+  const { discoverResource } = await import('@countersign/mcp/internal')
   const url = await requireUrl(mcp, 'MCP server of --mcp')
-  const signal = AbortSignal.any([context.signal, timeoutSignal(timeout)])
-  return context.progress('Asking the MCP server where to get a token', async () => {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        accept: 'application/json, text/event-stream',
-      },
-      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }),
-      redirect: 'manual',
-      signal,
-    }).catch((cause: unknown) => {
-      if (signal.aborted) throw signal.reason
-      const message = `The MCP server ${url.origin}${url.pathname} cannot be reached`
-      throw new OAuthError('ERR_OAUTH_UNAVAILABLE', message, { cause })
-    })
-    await response.body?.cancel()
-    return discoverChallengedResource(url, response, {
+  return context.progress('Asking the MCP server where to get a token', () =>
+    discoverResource(url, {
       issuer: issuer || undefined,
       fetch,
       timeoutSeconds: timeout,
       signal: context.signal,
-    })
-  })
+    }),
+  )
 }

@@ -13,11 +13,11 @@ const wordings: readonly (readonly [RegExp, string])[] = [
   [/"clientName"/g, '--client-name'],
   [/"maxScope"/g, '--max-scope'],
   [
-    /Pin the authorization server that it accepts tokens of, by the option "issuer"/g,
+    /Pin the authorization server whose tokens it accepts with the option "issuer"/g,
     'Give its authorization server with --issuer',
   ],
   [
-    /Pin the issuer of the server that it is for, or make it for .+$/g,
+    /Pin the issuer of the server that it is for, or use .+$/g,
     'Give the issuer of the server that it is for with --issuer, or --audience token_endpoint, or leave --audience out',
   ],
   [/give the signer the option alg: '([\w-]+)'/g, 'add alg=$1 to the query of the key URI'],
