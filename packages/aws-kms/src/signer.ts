@@ -1,36 +1,25 @@
-import type { KMSClient } from '@aws-sdk/client-kms'
 import type { ClosableSigner, JwsAlgorithm, SignerError } from '@countersign/core'
-import { chooseAlgorithm, importPeer, type LoadedKey, loadSigner } from '@countersign/core/backend'
+import {
+  chooseAlgorithm,
+  type LoadedKey,
+  type LoadSignerOptions,
+  loadSigner,
+  ownOptions,
+  retriedCalls,
+} from '@countersign/core/backend'
 import { algorithmsOf, signingAlgorithm } from './algorithms.ts'
-import { backend, describeError, forgetRequest, refusal } from './failure.ts'
-import { chooseRegion, readKeyName } from './key-name.ts'
-
-/**
- * What is used of a `KMSClient` of the AWS SDK. One of any 3.x release fits; it is sent commands of the release that is
- * installed beside this package, and so has to be of that.
- */
-export interface KmsClient {
-  send(command: never, options?: { readonly abortSignal?: AbortSignal }): Promise<object>
-}
+import { type Kms, type KmsClient, loadSdk } from './client.ts'
+import { backend, describeError, refusal } from './errors.ts'
+import { chooseRegion, readKeyId } from './key-id.ts'
 
 /** Options of {@link awsKmsSigner}. */
-export interface AwsKmsSignerOptions {
+export interface AwsKmsSignerOptions extends LoadSignerOptions {
   /** Which key: key ID, key ARN, alias name (`alias/NAME`) or alias ARN. */
   readonly keyId: string
-  /** The algorithm; by default the key's only one, RS256 for RSA and EdDSA for Ed25519. */
-  readonly alg?: JwsAlgorithm | undefined
-  /** Key ID to publish; by default the RFC 7638 thumbprint. */
-  readonly kid?: string | undefined
   /** A `KMSClient` with the caller's own credentials, endpoint, proxy and retries; by default one is made. */
   readonly client?: KmsClient | undefined
-  /** Where the key is, when neither its ARN nor the environment says so; not beside `client`, which has its own. */
+  /** Where the key is, if neither its ARN nor the environment says so. Not with `client`, which has a region. */
   readonly region?: string | undefined
-  /** Bound on one signature, the SDK's own retries included; 10 by default. */
-  readonly timeoutSeconds?: number | undefined
-  /** Whether each signature is verified before it is handed out; `true` by default. */
-  readonly verify?: boolean | undefined
-  /** Gives up loading the key; the promise then rejects with `signal.reason` as it is. */
-  readonly signal?: AbortSignal | undefined
 }
 
 /** The most octets that KMS takes as a message and not as a digest. */
@@ -63,73 +52,54 @@ const longestMessage = 4096
  * @see [AWS KMS, Sign](https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html)
  */
 export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<ClosableSigner> {
-  const { keyId, alg: asked, client: given, region: wanted, ...settings } = options
+  const { keyId, client, region: asked, ...rest } = ownOptions(options)
+  const settings = ownOptions(rest)
   if (typeof keyId !== 'string') throw new TypeError('"keyId" must be a string')
-  if (given !== undefined && typeof given?.send !== 'function')
+  if (client !== undefined && typeof client?.send !== 'function')
     throw new TypeError('"client" must be a KMSClient')
-  if (given !== undefined && wanted !== undefined)
+  if (client !== undefined && asked !== undefined)
     throw new TypeError('"region" is for a client that is made here, and "client" was given')
-  const name = readKeyName(keyId)
-  const region = chooseRegion(name, wanted)
-  const { KMSClient, GetPublicKeyCommand, SignCommand } = await importPeer(
-    '@aws-sdk/client-kms',
-    () => import('@aws-sdk/client-kms'),
-    backend,
-  )
-
-  let own: KMSClient | undefined
+  const id = readKeyId(keyId)
+  const region = chooseRegion(id, asked)
+  const calls = retriedCalls(settings.timeoutSeconds)
+  const open = await loadSdk(calls)
+  let kms: Kms | undefined
 
   async function read(signal: AbortSignal): Promise<LoadedKey> {
-    if (given === undefined) own = new KMSClient(region === undefined ? {} : { region })
-    const client = (given ?? own) as SdkClient
-    const key = await answerOf(
-      client.send(new GetPublicKeyCommand({ KeyId: keyId }), { abortSignal: signal }),
-    )
+    const opened = open({ client, region })
+    kms = opened
+    const key = await opened.getPublicKey(keyId, signal)
     const { KeyId: arn = '', PublicKey: publicKey } = key
-    if (!name.fits(arn)) throw foreign('answered for another key than "keyId"')
+    if (!id.fits(arn)) throw foreign('answered for another key than "keyId"')
     if (publicKey === undefined) throw foreign('answered without a public key')
-    const alg = chooseAlgorithm(asked, algorithmsOf(key), backend)
+    const alg = chooseAlgorithm(settings.alg, algorithmsOf(key), backend)
     return {
       alg,
       publicKey,
       signatureFormat: 'der',
       async sign({ digest, message, signal }) {
-        const input = digest ?? requireShort(message, alg)
-        const command = new SignCommand({
+        const input = {
           KeyId: arn,
           SigningAlgorithm: signingAlgorithm(alg),
-          MessageType: digest === undefined ? 'RAW' : 'DIGEST',
-          Message: input,
-        })
-        const answer = await answerOf(client.send(command, { abortSignal: signal }))
+          MessageType: digest === undefined ? ('RAW' as const) : ('DIGEST' as const),
+          Message: digest ?? requireShort(message, alg),
+        }
+        const answer = await opened.sign(input, signal)
         if (answer.KeyId !== arn) {
           throw foreign('signed with another key than the one that was loaded')
         }
         return answer.Signature ?? none
       },
-      close,
+      close: opened.close,
     }
   }
 
-  function close(): void {
-    own?.destroy()
-  }
-
   try {
-    return await loadSigner({ name: backend, describeError }, read, { ...settings, alg: asked })
+    const signer = await loadSigner({ name: backend, describeError }, read, settings)
+    calls.loaded()
+    return signer
   } catch (error) {
-    close()
-    throw error
-  }
-}
-
-type SdkClient = Pick<KMSClient, 'send'>
-
-async function answerOf<T>(sent: Promise<T>): Promise<T> {
-  try {
-    return await sent
-  } catch (error) {
-    forgetRequest(error)
+    kms?.close()
     throw error
   }
 }

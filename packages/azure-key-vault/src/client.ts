@@ -1,6 +1,6 @@
 import type { KeyClientOptions } from '@azure/keyvault-keys'
-import { importPeer } from '@countersign/core/backend'
-import { backend } from './backend.ts'
+import { importPeer, type RetriedCall, type RetriedCalls } from '@countersign/core/backend'
+import { type Answer, backend, named, notKeyVault, type Permission } from './errors.ts'
 import { format, type KeyId, type PinnedKeyId } from './key-id.ts'
 
 /** A credential of `@azure/identity`, or whatever else gives access tokens for a scope. */
@@ -11,10 +11,53 @@ export interface TokenCredential {
   ): Promise<{ token: string; expiresOnTimestamp: number } | null>
 }
 
-/** The part of a response that is looked at beside what the SDK makes of it. */
-export interface Answer {
-  readonly status: number
-  readonly parsedBody?: unknown
+/** The call that an attempt belongs to, by the signal that the call was given. */
+const callOf = new WeakMap<object, RetriedCall>()
+
+/** The part of a request of the SDK's HTTP pipeline that is read. */
+interface PipelineRequest {
+  readonly abortSignal?: object
+}
+
+/**
+ * Makes the options of a call.
+ *
+ * @param call - told of each failed attempt by clients that {@link connect} made; other clients report nothing before
+ *   their last attempt.
+ */
+function callOptions(
+  call: RetriedCall,
+  onResponse: (answer: Answer) => void,
+): CallOptions & { abortSignal: AbortSignal } {
+  callOf.set(call.signal, call)
+  return { abortSignal: call.signal, onResponse }
+}
+
+/** A policy of the SDK's HTTP pipeline that sees each attempt of a call. */
+const attemptPolicy = {
+  name: 'countersignAttempts',
+  async sendRequest<Request extends PipelineRequest, Response extends { readonly status: number }>(
+    request: Request,
+    next: (request: Request) => Promise<Response>,
+  ): Promise<Response> {
+    const call = request.abortSignal && callOf.get(request.abortSignal)
+    try {
+      const response = await next(request)
+      const { status } = response
+      if (isRepeated(status)) {
+        call?.failed(Object.assign(new Error(`HTTP status ${status}`), { statusCode: status }))
+      }
+      return response
+    } catch (error) {
+      call?.failed(error)
+      throw error
+    }
+  },
+}
+
+/** Whether the SDK repeats a request that was answered with this status. */
+function isRepeated(status: number): boolean {
+  return status === 408 || status === 429 || status >= 500
 }
 
 /** Options of each call to the service. */
@@ -88,14 +131,58 @@ export async function connect(
     () => import('@azure/keyvault-keys'),
     backend,
   )
-  // The SDK writes into the options that it is given.
-  const client = new KeyClient(vaultUrl, credential, { ...clientOptions })
+  // Made for each client, since the SDK writes into the options that it is given.
+  const ownOptions = (): KeyClientOptions => ({
+    ...clientOptions,
+    additionalPolicies: [
+      ...(clientOptions.additionalPolicies ?? []),
+      { policy: attemptPolicy, position: 'perRetry' },
+    ],
+  })
+  const client = new KeyClient(vaultUrl, credential, ownOptions())
   return async (id, options) => {
     const key = await client.getKey(id.name, { ...options, ...byVersion(id) })
     return {
       key,
       signWith: (pinned) =>
-        new CryptographyClient({ ...key, id: format(pinned) }, credential, { ...clientOptions }),
+        new CryptographyClient({ ...key, id: format(pinned) }, credential, ownOptions()),
     }
   }
+}
+
+/** What a call came to. */
+interface Called<T> {
+  readonly result: T
+  /** The key that the service says it used. The SDK's own `keyID` only says which one it was asked for. */
+  readonly kid: string | undefined
+}
+
+/**
+ * Makes a call by the SDK and names its failures.
+ *
+ * The response is looked at, too: of an error without a body, and of a page instead of JSON, the SDK makes a `TypeError`
+ * or a result without members.
+ *
+ * @param permission - what the call needs.
+ */
+export async function call<T>(
+  calls: RetriedCalls,
+  permission: Permission,
+  signal: AbortSignal,
+  run: (options: CallOptions) => Promise<T>,
+): Promise<Called<T>> {
+  let answer: Answer | undefined
+  const onResponse = (given: Answer) => {
+    answer = given
+  }
+  let result: T
+  try {
+    result = await calls.run(signal, (call) => run(callOptions(call, onResponse)))
+  } catch (error) {
+    throw named(error, permission, answer)
+  }
+  const body: unknown = answer === undefined ? {} : (answer as Answer).parsedBody
+  if (typeof body !== 'object' || body === null) throw notKeyVault()
+  const { kid } = body as { readonly kid?: unknown }
+  return { result, kid: typeof kid === 'string' ? kid : undefined }
 }

@@ -1,20 +1,28 @@
 import type { KeyClientOptions } from '@azure/keyvault-keys'
 import type { ClosableSigner, JwsAlgorithm } from '@countersign/core'
-import { chooseAlgorithm, type LoadedKey, loadSigner, ownOptions } from '@countersign/core/backend'
-import { backend } from './backend.ts'
-import { call } from './call.ts'
+import {
+  chooseAlgorithm,
+  type LoadedKey,
+  type LoadSignerOptions,
+  loadSigner,
+  ownOptions,
+  type RetriedCalls,
+  retriedCalls,
+} from '@countersign/core/backend'
+import { fitKey } from './algorithms.ts'
 import {
   type AzureKeyClient,
+  call,
   connect,
   type Fetch,
   fetchBy,
   type TokenCredential,
 } from './client.ts'
-import { fitKey } from './fit-key.ts'
+import { backend } from './errors.ts'
 import { type KeyId, parseKeyId, pin, requireSame } from './key-id.ts'
 
 /** Options of {@link azureKeyVaultSigner}. */
-export interface AzureKeyVaultSignerOptions {
+export interface AzureKeyVaultSignerOptions extends LoadSignerOptions {
   /**
    * The key: `https://VAULT/keys/NAME/VERSION`, or `https://VAULT/keys/NAME` for the version that is the newest when it
    * is loaded, and that one from then on. The host says which cloud, and whether it is a Managed HSM.
@@ -22,20 +30,10 @@ export interface AzureKeyVaultSignerOptions {
   readonly keyId: string
   /** Where access tokens come from, such as a `DefaultAzureCredential`; this or `client`. */
   readonly credential?: TokenCredential | undefined
-  /** The algorithm; by default the key's only one, and RS256 for RSA. */
-  readonly alg?: JwsAlgorithm | undefined
-  /** Key ID; by default the RFC 7638 thumbprint. */
-  readonly kid?: string | undefined
   /** What the SDK's clients are made with: retries, proxy, TLS, agent. */
   readonly clientOptions?: KeyClientOptions | undefined
   /** A `KeyClient` for the same vault, in place of `credential` and `clientOptions`. */
   readonly client?: AzureKeyClient | undefined
-  /** Bound on one signature, and on loading, the SDK's retries included; 10 by default. */
-  readonly timeoutSeconds?: number | undefined
-  /** Whether each signature is verified before it is handed out; `true` by default. */
-  readonly verify?: boolean | undefined
-  /** Gives up loading; the promise then rejects with `signal.reason` as it is. */
-  readonly signal?: AbortSignal | undefined
 }
 
 /**
@@ -72,25 +70,27 @@ export interface AzureKeyVaultSignerOptions {
 export async function azureKeyVaultSigner(
   options: AzureKeyVaultSignerOptions,
 ): Promise<ClosableSigner> {
-  const id = parseKeyId(options.keyId)
-  const { alg, kid, timeoutSeconds, verify, signal } = ownOptions(options)
-  const open = accessTo(id, options)
-  return loadSigner({ name: backend }, async (abort) => loadKey(id, await open(), alg, abort), {
-    alg,
-    kid,
-    timeoutSeconds,
-    verify,
-    signal,
-  })
+  const { keyId, alg, kid, timeoutSeconds, verify, signal, ...access } = ownOptions(options)
+  const id = parseKeyId(keyId)
+  const open = accessTo(id, ownOptions(access))
+  const calls = retriedCalls(timeoutSeconds)
+  const signer = await loadSigner(
+    { name: backend },
+    async (abort) => loadKey(id, await open(), alg, calls, abort),
+    { alg, kid, timeoutSeconds, verify, signal },
+  )
+  calls.loaded()
+  return signer
 }
 
 async function loadKey(
   id: KeyId,
   fetch: Fetch,
   asked: JwsAlgorithm | undefined,
+  calls: RetriedCalls,
   abort: AbortSignal,
 ): Promise<LoadedKey> {
-  const { result } = await call('keys/get', abort, (options) => fetch(id, options))
+  const { result } = await call(calls, 'keys/get', abort, (options) => fetch(id, options))
   const pinned = pin(id, result.key.id)
   const { publicKey, algorithms, protection } = fitKey(result.key)
   const alg = chooseAlgorithm(asked, algorithms, backend)
@@ -102,7 +102,7 @@ async function loadKey(
     async sign({ digest, signal }) {
       // Every algorithm of these keys has a hash.
       const octets = digest as Uint8Array
-      const { result, kid } = await call('keys/sign', signal, (options) =>
+      const { result, kid } = await call(calls, 'keys/sign', signal, (options) =>
         signing.sign(alg, octets, options),
       )
       requireSame(pinned, kid)
@@ -114,7 +114,11 @@ async function loadKey(
 /** How the key is reached, by the caller's client or by clients of our own. */
 function accessTo(
   id: KeyId,
-  { client, clientOptions = {}, credential }: AzureKeyVaultSignerOptions,
+  {
+    client,
+    clientOptions = {},
+    credential,
+  }: Pick<AzureKeyVaultSignerOptions, 'client' | 'clientOptions' | 'credential'>,
 ): () => Promise<Fetch> {
   if (credential !== undefined && client === undefined) {
     if (typeof credential?.getToken !== 'function')

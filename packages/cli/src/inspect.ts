@@ -1,6 +1,12 @@
-import { createPublicKey, type JsonWebKey, randomBytes } from 'node:crypto'
+import { createPublicKey, randomBytes } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { createSigner, type KeyProtection, type Signer, type SignMessage } from '@countersign/core'
+import {
+  createSigner,
+  type Jwk,
+  type KeyProtection,
+  type Signer,
+  type SignMessage,
+} from '@countersign/core'
 import type { Frame } from './frame.ts'
 import { type KeyOptions, openKey } from './key-option.ts'
 import { jsonText } from './redact.ts'
@@ -85,7 +91,7 @@ const protections: Readonly<Record<KeyProtection, string>> = {
 const trial = 'countersign-inspect'
 
 /** Type and size of a key, for people. */
-function describeKey({ kty, crv, n, alg }: JsonWebKey): string {
+function describeKey({ kty, crv, n, alg }: Jwk): string {
   const bits = n === undefined ? undefined : Buffer.from(n, 'base64url').length * 8
   return [kty, crv ?? bits ?? alg].filter(Boolean).join(' ')
 }
