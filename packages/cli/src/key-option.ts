@@ -9,6 +9,7 @@ import { UsageError } from './usage-error.ts'
 /** The options of every command that signs, as commander hands them over. */
 export interface KeyOptions {
   readonly key?: string
+  readonly scheme?: readonly string[]
   readonly pinFile?: string
   readonly passphraseFile?: string
   readonly allowSharedFiles?: boolean
@@ -23,6 +24,14 @@ export function addKeyOptions(command: Command): Command {
   return command
     .addOption(
       new Option('-k, --key <key>', 'key URI, or path of a key file').env('COUNTERSIGN_KEY'),
+    )
+    .addOption(
+      new Option('--scheme <package>', 'package that adds a scheme of key URIs; may be repeated')
+        .env('COUNTERSIGN_SCHEMES')
+        .argParser((value, before: readonly string[] = []) => [
+          ...before,
+          ...value.split(/[\s,]+/).filter(Boolean),
+        ]),
     )
     .addOption(
       new Option('--pin-file <path>', 'file with the PIN of a token; - is standard input').env(

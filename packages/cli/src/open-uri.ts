@@ -1,20 +1,28 @@
 import { SignerError } from '@countersign/core'
-import { type KeyUri, parseKeyUri, type Secret, signerFromUri } from '@countersign/uri'
+import {
+  type KeyScheme,
+  type ParsedKeyUri,
+  parseKeyUri,
+  type Secret,
+  signerFromUri,
+} from '@countersign/uri'
 import type { Frame } from './frame.ts'
 import type { KeyOptions, OpenKey } from './key-option.ts'
 import { askForSecret, givenSecret } from './key-secrets.ts'
+import { loadSchemes } from './load-schemes.ts'
 import { UsageError } from './usage-error.ts'
 
 /** Opens the key of a URI; see `openKey`. */
 export async function openUri(frame: Frame, uri: string, options: KeyOptions): Promise<OpenKey> {
-  const parsed = requireKeyUri(uri)
+  const schemes = await loadSchemes(options.scheme)
+  const parsed = requireKeyUri(uri, schemes)
   const { signal } = frame
   const { timeout: timeoutSeconds, allowSharedFiles } = options
   const passphrase = async () =>
     (await givenSecret('passphrase', options)) ?? askForSecret('passphrase', frame)
   const open = (pin: Secret | undefined) =>
     frame.progress('Opening the key', () =>
-      signerFromUri(uri, { pin, passphrase, signal, timeoutSeconds, allowSharedFiles }),
+      signerFromUri(uri, { pin, passphrase, signal, timeoutSeconds, allowSharedFiles, schemes }),
     )
 
   const pin = wantsPin(parsed) ? await givenSecret('PIN', options) : undefined
@@ -26,17 +34,18 @@ export async function openUri(frame: Frame, uri: string, options: KeyOptions): P
   return { signer, [Symbol.asyncDispose]: () => signer.close() }
 }
 
-/** Refuses what is no key URI, which is a matter of the command line and not of the key. */
-function requireKeyUri(uri: string): KeyUri {
+/** Refuses a URI or a scheme that cannot be used, as an error of the command line and not of the key. */
+function requireKeyUri(uri: string, schemes: readonly KeyScheme[]): ParsedKeyUri {
   try {
-    return parseKeyUri(uri)
+    return parseKeyUri(uri, { schemes })
   } catch (error) {
-    throw SignerError.is(error) ? new UsageError(error.message) : error
+    const isUsage = SignerError.is(error) || error instanceof TypeError
+    throw isUsage ? new UsageError(error.message) : error
   }
 }
 
 /** Whether the key is on a token, and its URI does not say where the PIN is. */
-const wantsPin = (uri: KeyUri): boolean => uri.scheme === 'pkcs11' && uri.pin === undefined
+const wantsPin = (uri: ParsedKeyUri): boolean => uri.scheme === 'pkcs11' && !('pin' in uri)
 
 const isDenied = (error: unknown): boolean =>
   SignerError.is(error) && error.code === 'ERR_SIGNER_ACCESS_DENIED'

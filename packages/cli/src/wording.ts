@@ -2,6 +2,8 @@
 const wordings: readonly (readonly [RegExp, string])[] = [
   [/(?:set )?"allowSharedFiles"/g, 'give --allow-shared-files'],
   [/"timeoutSeconds"/g, '--timeout'],
+  [/give it in "schemes"/g, 'name the package by --scheme'],
+  [/Each of "schemes"/g, 'Each scheme of a package'],
   [/"clientId"/g, '--client-metadata'],
   [/"jwksUri"/g, '--jwks-uri'],
   [/"clientName"/g, '--client-name'],
