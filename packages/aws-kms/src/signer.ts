@@ -8,7 +8,7 @@ import {
   retriedCalls,
 } from '@countersign/core/backend'
 import { algorithmsOf, signingAlgorithm } from './algorithms.ts'
-import { type Kms, type KmsClient, loadSdk } from './client.ts'
+import { type KmsClient, loadSdk } from './client.ts'
 import { backend, describeError, refusal } from './errors.ts'
 import { chooseRegion, readKeyId } from './key-id.ts'
 
@@ -63,12 +63,14 @@ export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<Closab
   const region = chooseRegion(id, asked)
   const calls = retriedCalls(settings.timeoutSeconds)
   const open = await loadSdk(calls)
-  let kms: Kms | undefined
 
-  async function read(signal: AbortSignal): Promise<LoadedKey> {
-    const opened = open({ client, region })
-    kms = opened
-    const key = await opened.getPublicKey(keyId, signal)
+  async function read(
+    signal: AbortSignal,
+    onClose: (release: () => unknown) => void,
+  ): Promise<LoadedKey> {
+    const kms = open({ client, region })
+    onClose(kms.close)
+    const key = await kms.getPublicKey(keyId, signal)
     const { KeyId: arn = '', PublicKey: publicKey } = key
     if (!id.fits(arn)) throw foreign('answered for another key than "keyId"')
     if (publicKey === undefined) throw foreign('answered without a public key')
@@ -84,24 +86,18 @@ export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<Closab
           MessageType: digest === undefined ? ('RAW' as const) : ('DIGEST' as const),
           Message: digest ?? requireShort(message, alg),
         }
-        const answer = await opened.sign(input, signal)
+        const answer = await kms.sign(input, signal)
         if (answer.KeyId !== arn) {
           throw foreign('signed with another key than the one that was loaded')
         }
         return answer.Signature ?? none
       },
-      close: opened.close,
     }
   }
 
-  try {
-    const signer = await loadSigner({ name: backend, describeError }, read, settings)
-    calls.loaded()
-    return signer
-  } catch (error) {
-    kms?.close()
-    throw error
-  }
+  const signer = await loadSigner({ name: backend, describeError }, read, settings)
+  calls.loaded()
+  return signer
 }
 
 const none = new Uint8Array()

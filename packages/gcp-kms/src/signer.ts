@@ -63,20 +63,12 @@ export async function gcpKmsSigner(options: GcpKmsSignerOptions): Promise<Closab
   requireName(name)
   requireClient(client, clientOptions)
   const calls = retriedCalls(settings.timeoutSeconds)
-  let own: Promise<KeyManagementServiceClient> | undefined
 
-  function makeOwn(): Promise<KeyManagementServiceClient> {
-    own = newClient(clientOptions)
-    return own
-  }
-
-  /** Nobody else has it, and it would keep its connection. */
-  async function closeOwn(): Promise<void> {
-    await (await own)?.close()
-  }
-
-  async function read(signal: AbortSignal): Promise<LoadedKey> {
-    const ready: GcpKmsClient = client ?? (await makeOwn())
+  async function read(
+    signal: AbortSignal,
+    onClose: (release: () => unknown) => void,
+  ): Promise<LoadedKey> {
+    const ready = client ?? (await openClient(onClose))
     signal.throwIfAborted()
     const service = await openService(ready, calls)
     signal.throwIfAborted()
@@ -86,18 +78,19 @@ export async function gcpKmsSigner(options: GcpKmsSignerOptions): Promise<Closab
       ...key,
       signatureFormat: 'der',
       sign: (request) => signWith(service, version, request),
-      close: closeOwn,
     }
   }
 
-  try {
-    const signer = await loadSigner({ name: backend }, read, settings)
-    calls.loaded()
-    return signer
-  } catch (error) {
-    closeOwn().catch(() => {})
-    throw error
+  async function openClient(onClose: (release: () => unknown) => void): Promise<GcpKmsClient> {
+    const own = await newClient(clientOptions)
+    // An open client keeps its connection.
+    onClose(() => own.close())
+    return own
   }
+
+  const signer = await loadSigner({ name: backend }, read, settings)
+  calls.loaded()
+  return signer
 }
 
 function requireClient(client: unknown, clientOptions: unknown): void {
