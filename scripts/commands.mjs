@@ -30,7 +30,7 @@ export const commands = {
   docs: () =>
     node('node_modules/vitest/vitest.mjs', [
       ...['run', '--update', '--project', 'unit'],
-      ...['test/cli/reference.test.ts', 'test/faults/page.test.ts'],
+      ...['test/cli/reference.test.ts', 'test/faults/fault-matrix.test.ts'],
     ]),
   /** Packs the packages, and prints the `npm install` line with tarballs for their names. */
   pack: async (/** @type {string[]} */ args) => {

@@ -82,7 +82,9 @@ describe('metadata', () => {
     )
     const source = tokenSource({ issuer: as.url, clientId: 'agent', authentication })
     expect((await refusal(() => source.token())).code).toBe('ERR_OAUTH_INVALID_RESPONSE')
-    expect(await source.token()).toBe('token-1')
+    source.invalidate(await source.token())
+    expect(await source.token()).toBe('token-2')
+    expect(discoveries(as)).toBe(2)
   })
 
   it('with another issuer is refused when it is fetched again', async () => {
