@@ -118,7 +118,7 @@ describe('countersign assertion, which sends nothing', () => {
     expect(decodeJwt(stdout.trim()).aud).toBe('anything at all')
   })
 
-  it('knows issuer and token_endpoint with --issuer', async () => {
+  it('accepts issuer and token_endpoint with --issuer', async () => {
     const as = closing(await startScriptedAuthorizationServer())
     const [ofIssuer, ofEndpoint, unknown] = await Promise.all([
       print(['--issuer', as.url, '--audience', 'issuer']),

@@ -163,7 +163,7 @@ describe.each(Object.keys(clouds))('a key in %s', (name) => {
     expect(JSON.parse(ended.stderr).error.code).toBe('ERR_SIGNER_KEY_NOT_FOUND')
   })
 
-  it('is reached by its own SDK, and no other one is loaded', async () => {
+  it('is reached with its own SDK, and no other SDK is loaded', async () => {
     const watched = ['@aws-sdk/client-kms', '@google-cloud/kms', '@azure/keyvault-keys', 'pkcs11js']
     const hooks = `import { writeSync } from 'node:fs'
       const watched = ${JSON.stringify(watched)}

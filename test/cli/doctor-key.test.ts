@@ -141,7 +141,7 @@ describe('a key in AWS KMS', () => {
   })
 })
 
-describe('a signer that was loaded', () => {
+describe('a loaded signer', () => {
   const { privateKey, publicKey } = keyPair('P-256')
   const backend = { name: 'mistaken', alg: 'ES256', publicKey } as const
 

@@ -59,7 +59,7 @@ describe('a clock 5 minutes off', () => {
     },
   )
 
-  test('is found by a server that we did not write, with our clock wrong', async () => {
+  test('is found with oidc-provider when this clock is wrong', async () => {
     const signer = await localSigner({ key: keyPair('P-256').privateKey })
     const as = closing(await startAuthorizationServer({ clients: [registration(signer)] }))
     const offBy = (seconds: number) => () => Date.now() + seconds * 1000

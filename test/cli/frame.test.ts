@@ -41,7 +41,7 @@ describe('help', () => {
     expect(stdout).toMatch(/Exit codes:\n {2}0 {4}done\n {2}1 [\s\S]*\n {2}130 {2}interrupted\n$/)
   })
 
-  it('suggests the command that was meant by a name with a slip', async () => {
+  it('suggests the right command for a misspelled name', async () => {
     const ended = await countersign(['help', 'doctr'])
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr).toMatch(/^countersign: Unknown command 'doctr' \(Did you mean doctor\?\)/)
@@ -55,7 +55,7 @@ describe('help', () => {
   })
 })
 
-describe('a command line that is none', () => {
+describe('a wrong command line', () => {
   it.each([
     ['an unknown command', ['insect'], /Unknown command 'insect' \(Did you mean inspect\?\)/],
     ['an unknown option', ['inspect', '--nonsense'], /Unknown option '--nonsense'/],
@@ -104,7 +104,7 @@ describe('a command line that is none', () => {
   })
 })
 
-describe('a key that is named as its cloud names it', () => {
+describe('a key named in the form of its cloud', () => {
   const arn = 'arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab'
   const version = 'projects/p/locations/eu/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1'
   it.each([
@@ -180,7 +180,7 @@ describe('an error', () => {
 })
 
 describe('the environment', () => {
-  it('is overruled by options, and an empty variable is none', async () => {
+  it('is overridden by options, and an empty variable counts as not set', async () => {
     const env = { COUNTERSIGN_KEY: '/nowhere/key.pem' }
     const [given, empty] = await Promise.all([
       countersign(['inspect', '--key', fixtures.key], { env }),
@@ -211,7 +211,7 @@ describe('the environment', () => {
 })
 
 describe('a wait', () => {
-  it('is said on standard error after a second, but not among the JSON of --json', async () => {
+  it('is printed on standard error after a second, but not with --json', async () => {
     await using silent = await silentServer()
     const args = ['token', '--issuer', silent.origin, '--timeout', '2']
     const [plain, json] = await Promise.all([
@@ -275,7 +275,7 @@ describe('a warning', () => {
 })
 
 describe('output', () => {
-  it('has no escape sequence in a pipe, has them with FORCE_COLOR, and never with NO_COLOR', async () => {
+  it('has escape sequences only on a terminal or with FORCE_COLOR, and never with NO_COLOR', async () => {
     const [pipe, forced, refused] = await Promise.all([
       countersign(['inspect', fixtures.key]),
       countersign(['inspect', fixtures.key], { env: { FORCE_COLOR: '1' } }),
@@ -384,7 +384,7 @@ async function silentServer() {
   return { origin, asked, [Symbol.asyncDispose]: close }
 }
 
-describe('a command that cannot go on', () => {
+describe('a command that cannot continue', () => {
   it('ends at the first signal although it waits for standard input', async () => {
     const args = ['call', 'http://127.0.0.1:1/mcp', 'add', '-', '--client-id', 'x', '--key', 'x']
     const child = spawn(process.execPath, [bin, ...args], { stdio: ['pipe', 'ignore', 'pipe'] })

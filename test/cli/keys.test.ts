@@ -133,7 +133,7 @@ describe('a key file that others can read', () => {
 })
 
 describe('countersign jwks', () => {
-  it('prints the public halves of several keys, in the order given', async () => {
+  it('prints the public keys of several keys, in the given order', async () => {
     const { code, stdout } = await countersign([
       'jwks',
       `file://${fixtures.key}?kid=current`,

@@ -92,7 +92,7 @@ describe('with HTTPS_PROXY in the environment', () => {
     expect(targets(proxy)).toEqual(['as.example.test:443'])
   })
 
-  it('a proxy that wants a password gets it, and no message repeats it', async () => {
+  it('a proxy gets its password, and no message repeats it', async () => {
     const proxy = await startProxy({ credentials: 'agent:correct horse' })
     const args = ['token', '--issuer', issuer, '--verbose']
     const withPassword = (password: string) =>
@@ -182,7 +182,7 @@ it('in code, the option fetch of a token source leads through a proxy', async ()
   expect(targets(proxy)).toEqual(['as.example.test:443'])
 })
 
-it('the library of proxies is loaded only by commands that connect, and only with a proxy', async () => {
+it('undici is loaded only by commands that connect, and only with a proxy', async () => {
   const proxy = await startProxy()
   const token = ['token', '--issuer', issuer]
   const withProxy = { ...env, HTTPS_PROXY: proxy.url }

@@ -57,7 +57,7 @@ describe('what an MCP server says cannot steer the terminal that its output reac
     expect(JSON.parse(json?.stdout ?? '')).toMatchObject(said)
   })
 
-  it('and the lines of a tool, which may end in CR and LF, stay lines', async () => {
+  it('keeps the lines of a tool result, which may end in CR and LF', async () => {
     const said = { content: content('one\r\ntwo\tthree\n') }
     const { url, options } = await startMcp(answering('tools/call', said))
     const { stdout } = await countersign(['call', url, 'x', ...options])
@@ -101,7 +101,7 @@ describe.each(Object.entries(commands))('countersign %s', (_name, args) => {
     },
   )
 
-  it('says at most a few lines of what a server says, none of which steers a terminal', async () => {
+  it('prints at most a few lines of a server, and none controls a terminal', async () => {
     const long = `${steering}${'x'.repeat(800_000)}`
     const as = closing(
       await startScriptedAuthorizationServer({

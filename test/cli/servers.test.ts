@@ -126,7 +126,7 @@ describe('countersign token', () => {
     )
   })
 
-  it('ends with 2 when it does not know whom to ask', async () => {
+  it('ends with 2 when neither an issuer nor an MCP server is given', async () => {
     const ended = await countersign(['token', fixtures.key, '--client-id', clientId])
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr).toMatch(/--issuer or --mcp is missing.*COUNTERSIGN_ISSUER/)
@@ -178,7 +178,7 @@ describe('countersign tools', () => {
   })
 })
 
-describe('an MCP server that says nothing of where to get a token', () => {
+describe('an MCP server that does not say where to get a token', () => {
   /** A server without resource metadata, whose origin publishes metadata of this issuer. */
   const startServer = async (issuer: string) =>
     closing(

@@ -66,7 +66,7 @@ describe('the message of an error', () => {
     )
   })
 
-  it('has the cause in it where only that explains anything', () => {
+  it('has the message of the cause when its own does not explain the error', () => {
     const error = new SignerError('ERR_SIGNER_BACKEND', 'x could not sign; the cause says why', {
       cause: new RangeError('HSM on fire'),
     })
@@ -94,7 +94,7 @@ describe('the message of an error', () => {
     )
   })
 
-  it('says how long was waited for what did not answer in time', () => {
+  it('says how long the command waited when there was no answer in time', () => {
     const late = new OAuthError('ERR_OAUTH_TIMEOUT', 'The token endpoint did not answer in time')
     expect(describeFailure(late, 2.5).message).toBe(
       'The token endpoint did not answer within 2.5 s',
@@ -104,7 +104,7 @@ describe('the message of an error', () => {
     )
   })
 
-  it('tells what to do about what an authorization server refuses', () => {
+  it('says what to do when an authorization server refuses', () => {
     const of = (error: string) => message(new OAuthError('ERR_OAUTH_RESPONSE', 'no', { error }))
     expect(of('invalid_client')).toMatch(/^no; register the public key/)
     expect(of('invalid_scope')).toMatch(/--scope/)
@@ -129,7 +129,7 @@ describe('the message of an error', () => {
     expect(message(new Error(text))).toContain('[redacted]')
   })
 
-  it('is one line that cannot steer a terminal, and not endless', () => {
+  it('is one line of limited length that cannot control a terminal', () => {
     expect(message(new UsageError('one\n  two\x1b[2J\u202e'))).toBe('one two\ufffd[2J\ufffd')
     expect(message(new UsageError('x'.repeat(10_000))).length).toBeLessThan(2100)
   })

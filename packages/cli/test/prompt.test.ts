@@ -69,7 +69,7 @@ describe('a prompt for a secret', () => {
     await expect(prompt(new Terminal(), abort.signal)).rejects.toBe(reason)
   })
 
-  it('is not written over by what says that something takes long', async () => {
+  it('is not overwritten by a progress message', async () => {
     const terminal = new Terminal()
     const output = openOutput(false, { stdout: terminal.output, stderr: terminal.output, env: {} })
     const work = withProgress(output, 'Opening the key', () => prompt(terminal))
