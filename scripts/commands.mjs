@@ -21,7 +21,7 @@ export const commands = {
   build: () => 0,
   test,
   check: () => test(['--lane', 'check']),
-  demo: (/** @type {string[]} */ args) => node('packages/cli/dist/bin.js', ['demo', ...args]),
+  demo: (/** @type {string[]} */ args) => node('packages/demo/dist/bin.js', args),
   bench: (/** @type {string[]} */ args) => node('test/bench/run.mjs', args),
   /** In the folder of the caller, whose files the arguments name. */
   countersign: (/** @type {string[]} */ args) =>
