@@ -4,14 +4,14 @@ import { performance } from 'node:perf_hooks'
 import { setImmediate } from 'node:timers/promises'
 
 /**
- * A line of the table.
+ * A row of the table.
  *
  * @typedef {object} Row
  * @property {string} name what is measured
  * @property {string} unit
  * @property {number} value median over the rounds
  * @property {Spread} spread of the ratio where there is one, else of the value
- * @property {Baseline | undefined} baseline what the value is compared with
+ * @property {Baseline | undefined} baseline the value is compared with it
  * @property {number | undefined} ratio median of the rounds' ratios of value to baseline
  * @property {Target | undefined} target for the ratio where there is one, else for the value
  * @property {boolean | undefined} met
@@ -21,13 +21,13 @@ import { setImmediate } from 'node:timers/promises'
 /** @typedef {{ atLeast: number } | { atMost: number }} Target */
 
 /**
- * What lies between the first and the third quartile, and of how many rounds.
+ * The first and the third quartile, and the number of rounds.
  *
  * @typedef {{ low: number, high: number, rounds: number }} Spread
  */
 
 /**
- * One way of doing the same thing: performs it the given number of times, one after the other.
+ * One way to do the same work: it does it the given number of times in sequence.
  *
  * @typedef {(times: number) => void | Promise<void>} Contender
  */
@@ -43,13 +43,12 @@ const turnMilliseconds = 100
 /**
  * Lets contenders take turns and returns the rate of each in each round.
  *
- * A turn starts with a clean nursery and ends with a clean one, so that a contender pays for its own
- * garbage and for no other's. Every second round goes backwards, so that none always follows the same
- * other.
+ * The young generation of the heap is collected before and after each turn, so that a contender pays for its own
+ * garbage only. Every second round goes backwards, so that no contender always follows the same one.
  *
  * @param {Record<string, Contender>} contenders
- * @param {{ rounds?: number, severalProcesses?: boolean }} [options] with `severalProcesses`, where a contender has
- *   its work done in another process, every round counts
+ * @param {{ rounds?: number, severalProcesses?: boolean }} [options] with `severalProcesses`, for contenders
+ *   whose work is done in another process, every round counts
  * @returns {Promise<Rates>}
  */
 export async function takeTurns(contenders, { rounds = 25, severalProcesses = false } = {}) {
@@ -89,9 +88,9 @@ async function repeated(rounds, measure) {
 }
 
 /**
- * Repeats a measurement until there are enough rounds in which other processes left the processors alone.
+ * Repeats a measurement until there are enough rounds in which other processes used little of the processors.
  *
- * On a machine that is never quiet, where three times as many do not suffice, all rounds count.
+ * If three times as many rounds are not enough, because the machine is never quiet, all rounds count.
  *
  * @template Result
  * @param {number} rounds
@@ -125,7 +124,7 @@ function usage() {
 }
 
 /**
- * How often a contender does its work in one turn, found in a run that also warms its code up.
+ * Finds how often a contender does its work in one turn, in a run that also warms up its code.
  *
  * @param {Contender} contender
  */
@@ -156,12 +155,12 @@ async function secondsOf(contender, times) {
 
 async function collectNursery() {
   globalThis.gc?.({ type: 'minor' })
-  // What native objects leave behind is freed by a task of its own.
+  // Node.js frees the memory of native objects in another task.
   await setImmediate()
 }
 
 /**
- * The row of one contender beside another of the same rounds.
+ * The row of one contender compared with another of the same rounds.
  *
  * @param {Rates} rates
  * @param {{ name: string, unit: string, of: string, over: string, target?: Target }} what
@@ -185,7 +184,7 @@ export function ratioRow(rates, { name, unit, of, over, target }) {
 }
 
 /**
- * The same, for how long one operation takes instead of how many there are in a second.
+ * The same, with the duration of one operation in place of the rate.
  *
  * @param {Rates} rates
  * @param {{ name: string, of: string, over: string, target?: Target }} what
@@ -199,7 +198,7 @@ export function durationRow(rates, what) {
 }
 
 /**
- * The row of something that is compared with nothing.
+ * The row of a value without a comparison.
  *
  * @param {readonly number[]} values one for each round
  * @param {{ name: string, unit: string, target?: Target }} what
@@ -245,7 +244,7 @@ function quantile(values, fraction) {
   return below + (above - below) * (at % 1)
 }
 
-/** What the process holds once its garbage is gone, in octets. */
+/** The memory of the process after garbage collection, in octets. */
 export async function settled() {
   for (let turn = 0; turn < 3; turn++) {
     globalThis.gc?.()

@@ -8,18 +8,20 @@ import { durationRow, takeTurns } from './measure.js'
 /** @import { Row } from './measure.js' */
 
 /**
- * What a remote signature goes through before it is handed out: from DER to r ‖ s, and verification.
+ * The checks of a remote signature before it is returned: the conversion from DER to r ‖ s, and the verification.
  *
- * @returns {Promise<Row[]>}
+ * @returns {AsyncGenerator<Row>}
  */
-export async function run() {
-  return [await conversion(), await verification('ES256'), await verification('RS256')]
+export async function* run() {
+  yield await conversion()
+  yield await verification('ES256')
+  yield await verification('RS256')
 }
 
 async function conversion() {
   const { privateKey } = newKey('ES256')
   const message = Buffer.alloc(320, 'a')
-  // Many different ones, since their lengths differ.
+  // Many signatures, since their lengths differ.
   const signatures = Array.from({ length: 256 }, () => sign('sha256', message, privateKey))
   const rates = await takeTurns({
     derToRaw: (times) => {
@@ -55,7 +57,7 @@ async function verification(alg) {
   }
   const rates = await takeTurns({ unverified: signing(false), verified: signing(true) })
   return durationRow(rates, {
-    name: `${alg} signature, verified before it is handed out`,
+    name: `${alg} signature, verified before it is returned`,
     of: 'verified',
     over: 'unverified',
   })
