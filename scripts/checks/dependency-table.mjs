@@ -32,17 +32,19 @@ const allowed = {
   },
   cli: {
     internal: ['core', 'local', 'mcp', 'oauth', 'uri'],
-    external: ['@bomb.sh/tab', '@modelcontextprotocol/client', 'commander'],
+    external: ['@bomb.sh/tab', '@modelcontextprotocol/client', 'commander', 'undici'],
     peers: [],
-    optional: {
-      in: 'demo/',
-      external: [
-        '@modelcontextprotocol/node',
-        '@modelcontextprotocol/server',
-        'jose',
-        'oidc-provider',
-      ],
-    },
+  },
+  demo: {
+    internal: ['core', 'local', 'mcp', 'oauth', 'uri'],
+    external: [
+      '@modelcontextprotocol/client',
+      '@modelcontextprotocol/node',
+      '@modelcontextprotocol/server',
+      'jose',
+      'oidc-provider',
+    ],
+    peers: [],
   },
   testkit: { internal: ['core'], external: [], peers: [] },
   oauth: { internal: ['core'], external: ['oauth4webapi'], peers: [] },

@@ -18,7 +18,7 @@ beforeAll(async () => {
 })
 afterAll(() => scene[Symbol.asyncDispose]())
 
-const names = ['inspect', 'jwks', 'assertion', 'token', 'tools', 'call', 'demo', 'completion']
+const names = ['inspect', 'jwks', 'assertion', 'token', 'tools', 'call', 'doctor', 'completion']
 
 describe('help', () => {
   it('lists every command, on standard output when it was asked for', async () => {

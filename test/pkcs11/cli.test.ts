@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { jwtVerify } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { secretsIn } from '../../scripts/lib/secrets.mjs'
-import { countersign, type Ended, type Setting } from '../cli/command.ts'
+import { countersign, demoBin, type Ended, type Setting } from '../cli/command.ts'
 import { type Pair, startPair } from '../servers/pair.js'
 import { createShim } from '../support/shim.js'
 import { createSoftHsm, type SoftHsm, type Token } from '../support/softhsm.js'
@@ -78,7 +78,7 @@ describe('a key on a token', () => {
   })
 
   test('shows the demo', async () => {
-    const { code, stdout } = await command(['demo', '--key', uri])
+    const { code, stdout } = await command(['--key', uri], { bin: demoBin })
     expect(code).toBe(0)
     expect(stdout).toMatch(/whoami answers +demo-agent\n/)
   })

@@ -2,7 +2,6 @@ import { Command } from 'commander'
 import { assertionCommand } from './commands/assertion.ts'
 import { callCommand } from './commands/call.ts'
 import { completeCommand, completionCommand } from './commands/completion.ts'
-import { demoCommand } from './commands/demo.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { jwksCommand } from './commands/jwks.ts'
@@ -19,7 +18,6 @@ const commands: readonly (() => Command)[] = [
   toolsCommand,
   callCommand,
   doctorCommand,
-  demoCommand,
 ]
 
 /** `countersign help [COMMAND]`. That of the parser says nothing of a name that is misspelled. */
@@ -54,6 +52,7 @@ export function createProgram({ completion = true }: ProgramOptions = {}): Comma
     .helpCommand(false)
     .configureHelp({ showGlobalOptions: false })
     .configureOutput({ outputError: () => {} })
+    .addHelpText('after', '\nTo see the whole flow on this machine: npx @countersign/demo')
     .exitOverride()
   for (const make of commands) program.addCommand(make().copyInheritedSettings(program))
   // A list of completions has room for a line.

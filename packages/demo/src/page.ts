@@ -1,22 +1,19 @@
-import type { Style } from '../output.ts'
+import { styleText } from 'node:util'
+
+/** How text looks on a terminal. */
+type Style = 'bold' | 'dim' | 'cyan' | 'green' | 'yellow'
 
 const rightEdge = 78
 const margin = 5
 const indent = 7
 const labelWidth = 23
 
-/** What the demo is told on. */
-export interface Paper {
-  write(text: string): void
-  paint(style: Style, text: string): string
-}
-
-/** A story in 80 columns: numbered steps, and rows of a label and a value. */
+/** A report in 80 columns: numbered steps, and rows of a label and a value. */
 export interface Page {
   title(name: string, about: string): void
   /** What happens, and where it is specified. */
   step(number: number, sentence: string, reference?: string): void
-  /** A request, or an answer, with the status at the right edge. */
+  /** A request or a response, with the status at the right edge. */
   exchange(text: string, status?: number): void
   /** A label and a value, which is wrapped when it is long. */
   row(label: string, value: string, style?: Style): void
@@ -25,9 +22,10 @@ export interface Page {
   end(): void
 }
 
-/** Starts a story. */
-export function openPage({ write, paint }: Paper): Page {
-  const line = (text = '') => write(`${text}\n`)
+/** Opens a page on standard output, in colour when it is a terminal (`NO_COLOR` and `FORCE_COLOR` decide first). */
+export function openPage(): Page {
+  const line = (text = '') => void process.stdout.write(`${text}\n`)
+  const paint = (style: Style, text: string) => styleText(style, text, { stream: process.stdout })
 
   return {
     title(name, about) {

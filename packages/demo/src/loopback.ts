@@ -1,11 +1,11 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** A server on a free port of this machine's loopback interface. */
+/** An HTTP server on a free port of the loopback interface. */
 export interface LoopbackServer {
   /** `http://127.0.0.1:PORT`, without a slash at the end. */
   readonly origin: string
-  /** Ends every connection, idle or not, and frees the port. */
+  /** Closes all connections, including those in use, and frees the port. */
   close(): Promise<void>
 }
 

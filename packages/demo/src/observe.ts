@@ -2,22 +2,22 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { SignMessage } from '@countersign/core'
 import type { Fetch } from '@countersign/oauth'
 
-/** One request of the client and what came back. */
+/** A request of the client, and the response to it. */
 export interface Exchange {
   readonly method: string
   readonly url: URL
-  /** The parameters of a form that was sent. */
+  /** The parameters of the form in the request's body. */
   readonly form: Readonly<Record<string, string>> | undefined
-  /** Whether it carried an access token. */
+  /** Whether the request had an access token. */
   readonly bearer: boolean
   readonly status: number
-  /** Of the answer. */
+  /** Response headers. */
   readonly headers: Headers
-  /** Of the answer, when it is JSON. */
+  /** Response body, when it is JSON. */
   readonly body: unknown
 }
 
-/** A `fetch` that keeps what goes through it. */
+/** A `fetch` that records each exchange. */
 export function observedFetch(): { readonly fetch: Fetch; readonly exchanges: Exchange[] } {
   const exchanges: Exchange[] = []
   return {
@@ -25,7 +25,7 @@ export function observedFetch(): { readonly fetch: Fetch; readonly exchanges: Ex
     async fetch(input, init) {
       const request = input instanceof Request ? input : undefined
       const sent = new Headers(init?.headers ?? request?.headers)
-      // Read now: what is sent may be changed afterwards.
+      // Copied before the request, because the caller may change the form afterwards.
       const form = init?.body instanceof URLSearchParams ? Object.fromEntries(init.body) : undefined
       const response = await fetch(input, init)
       const { status, headers } = response
@@ -44,16 +44,16 @@ export function observedFetch(): { readonly fetch: Fetch; readonly exchanges: Ex
   }
 }
 
-/** Keeps what the signer of this key reports of its signatures, until told to stop. */
+/** Records the signatures of one key, as the signer publishes them, until `stop` is called. */
 export function observeSignatures(kid: string): {
   readonly signatures: SignMessage[]
   readonly stop: () => void
 } {
   const signatures: SignMessage[] = []
-  const listen = (message: unknown) => {
-    const reported = message as SignMessage
-    if (reported.kid === kid) signatures.push(reported)
+  const listener = (message: unknown) => {
+    const signature = message as SignMessage
+    if (signature.kid === kid) signatures.push(signature)
   }
-  subscribe('countersign:sign', listen)
-  return { signatures, stop: () => void unsubscribe('countersign:sign', listen) }
+  subscribe('countersign:sign', listener)
+  return { signatures, stop: () => void unsubscribe('countersign:sign', listener) }
 }
