@@ -34,10 +34,10 @@ What a signer over a key in a cloud makes of everything that can go wrong there.
 A cell says with which code of \`SignerError\` the promise rejects, whether the error is \`retryable\`, how many calls reach the service (those of the SDK's own retries included; nothing is tried again by a signer), and when it ends:
 
 - **at once**: within ${atOnceSeconds} s, since nothing is waited for;
-- **after retries**: when the SDK has done with its retries, and before the deadline;
+- **after retries**: when the SDK has done with its retries; with a deadline that is too short for them, just before the deadline, with the same code;
 - **at the deadline**: of \`timeoutSeconds\`, 10 by default.
 
-\`–\` stands where a service has no such thing. _Signs_ means that nothing is wrong with it: the signature comes, by the key that was loaded. _Reason_ is \`signal.reason\`, as it is. Retries are those of the SDKs' defaults, in the releases that this repository pins; "2 or more" are as many as there is time for. The first requests without a token, which Key Vault answers with its challenge, are not counted.
+\`–\` stands where a service has no such thing. _Signs_ means that nothing is wrong with it: the signature comes, by the key that was loaded. _Reason_ is \`signal.reason\`, as it is. Google Cloud KMS is reached over gRPC. Retries are those of the SDKs' defaults, in the releases that this repository pins; "2 or more" are as many as there is time for. The first requests without a token, which Key Vault answers with its challenge, are not counted.
 
 A fault of _any request_ was met at the reading of the key, at the trial signature of a load and at a later signature, with the same outcome; one of _a signature_ at the two of them; one of _the key_ at a signature and at a new load. After each fault but those of the key itself, the next signature was right. Where a row shows an error, no signature was handed out.`
 

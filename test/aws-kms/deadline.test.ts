@@ -113,13 +113,13 @@ describe('an abort', () => {
   })
 })
 
-test("the deadline holds for the SDK's retries together", async () => {
+test("the deadline holds for the SDK's retries together, and what they failed with is what is said", async () => {
   const client = clientOf(kms, { maxAttempts: 100 })
   const signer = await open(kms, key, { client, timeoutSeconds: 2 })
   kms.forget()
   kms.fail('throttle')
   const started = performance.now()
-  expect(await refusal(signer.sign(input))).toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
+  expect(await refusal(signer.sign(input))).toMatchObject({ code: 'ERR_SIGNER_THROTTLED' })
   expect(performance.now() - started).toBeLessThan(6000)
 })
 

@@ -1,8 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { KeyClientOptions } from '@azure/keyvault-keys'
 import { azureKeyVaultSigner } from '@countersign/azure-key-vault'
 import { beforeEach, expect, test } from 'vitest'
 import { startAzureKeyVault } from '../servers/azure-key-vault.js'
 import type { KeyKind } from '../support/key-pairs.js'
 import { input, openVaults, rejection, via } from './fixtures.ts'
+
+type PipelinePolicy = NonNullable<KeyClientOptions['additionalPolicies']>[number]['policy']
 
 const { vault } = await openVaults()
 
@@ -28,13 +32,50 @@ test('throttling that ends within the deadline costs waiting and nothing else', 
   expect(vault.calls()).toEqual(['sign', 'sign'])
 })
 
-test('a Retry-After beyond the deadline is a timeout at the deadline', async () => {
+test('a Retry-After beyond the deadline is said to be throttling, at the deadline', async () => {
   const { id } = keyOf()
   const signer = await azureKeyVaultSigner({ keyId: id, timeoutSeconds: 2, ...via(vault) })
   vault.fail('throttle', { retryAfterSeconds: 60 })
   const started = performance.now()
-  expect(await rejection(signer.sign(input))).toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
+  expect(await rejection(signer.sign(input))).toMatchObject({ code: 'ERR_SIGNER_THROTTLED' })
   expect(performance.now() - started).toBeLessThan(10_000)
+})
+
+test('a call that was given up before its retries ended makes no more requests', async () => {
+  const { id } = keyOf()
+  const { credential, clientOptions } = vault
+  const options = { ...clientOptions, retryOptions: { retryDelayInMs: 400 } }
+  const signer = await azureKeyVaultSigner({
+    keyId: id,
+    credential,
+    clientOptions: options,
+    timeoutSeconds: 0.4,
+  })
+  vault.requests.length = 0
+  vault.fail('unavailable')
+  expect(await rejection(signer.sign(input))).toMatchObject({ code: 'ERR_SIGNER_UNAVAILABLE' })
+  const made = vault.requests.length
+  await sleep(1000)
+  expect(vault.requests).toHaveLength(made)
+})
+
+test("policies of the caller's own client options are kept", async () => {
+  const { id } = keyOf()
+  const statuses: number[] = []
+  const { clientOptions, ...access } = via(vault)
+  const policy: PipelinePolicy = {
+    name: 'caller',
+    async sendRequest(request, next) {
+      const response = await next(request)
+      statuses.push(response.status)
+      return response
+    },
+  }
+  const additionalPolicies = [{ policy, position: 'perRetry' as const }]
+  const options = { ...clientOptions, additionalPolicies }
+  await azureKeyVaultSigner({ keyId: id, ...access, clientOptions: options })
+  expect(statuses).toEqual([401, 200, 401, 200])
+  expect(options.additionalPolicies).toHaveLength(1)
 })
 
 test("with the SDK's own retries, a failing service is given up within the default deadline", async () => {

@@ -206,6 +206,37 @@ test('rotating goes over to the next version when the one in use is disabled', a
   expect(after.protectedHeader.kid).not.toBe(before.protectedHeader.kid)
 })
 
+describe.each([
+  ['disabled-in-words', /disabled/],
+  ['expired-in-words', /expired or is not yet valid/],
+  ['not-yet-valid-in-words', /expired or is not yet valid/],
+] as const)('a refusal without an inner code (%s)', (fault, says) => {
+  test('is of a disabled key, and not of a missing permission', async () => {
+    const { id } = vault.createKey('in-words')
+    const signer = await open(id)
+    vault.fail(fault)
+    expect(await rejection(signer.sign(input))).toMatchObject({
+      code: 'ERR_SIGNER_KEY_DISABLED',
+      message: expect.stringMatching(says),
+    })
+    vault.mend()
+    vault.fail(fault, { on: 'get' })
+    expect(await rejection(open(id))).toMatchObject({ code: 'ERR_SIGNER_KEY_DISABLED' })
+  })
+
+  test('makes rotating go over to the next version', async () => {
+    const first = vault.createKey(`followed-${fault}`)
+    await using source = await rotating(() => open(first.versionlessId)).ready()
+    const second = vault.createKey(`followed-${fault}`, { nth: 1 })
+    vault.fail(fault, { times: 1 })
+    const assertion = await clientAssertion(source, {
+      clientId: 'agent',
+      audience: 'https://as.example',
+    })
+    await expect(jwtVerify(assertion, createPublicKey(second.privateKey))).resolves.toBeDefined()
+  })
+})
+
 describe('a JWK that is not canonical gives the canonical key and thumbprint:', () => {
   test('an RSA modulus with a leading zero octet', async () => {
     const { id, privateKey } = vault.createKey('padded', { kind: 'RSA-2048' })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { describeClock, differs, readClock } from '../../packages/cli/src/doctor/clock.ts'
+import { describeClock, differs, readClock } from '../../packages/cli/src/doctor/observed-fetch.ts'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
 import { errorResponse } from '../servers/token-responses.js'
 import { brokenStep, closing, examine, startLine, step } from './doctor-line.ts'

@@ -447,7 +447,7 @@ describe('a command that cannot go on', () => {
       const [code] = await once(child, 'close')
       expect({ code, said }).toEqual({
         code: 70,
-        said: 'countersign: What was to be printed cannot be written (ENOSPC); see that there is space\n',
+        said: 'countersign: The output cannot be written (ENOSPC); check that there is space\n',
       })
     },
   )

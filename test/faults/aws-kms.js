@@ -61,11 +61,16 @@ export const awsKms = {
   'redirect to another place': unavailable(/What answered is not AWS KMS/, fault('redirect')),
   'no answer': made.timeout(fault('hang')),
   'no answer, and an abort': made.aborted(fault('hang')),
+  'no content (204)': unavailable('not AWS KMS (HTTP status 204)', fault('no content')),
+  'conflict (409)': unavailable('Another change to this KMS key', fault('conflict')),
+  'gone (410)': unavailable('not AWS KMS (HTTP status 410)', fault('gone')),
   'failure that nobody foresaw': made.unforeseen('the cause says why', fault('unknown failure')),
   'gRPC status UNKNOWN': undefined,
   'gRPC status ABORTED': undefined,
   'gRPC status CANCELLED': undefined,
   'gRPC status DATA_LOSS': undefined,
+  'gRPC status ALREADY_EXISTS': undefined,
+  'gRPC status OUT_OF_RANGE': undefined,
   'gRPC status INVALID_ARGUMENT': undefined,
   'gRPC status UNIMPLEMENTED': undefined,
   'request damaged on the way': undefined,
@@ -100,6 +105,8 @@ export const awsKms = {
   'key store disconnected': disabled(disconnected, ({ key }) => {
     key.state = 'Unavailable'
   }),
+  'external key manager refuses': undefined,
+  'external key manager denies access': undefined,
   'key expired': undefined,
   'key not yet valid': undefined,
   'key not for signing': made.unsupported('SIGN_VERIFY', ({ key }) => {

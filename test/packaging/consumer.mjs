@@ -30,6 +30,9 @@ import { checkWorkspace } from './workspace.mjs'
 /** The oldest compiler whose users we look after, beside the workspace's own. */
 const olderTypeScript = '5.9.3'
 
+/** Releases of Node's types that users have beside the workspace's, which are those of the oldest Node. */
+const newerNodeTypes = ['25.9.9', '26.6.6']
+
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'countersign-consumer-')))
 const project = join(folder, 'project')
 mkdirSync(project)
@@ -180,28 +183,72 @@ write(
       types: ['node'],
       noEmit: true,
     },
-    files: ['entry-points.mts', 'entry-points-required.cts'],
+    files: ['entry-points.mts', 'entry-points-required.cts', 'keys.mts'],
   }),
 )
 const imported = entryPoints.map((name, i) => `export * as m${i} from '${name}'`)
 const required = entryPoints.map((name, i) => `import m${i} = require('${name}')\nvoid m${i}`)
 write('entry-points.mts', imported.join('\n'))
+// Keys as Node's own types have them, which differ from release to release.
+write(
+  'keys.mts',
+  `
+import { generateKeyPairSync, type webcrypto } from 'node:crypto'
+import type { Jwk, PublicKeyInput } from '@countersign/core'
+import { localSigner } from '@countersign/local'
+
+declare const key: webcrypto.CryptoKey
+declare const exported: webcrypto.JsonWebKey
+const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+export const signers = [
+  localSigner({ key }),
+  localSigner({ key: exported }),
+  localSigner({ key: privateKey }),
+  localSigner({ key: privateKey.export({ format: 'jwk' }) }),
+]
+export const inputs: PublicKeyInput[] = [publicKey, publicKey.export({ format: 'jwk' }), exported]
+export const jwk: Jwk = exported
+`,
+)
 write('entry-points-required.cts', required.join('\n'))
 
-await report.check("the declarations compile with the workspace's TypeScript", () =>
-  succeeds(tool('tsc', ['-p', project, '--pretty', 'false'], { cwd: project, output: 'capture' })),
-)
-
-await report.check(`the declarations compile with TypeScript ${olderTypeScript}`, async () => {
-  const home = join(folder, 'typescript')
-  mkdirSync(home)
-  const install = ['install', '--no-audit', '--no-fund', '--prefix', home]
-  const options = /** @type {const} */ ({ cwd: home, output: 'capture' })
+const olderHome = join(folder, 'typescript')
+await report.check(`plain npm installs TypeScript ${olderTypeScript}`, async () => {
+  mkdirSync(olderHome)
+  const install = ['install', '--no-audit', '--no-fund', '--prefix', olderHome]
+  const options = /** @type {const} */ ({ cwd: olderHome, output: 'capture' })
   await succeeds(npm([...install, `typescript@${olderTypeScript}`], options))
-  const tsc = join(home, 'node_modules/typescript/bin/tsc')
-  const args = [tsc, '-p', project, '--pretty', 'false']
-  await succeeds(run(process.execPath, args, { cwd: project, output: 'capture' }))
 })
+
+/** @param {string} types  the release of Node's types that is installed in the project */
+async function checkDeclarations(types) {
+  const args = ['-p', project, '--pretty', 'false']
+  const options = /** @type {const} */ ({ cwd: project, output: 'capture' })
+  await report.check(`the declarations compile with @types/node ${types}`, () =>
+    succeeds(tool('tsc', args, options)),
+  )
+  await report.check(
+    `the declarations compile with @types/node ${types} and TypeScript ${olderTypeScript}`,
+    () =>
+      succeeds(
+        run(
+          process.execPath,
+          [join(olderHome, 'node_modules/typescript/bin/tsc'), ...args],
+          options,
+        ),
+      ),
+  )
+}
+
+await checkDeclarations(others()['@types/node'] ?? '')
+for (const types of newerNodeTypes) {
+  const install = ['install', '--no-save', '--no-audit', '--no-fund', `@types/node@${types}`]
+  const options = /** @type {const} */ ({ cwd: project, output: 'capture' })
+  const isInstalled = await report.check(`plain npm installs @types/node ${types}`, () =>
+    succeeds(npm(install, options)),
+  )
+  if (isInstalled) await checkDeclarations(types)
+}
 
 await checkCommand(report, packed, { folder, root })
 await checkBundles(report, packed, { folder, key: join(project, 'key.pem') })

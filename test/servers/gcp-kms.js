@@ -52,7 +52,8 @@ const sdk = sdkEntry('@google-cloud/kms') ?? require.resolve('@google-cloud/kms'
  * @property {(milliseconds: number) => void} setLatency
  * @property {() => number} connections  how many are open
  * @property {() => any} clientOptions  for a `KeyManagementServiceClient`, over gRPC
- * @property {(token?: string) => any} restOptions  for one in the SDK's REST mode
+ * @property {(token?: string) => any} restOptions  for one in the SDK's REST mode, whose HTTP client throws error answers
+ * @property {(token?: string) => any} fetchOptions  the same, with a client whose `fetch` hands over error answers as they are
  * @property {() => Promise<void>} close
  * @property {() => Promise<void>} [Symbol.asyncDispose]
  */
@@ -132,6 +133,14 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
     front.gateway(false)
   }
 
+  const restPlace = () => ({
+    fallback: true,
+    protocol: 'http',
+    apiEndpoint: '127.0.0.1',
+    port: front.port,
+    projectId: 'countersign-test',
+  })
+
   async function close() {
     await front.close()
     injector.destroy()
@@ -181,12 +190,9 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
       // Without one the SDK looks for credentials even where it needs none, and asks the metadata server for them.
       authClient: { universeDomain: 'googleapis.com' },
     }),
-    restOptions: (token = 'none') => ({
-      fallback: true,
-      protocol: 'http',
-      apiEndpoint: '127.0.0.1',
-      port: front.port,
-      projectId: 'countersign-test',
+    restOptions: (token = 'none') => ({ ...restPlace(), authClient: authClient(token) }),
+    fetchOptions: (token = 'none') => ({
+      ...restPlace(),
       authClient: {
         universeDomain: 'googleapis.com',
         getRequestHeaders: async () => new Headers({ authorization: `Bearer ${token}` }),
@@ -200,6 +206,17 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
     close,
     [Symbol.asyncDispose]: close,
   }
+}
+
+/**
+ * A client of the SDK's own copy of `google-auth-library`, with an access token that it need not fetch.
+ *
+ * @param {string} token
+ */
+function authClient(token) {
+  const client = new (createRequire(sdk)('google-gax').googleAuthLibrary.OAuth2Client)()
+  client.setCredentials({ access_token: token, expiry_date: Date.now() + 3_600_000 })
+  return client
 }
 
 /**

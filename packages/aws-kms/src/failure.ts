@@ -1,5 +1,5 @@
 import { SignerError, type SignerErrorCode, type SignerFailure } from '@countersign/core'
-import { describeNetworkFailure } from '@countersign/core/backend'
+import { describeNetworkFailure, sanitizeError } from '@countersign/core/backend'
 
 /** Name of this backend in errors and diagnostics. */
 export const backend = 'aws-kms'
@@ -12,6 +12,7 @@ export function refusal(code: SignerErrorCode, message: string): SignerError {
 const slowDown =
   'AWS KMS refuses so many requests for now; sign less often, or raise the quota for cryptographic operations with this kind of key'
 const failing = 'AWS KMS is failing; try again later'
+const conflict = 'Another change to this KMS key is in progress; try again later'
 const absent =
   'No usable AWS credentials were found; give the process a role, a profile or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass a "client" that has some'
 const expired = 'The AWS credentials have expired; renew them'
@@ -90,12 +91,7 @@ export function describeError(error: unknown): SignerFailure | undefined {
     }
   }
   const status = $metadata?.httpStatusCode
-  if (name === 'SyntaxError' || isRedirect(status)) {
-    return {
-      code: 'ERR_SIGNER_UNAVAILABLE',
-      message: `What answered is not AWS KMS${typeof status === 'number' ? ` (HTTP status ${status})` : ''}; check endpoint, network and proxy`,
-    }
-  }
+  if (name === 'SyntaxError' || isForeign(status)) return describeForeign(status)
   const failure = describeNetworkFailure(error, 'AWS KMS')
   if (failure !== undefined) return failure
   if (name === 'TimeoutError') {
@@ -106,15 +102,29 @@ export function describeError(error: unknown): SignerFailure | undefined {
     }
   }
   if (status === 429) return { code: 'ERR_SIGNER_THROTTLED', message: slowDown }
+  if (status === 409) return { code: 'ERR_SIGNER_UNAVAILABLE', message: conflict }
   if (typeof status === 'number' && status >= 500) {
     return { code: 'ERR_SIGNER_UNAVAILABLE', message: failing }
   }
   return undefined
 }
 
-/** KMS never redirects, and the SDK never follows. */
-function isRedirect(status: unknown): boolean {
-  return typeof status === 'number' && status >= 300 && status < 400
+/** Statuses that KMS never answers with: a redirect, which the SDK does not follow, and 410. */
+function isForeign(status: unknown): boolean {
+  return typeof status === 'number' && ((status >= 300 && status < 400) || status === 410)
+}
+
+function describeForeign(status: unknown): SignerFailure {
+  return {
+    code: 'ERR_SIGNER_UNAVAILABLE',
+    message: `What answered is not AWS KMS${typeof status === 'number' ? ` (HTTP status ${status})` : ''}; check endpoint, network and proxy`,
+  }
+}
+
+/** What answered is not AWS KMS. */
+export function notKms(status: number): SignerError {
+  const { code, message } = describeForeign(status)
+  return refusal(code, message)
 }
 
 /** The permission that AWS says is missing: one of ours, or one that getting the credentials takes. */
@@ -134,10 +144,15 @@ function denied(message: string): SignerFailure {
 }
 
 /**
- * Takes from an SDK's error, and from its causes, the way to the request that it answers: in that stand the session
- * token and the signature made with the secret key, for whoever logs an error with all its hidden fields.
+ * Cleans the text of an SDK's error, and takes from it and from its causes the way to the request that it answers: in that
+ * stand the session token and the signature made with the secret key, for whoever logs an error with all its hidden fields.
  */
-export function forgetRequest(error: unknown, depth = 6): void {
+export function scrub(error: unknown): void {
+  forgetRequest(error, 6)
+  sanitizeError(error)
+}
+
+function forgetRequest(error: unknown, depth: number): void {
   if (typeof error !== 'object' || error === null || depth === 0) return
   const { $response, cause } = error as { readonly $response?: unknown; readonly cause?: unknown }
   if (typeof $response === 'object' && $response !== null) {

@@ -1,8 +1,16 @@
 import type { KMSClient } from '@aws-sdk/client-kms'
 import type { ClosableSigner, JwsAlgorithm, SignerError } from '@countersign/core'
-import { chooseAlgorithm, importPeer, type LoadedKey, loadSigner } from '@countersign/core/backend'
+import {
+  chooseAlgorithm,
+  importPeer,
+  type LoadedKey,
+  loadSigner,
+  ownOptions,
+  type RetriedCall,
+  retriedCalls,
+} from '@countersign/core/backend'
 import { algorithmsOf, signingAlgorithm } from './algorithms.ts'
-import { backend, describeError, forgetRequest, refusal } from './failure.ts'
+import { backend, describeError, notKms, refusal, scrub } from './failure.ts'
 import { chooseRegion, readKeyName } from './key-name.ts'
 
 /**
@@ -63,7 +71,8 @@ const longestMessage = 4096
  * @see [AWS KMS, Sign](https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html)
  */
 export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<ClosableSigner> {
-  const { keyId, alg: asked, client: given, region: wanted, ...settings } = options
+  const { keyId, client: given, region: wanted, ...rest } = ownOptions(options)
+  const settings = ownOptions(rest)
   if (typeof keyId !== 'string') throw new TypeError('"keyId" must be a string')
   if (given !== undefined && typeof given?.send !== 'function')
     throw new TypeError('"client" must be a KMSClient')
@@ -77,18 +86,22 @@ export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<Closab
     backend,
   )
 
+  const calls = retriedCalls(settings.timeoutSeconds)
   let own: KMSClient | undefined
 
   async function read(signal: AbortSignal): Promise<LoadedKey> {
     if (given === undefined) own = new KMSClient(region === undefined ? {} : { region })
     const client = (given ?? own) as SdkClient
     const key = await answerOf(
-      client.send(new GetPublicKeyCommand({ KeyId: keyId }), { abortSignal: signal }),
+      calls.run(signal, (call) => {
+        const command = reporting(new GetPublicKeyCommand({ KeyId: keyId }), call)
+        return client.send(command, { abortSignal: call.signal })
+      }),
     )
     const { KeyId: arn = '', PublicKey: publicKey } = key
     if (!name.fits(arn)) throw foreign('answered for another key than "keyId"')
     if (publicKey === undefined) throw foreign('answered without a public key')
-    const alg = chooseAlgorithm(asked, algorithmsOf(key), backend)
+    const alg = chooseAlgorithm(settings.alg, algorithmsOf(key), backend)
     return {
       alg,
       publicKey,
@@ -101,7 +114,11 @@ export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<Closab
           MessageType: digest === undefined ? 'RAW' : 'DIGEST',
           Message: input,
         })
-        const answer = await answerOf(client.send(command, { abortSignal: signal }))
+        const answer = await answerOf(
+          calls.run(signal, (call) =>
+            client.send(reporting(command, call), { abortSignal: call.signal }),
+          ),
+        )
         if (answer.KeyId !== arn) {
           throw foreign('signed with another key than the one that was loaded')
         }
@@ -116,7 +133,9 @@ export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<Closab
   }
 
   try {
-    return await loadSigner({ name: backend, describeError }, read, { ...settings, alg: asked })
+    const signer = await loadSigner({ name: backend, describeError }, read, settings)
+    calls.loaded()
+    return signer
   } catch (error) {
     close()
     throw error
@@ -125,11 +144,48 @@ export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<Closab
 
 type SdkClient = Pick<KMSClient, 'send'>
 
-async function answerOf<T>(sent: Promise<T>): Promise<T> {
+/** The part of a command of the SDK that middleware is added to. */
+interface Command {
+  readonly middlewareStack: {
+    add(
+      middleware: (next: Next) => Next,
+      options: { readonly step: 'deserialize'; readonly priority: 'high'; readonly name: string },
+    ): void
+  }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: what it takes and gives is the SDK's
+type Next = (parameters: any) => Promise<any>
+
+/** Makes a command report each failed attempt; the SDK retries outside of the step that this is added to. */
+function reporting<C extends Command>(command: C, call: RetriedCall): C {
+  const report =
+    (next: Next): Next =>
+    async (parameters) => {
+      try {
+        return await next(parameters)
+      } catch (error) {
+        call.failed(error)
+        throw error
+      }
+    }
+  command.middlewareStack.add(report, {
+    step: 'deserialize',
+    priority: 'high',
+    name: 'countersignAttempts',
+  })
+  return command
+}
+
+/** An answer of the SDK. One without a body, which KMS never sends, looks to the SDK like one without members. */
+async function answerOf<T extends object>(sent: Promise<T>): Promise<T> {
   try {
-    return await sent
+    const answer = await sent
+    const { $metadata } = answer as { readonly $metadata?: { readonly httpStatusCode?: unknown } }
+    if ($metadata?.httpStatusCode === 204) throw notKms(204)
+    return answer
   } catch (error) {
-    forgetRequest(error)
+    scrub(error)
     throw error
   }
 }

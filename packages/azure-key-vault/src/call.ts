@@ -1,7 +1,18 @@
 import { SignerError, type SignerFailure } from '@countersign/core'
+import {
+  type RetriedCalls,
+  sanitize,
+  sanitizeError,
+  sanitizeValue,
+} from '@countersign/core/backend'
 import { backend } from './backend.ts'
-import type { Answer, CallOptions } from './client.ts'
-import { describeFailure, notKeyVault, type Permission } from './describe-failure.ts'
+import { type Answer, type CallOptions, callOptions } from './client.ts'
+import {
+  describeFailure,
+  isCredentialError,
+  notKeyVault,
+  type Permission,
+} from './describe-failure.ts'
 
 /** What a call came to. */
 interface Called<T> {
@@ -19,6 +30,7 @@ interface Called<T> {
  * @param permission - what the call needs.
  */
 export async function call<T>(
+  calls: RetriedCalls,
   permission: Permission,
   signal: AbortSignal,
   run: (options: CallOptions) => Promise<T>,
@@ -29,10 +41,10 @@ export async function call<T>(
   }
   let result: T
   try {
-    result = await run({ abortSignal: signal, onResponse })
+    result = await calls.run(signal, (call) => run(callOptions(call, onResponse)))
   } catch (cause) {
     const failure = describeFailure(cause, permission, answer)
-    hideRequest(cause)
+    scrub(cause)
     throw failure === undefined ? cause : asError(failure, cause)
   }
   const body: unknown = answer === undefined ? {} : (answer as Answer).parsedBody
@@ -48,14 +60,30 @@ function asError({ code, message, retryable }: SignerFailure, cause?: unknown): 
 /** What the SDK's errors hold beside what they show. */
 interface Holder {
   readonly request?: { readonly headers?: { delete?(name: string): void } }
-  readonly response?: object
+  readonly response?: { bodyAsText?: unknown; parsedBody?: unknown }
+  details?: unknown
 }
 
-/** Cuts the ways from an error of the SDK to the request, in whose headers the access token is. */
-function hideRequest(error: unknown): void {
-  if (!(error instanceof Error)) return
-  const { request, response } = error as Error & Holder
+/**
+ * Cleans the text of an error of the SDK, and cuts the ways from it to the request, in whose headers the access token is.
+ * The errors of a credential are the caller's, and stay as they are.
+ */
+function scrub(error: unknown): void {
+  if (!(error instanceof Error) || isCredentialError(error)) return
+  const holder = error as Error & Holder
+  const { request, response, details } = holder
   request?.headers?.delete?.('authorization')
   Reflect.deleteProperty(error, 'request')
-  if (response !== undefined) Reflect.deleteProperty(response, 'request')
+  sanitizeError(error)
+  if (details !== undefined) holder.details = readable(details)
+  if (response === undefined) return
+  Reflect.deleteProperty(response, 'request')
+  if (typeof response.bodyAsText === 'string') response.bodyAsText = sanitize(response.bodyAsText)
+  if (response.parsedBody !== undefined) response.parsedBody = readable(response.parsedBody)
+}
+
+/** A value that was read from an answer, or its beginning when it is long or not fit to be shown. */
+function readable(value: unknown): unknown {
+  const text = sanitizeValue(value)
+  return text === JSON.stringify(value) ? value : text
 }

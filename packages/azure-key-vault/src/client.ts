@@ -1,5 +1,5 @@
 import type { KeyClientOptions } from '@azure/keyvault-keys'
-import { importPeer } from '@countersign/core/backend'
+import { importPeer, type RetriedCall } from '@countersign/core/backend'
 import { backend } from './backend.ts'
 import { format, type KeyId, type PinnedKeyId } from './key-id.ts'
 
@@ -15,6 +15,55 @@ export interface TokenCredential {
 export interface Answer {
   readonly status: number
   readonly parsedBody?: unknown
+}
+
+/** The call that an attempt belongs to, by the signal that the call was given. */
+const callOf = new WeakMap<object, RetriedCall>()
+
+/** The part of a request of the SDK's HTTP pipeline that is read. */
+interface PipelineRequest {
+  readonly abortSignal?: object
+}
+
+/**
+ * Makes the options of a call.
+ *
+ * @param call - told of each failed attempt by clients that {@link connect} made; other clients report nothing before
+ *   their last attempt.
+ */
+export function callOptions(
+  call: RetriedCall,
+  onResponse: (answer: Answer) => void,
+): CallOptions & { abortSignal: AbortSignal } {
+  callOf.set(call.signal, call)
+  return { abortSignal: call.signal, onResponse }
+}
+
+/** A policy of the SDK's HTTP pipeline that sees each attempt of a call. */
+const attemptPolicy = {
+  name: 'countersignAttempts',
+  async sendRequest<Request extends PipelineRequest, Response extends { readonly status: number }>(
+    request: Request,
+    next: (request: Request) => Promise<Response>,
+  ): Promise<Response> {
+    const call = request.abortSignal && callOf.get(request.abortSignal)
+    try {
+      const response = await next(request)
+      const { status } = response
+      if (isRepeated(status)) {
+        call?.failed(Object.assign(new Error(`HTTP status ${status}`), { statusCode: status }))
+      }
+      return response
+    } catch (error) {
+      call?.failed(error)
+      throw error
+    }
+  },
+}
+
+/** Whether the SDK repeats a request that was answered with this status. */
+function isRepeated(status: number): boolean {
+  return status === 408 || status === 429 || status >= 500
 }
 
 /** Options of each call to the service. */
@@ -88,14 +137,21 @@ export async function connect(
     () => import('@azure/keyvault-keys'),
     backend,
   )
-  // The SDK writes into the options that it is given.
-  const client = new KeyClient(vaultUrl, credential, { ...clientOptions })
+  // Made for each client, since the SDK writes into the options that it is given.
+  const ownOptions = (): KeyClientOptions => ({
+    ...clientOptions,
+    additionalPolicies: [
+      ...(clientOptions.additionalPolicies ?? []),
+      { policy: attemptPolicy, position: 'perRetry' },
+    ],
+  })
+  const client = new KeyClient(vaultUrl, credential, ownOptions())
   return async (id, options) => {
     const key = await client.getKey(id.name, { ...options, ...byVersion(id) })
     return {
       key,
       signWith: (pinned) =>
-        new CryptographyClient({ ...key, id: format(pinned) }, credential, { ...clientOptions }),
+        new CryptographyClient({ ...key, id: format(pinned) }, credential, ownOptions()),
     }
   }
 }

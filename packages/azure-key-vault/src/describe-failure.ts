@@ -28,7 +28,7 @@ export function describeFailure(
   answer: Answer | undefined,
 ): SignerFailure | undefined {
   const error = (typeof thrown === 'object' && thrown !== null ? thrown : {}) as VendorError
-  if (credentialError.test(String(error.name))) return describeCredentialFailure(error)
+  if (isCredentialError(error)) return describeCredentialFailure(error)
   // An error without a body comes to a TypeError in the SDK, and only the response tells its status.
   const unread = thrown instanceof TypeError ? answer?.status : undefined
   const status = error.statusCode ?? unread
@@ -51,7 +51,7 @@ function describeStatus(
     const text = `${inner} ${String(error.message)}`
     return fromTable(forbidden, text) ?? lacking(permission, text, named)
   }
-  if (status >= 300 && status < 400) return notKeyVault
+  if (status === 204 || (status >= 300 && status < 400)) return notKeyVault
   if (status >= 500) {
     return failure('ERR_SIGNER_UNAVAILABLE', `${service} is failing (${named}); try again later`)
   }
@@ -77,6 +77,16 @@ const statuses: Readonly<Record<number, readonly [SignerErrorCode, string, strin
     'check "keyId", and whether the key was deleted',
   ],
   408: ['ERR_SIGNER_UNAVAILABLE', `${service} did not wait for the request`, 'try again later'],
+  409: [
+    'ERR_SIGNER_UNAVAILABLE',
+    'Another operation on this key, or on its vault, is still in progress',
+    'try again later',
+  ],
+  410: [
+    'ERR_SIGNER_KEY_NOT_FOUND',
+    'The key or its vault no longer exists',
+    'check "keyId", and whether the vault was deleted',
+  ],
   429: [
     'ERR_SIGNER_THROTTLED',
     `${service} is throttling`,
@@ -87,19 +97,22 @@ const statuses: Readonly<Record<number, readonly [SignerErrorCode, string, strin
 /** A text that tells one failure from others, and what it comes to. */
 type Table = readonly (readonly [RegExp, SignerErrorCode, string])[]
 
+/**
+ * Of a 403, by the inner code or, since compatible servers leave that out, by the text.
+ */
 const forbidden: Table = [
   [
-    /KeyDisabled|Operation \w+ is not allowed on a disabled key/i,
+    /KeyDisabled|\bon a disabled key\b/i,
     'ERR_SIGNER_KEY_DISABLED',
     'This version of the key is disabled; enable it, or choose another version',
   ],
   [
-    /KeyExpired|KeyNotYetValid|Operation \w+ is not allowed .*(?:expired|not yet valid)/i,
+    /KeyExpired|KeyNotYetValid|\bon an expired key\b|\bon a key that (?:is not yet valid|has expired)\b/i,
     'ERR_SIGNER_KEY_DISABLED',
     'This version of the key has expired or is not yet valid; choose another version, or change its dates',
   ],
   [
-    /KeyOperationForbidden|Operation \w+ is not permitted on this key/i,
+    /KeyOperationForbidden|Operation (?:\w+ )?is not (?:allowed|permitted) on this key/i,
     'ERR_SIGNER_KEY_UNSUPPORTED',
     'The operations of this key do not include "sign"; add it, or use another key',
   ],
@@ -157,9 +170,13 @@ const plainErrors: Table = [
   ],
 ]
 
-/** The errors of `@azure/identity`, which may be there in several copies. */
-const credentialError =
+const credentialErrors =
   /^(?:CredentialUnavailable|Authentication|AuthenticationRequired|AggregateAuthentication)Error$/
+
+/** Whether an error is one of `@azure/identity`, which may be there in several copies. */
+export function isCredentialError({ name }: { readonly name?: unknown }): boolean {
+  return credentialErrors.test(String(name))
+}
 
 function describeCredentialFailure(error: VendorError): SignerFailure {
   const status = Number(error.statusCode)

@@ -1,5 +1,5 @@
-import type { JsonWebKey } from 'node:crypto'
 import {
+  type Jwk,
   type JwsAlgorithm,
   type KeyProtection,
   SignerError,
@@ -21,11 +21,11 @@ const kinds = {
   'P-384': { jwk: { kty: 'EC', crv: 'P-384' }, algorithms: ['ES384'] },
   'P-521': { jwk: { kty: 'EC', crv: 'P-521' }, algorithms: ['ES512'] },
   'P-256K': { jwk: { kty: 'EC', crv: 'secp256k1' }, algorithms: ['ES256K'] },
-} as const satisfies Record<string, { jwk: JsonWebKey; algorithms: readonly JwsAlgorithm[] }>
+} as const satisfies Record<string, { jwk: Jwk; algorithms: readonly JwsAlgorithm[] }>
 
 /** What a key is good for. */
 export interface FitKey {
-  readonly publicKey: JsonWebKey
+  readonly publicKey: Jwk
   readonly algorithms: readonly JwsAlgorithm[]
   readonly protection: KeyProtection
 }

@@ -1,4 +1,5 @@
 import { SignerError } from '@countersign/core'
+import { isLoopback } from '@countersign/core/backend'
 import { backend, service } from './backend.ts'
 
 /** Where a key is: its vault, its name there, and one of its versions, or the newest. */
@@ -16,8 +17,6 @@ export interface PinnedKeyId extends KeyId {
 const identifier =
   /^https?:\/\/[^/?#@\\\s]+\/keys\/(?<name>[\da-z-]{1,127})(?:\/(?<version>[\da-z-]{1,127}))?$/i
 
-const loopback = /^(?:localhost|.+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])$/
-
 /** Reads a key identifier, `https://VAULT/keys/NAME` or `https://VAULT/keys/NAME/VERSION`. */
 export function parseKeyId(keyId: string): KeyId {
   if (typeof keyId !== 'string') throw new TypeError('"keyId" must be a string')
@@ -28,7 +27,7 @@ export function parseKeyId(keyId: string): KeyId {
       '"keyId" is not the identifier of a key; use https://VAULT/keys/NAME or https://VAULT/keys/NAME/VERSION',
     )
   }
-  if (url.protocol === 'http:' && !loopback.test(url.hostname)) {
+  if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
     throw refusal('"keyId" begins with http, which would show the access token; use https')
   }
   return { vaultUrl: url.origin, name, version }

@@ -1,6 +1,13 @@
 import type { KeyClientOptions } from '@azure/keyvault-keys'
 import type { ClosableSigner, JwsAlgorithm } from '@countersign/core'
-import { chooseAlgorithm, type LoadedKey, loadSigner, ownOptions } from '@countersign/core/backend'
+import {
+  chooseAlgorithm,
+  type LoadedKey,
+  loadSigner,
+  ownOptions,
+  type RetriedCalls,
+  retriedCalls,
+} from '@countersign/core/backend'
 import { backend } from './backend.ts'
 import { call } from './call.ts'
 import {
@@ -72,25 +79,27 @@ export interface AzureKeyVaultSignerOptions {
 export async function azureKeyVaultSigner(
   options: AzureKeyVaultSignerOptions,
 ): Promise<ClosableSigner> {
-  const id = parseKeyId(options.keyId)
-  const { alg, kid, timeoutSeconds, verify, signal } = ownOptions(options)
-  const open = accessTo(id, options)
-  return loadSigner({ name: backend }, async (abort) => loadKey(id, await open(), alg, abort), {
-    alg,
-    kid,
-    timeoutSeconds,
-    verify,
-    signal,
-  })
+  const { keyId, alg, kid, timeoutSeconds, verify, signal, ...access } = ownOptions(options)
+  const id = parseKeyId(keyId)
+  const open = accessTo(id, ownOptions(access))
+  const calls = retriedCalls(timeoutSeconds)
+  const signer = await loadSigner(
+    { name: backend },
+    async (abort) => loadKey(id, await open(), alg, calls, abort),
+    { alg, kid, timeoutSeconds, verify, signal },
+  )
+  calls.loaded()
+  return signer
 }
 
 async function loadKey(
   id: KeyId,
   fetch: Fetch,
   asked: JwsAlgorithm | undefined,
+  calls: RetriedCalls,
   abort: AbortSignal,
 ): Promise<LoadedKey> {
-  const { result } = await call('keys/get', abort, (options) => fetch(id, options))
+  const { result } = await call(calls, 'keys/get', abort, (options) => fetch(id, options))
   const pinned = pin(id, result.key.id)
   const { publicKey, algorithms, protection } = fitKey(result.key)
   const alg = chooseAlgorithm(asked, algorithms, backend)
@@ -102,7 +111,7 @@ async function loadKey(
     async sign({ digest, signal }) {
       // Every algorithm of these keys has a hash.
       const octets = digest as Uint8Array
-      const { result, kid } = await call('keys/sign', signal, (options) =>
+      const { result, kid } = await call(calls, 'keys/sign', signal, (options) =>
         signing.sign(alg, octets, options),
       )
       requireSame(pinned, kid)
@@ -114,7 +123,11 @@ async function loadKey(
 /** How the key is reached, by the caller's client or by clients of our own. */
 function accessTo(
   id: KeyId,
-  { client, clientOptions = {}, credential }: AzureKeyVaultSignerOptions,
+  {
+    client,
+    clientOptions = {},
+    credential,
+  }: Pick<AzureKeyVaultSignerOptions, 'client' | 'clientOptions' | 'credential'>,
 ): () => Promise<Fetch> {
   if (credential !== undefined && client === undefined) {
     if (typeof credential?.getToken !== 'function')

@@ -2,10 +2,9 @@ import { SignerError } from '@countersign/core'
 import { OAuthError } from '@countersign/oauth'
 import { ProtocolError, SdkError, SdkErrorCode, SdkHttpError } from '@modelcontextprotocol/client'
 import { describe, expect, it } from 'vitest'
+import { Interruption, UsageError } from '../src/errors.ts'
 import { describeFailure } from '../src/failure.ts'
-import { Interruption } from '../src/interruption.ts'
 import { describeMcpError } from '../src/mcp-error.ts'
-import { UsageError } from '../src/usage-error.ts'
 
 const notInstalled = 'The package @countersign/aws-kms is not installed; run "npm install x"'
 const refusal = new OAuthError('ERR_OAUTH_RESPONSE', 'refused')

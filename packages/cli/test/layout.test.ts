@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { openOutput } from '../src/output.ts'
-import { withProgress } from '../src/progress.ts'
-import { layOut } from '../src/report-failure.ts'
+import { layOut } from '../src/failure.ts'
+import { openOutput, withProgress } from '../src/output.ts'
 
 /** A terminal, or a pipe, and what was written to it. */
 function screen(columns: number | undefined) {

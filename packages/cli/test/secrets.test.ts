@@ -2,10 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
-import { describeFailure } from '../src/failure.ts'
-import { givenSecret } from '../src/key-secrets.ts'
+import { describeFailure, reportFailure } from '../src/failure.ts'
+import { givenSecret } from '../src/open-key.ts'
 import { openOutput } from '../src/output.ts'
-import { reportFailure } from '../src/report-failure.ts'
 import { readSecretFile } from '../src/secret-file.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'countersign-secrets-'))

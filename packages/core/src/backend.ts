@@ -7,4 +7,5 @@ export { closable, type LoadedKey, type LoadSignerOptions, loadSigner } from './
 export { isLoopback, mayBeLoopback } from './loopback.ts'
 export { describeNetworkFailure } from './network-failure.ts'
 export { ownOptions, requireSignal, requireString, requireTimeout } from './options.ts'
-export { sanitize, sanitizeValue } from './sanitize.ts'
+export { type RetriedCall, type RetriedCalls, retriedCalls } from './retried-calls.ts'
+export { sanitize, sanitizeError, sanitizeValue } from './sanitize.ts'

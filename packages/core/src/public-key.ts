@@ -1,4 +1,4 @@
-import { createPublicKey, type JsonWebKey, KeyObject } from 'node:crypto'
+import { createPublicKey, type JsonWebKeyInput, KeyObject } from 'node:crypto'
 import { type AlgorithmParameters, algorithms, type JwsAlgorithm } from './algorithm.ts'
 import { SignerError } from './error.ts'
 
@@ -26,10 +26,37 @@ export interface PublicJwk {
   readonly pub?: string
 }
 
-/** A public key: `KeyObject`, JWK, SPKI in PEM, or SPKI in DER. */
-export type PublicKeyInput = KeyObject | JsonWebKey | string | Uint8Array
+/**
+ * A JSON Web Key of any kind, public or private; `kty` tells which of the members it has.
+ *
+ * @see [RFC 7518 §6](https://www.rfc-editor.org/rfc/rfc7518#section-6)
+ */
+export interface Jwk {
+  readonly kty?: string | undefined
+  readonly kid?: string | undefined
+  readonly alg?: string | undefined
+  readonly use?: string | undefined
+  readonly key_ops?: readonly string[] | undefined
+  readonly crv?: string | undefined
+  readonly x?: string | undefined
+  readonly y?: string | undefined
+  readonly n?: string | undefined
+  readonly e?: string | undefined
+  readonly d?: string | undefined
+  readonly p?: string | undefined
+  readonly q?: string | undefined
+  readonly dp?: string | undefined
+  readonly dq?: string | undefined
+  readonly qi?: string | undefined
+  readonly pub?: string | undefined
+  readonly priv?: string | undefined
+  readonly k?: string | undefined
+}
 
-const members: { readonly [kty in PublicJwk['kty']]: readonly string[] } = {
+/** A public key: `KeyObject`, JWK, SPKI in PEM, or SPKI in DER. */
+export type PublicKeyInput = KeyObject | Jwk | string | Uint8Array
+
+const members: { readonly [kty in PublicJwk['kty']]: readonly (keyof Jwk)[] } = {
   EC: ['crv', 'x', 'y'],
   RSA: ['n', 'e'],
   OKP: ['crv', 'x'],
@@ -52,7 +79,7 @@ export function readPublicKey(input: PublicKeyInput, backend: string): KeyObject
     if (input instanceof Uint8Array) {
       return createPublicKey({ key: Buffer.from(input), format: 'der', type: 'spki' })
     }
-    return createPublicKey({ key: input, format: 'jwk' })
+    return createPublicKey({ key: input as JsonWebKeyInput['key'], format: 'jwk' })
   } catch (cause) {
     throw new SignerError(
       'ERR_SIGNER_KEY_UNSUPPORTED',
@@ -62,13 +89,13 @@ export function readPublicKey(input: PublicKeyInput, backend: string): KeyObject
   }
 }
 
-function isPublicKeyInput(input: unknown): input is string | Uint8Array | JsonWebKey {
+function isPublicKeyInput(input: unknown): input is string | Uint8Array | Jwk {
   return typeof input === 'string' || (typeof input === 'object' && input !== null)
 }
 
-function isPrivate(input: string | Uint8Array | JsonWebKey): boolean {
+function isPrivate(input: string | Uint8Array | Jwk): boolean {
   if (typeof input === 'string') return input.includes('PRIVATE KEY')
-  return !(input instanceof Uint8Array) && hasPrivateMember(input)
+  return !(input instanceof Uint8Array) && hasPrivateMember({ ...input })
 }
 
 const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv']
@@ -91,7 +118,7 @@ export function describePublicKey(
 ): { [member: string]: string } {
   const { kty, crv } = algorithms[alg]
   const jwk = exportJwk(key, backend)
-  const found = jwk.crv ?? (jwk.kty === 'AKP' ? jwk['alg'] : jwk.kty)
+  const found = jwk.crv ?? (jwk.kty === 'AKP' ? jwk.alg : jwk.kty)
   const expected = crv ?? (kty === 'AKP' ? alg : kty)
   if (jwk.kty !== kty || found !== expected) {
     throw new SignerError(
@@ -106,7 +133,7 @@ export function describePublicKey(
   return described
 }
 
-function exportJwk(key: KeyObject, backend: string): JsonWebKey {
+function exportJwk(key: KeyObject, backend: string): Jwk {
   try {
     return key.export({ format: 'jwk' })
   } catch (cause) {

@@ -43,6 +43,43 @@ export function sanitizeValue(value: unknown): string {
   return sanitize(toJson(value))
 }
 
+/**
+ * Makes an error of a service's SDK fit for a log: its text members, its stack and its causes, see {@link sanitize}.
+ *
+ * @param error - changed in place, where its members can be written.
+ *
+ * @example
+ * ```ts
+ * import { sanitizeError } from '@countersign/core/backend'
+ *
+ * const error = new Error('the service said \u001b[2J')
+ * sanitizeError(error)
+ * console.log(error.message) // the service said  [2J
+ * ```
+ *
+ * @see [CWE-117](https://cwe.mitre.org/data/definitions/117.html)
+ */
+export function sanitizeError(error: unknown): void {
+  sanitizeErrors(error, 6)
+}
+
+function sanitizeErrors(error: unknown, depth: number): void {
+  if (typeof error !== 'object' || error === null || depth === 0) return
+  for (const member of ['message', ...Object.keys(error)]) {
+    const value: unknown = Reflect.get(error, member)
+    if (typeof value === 'string') Reflect.set(error, member, sanitize(value))
+  }
+  if (error instanceof Error) Reflect.set(error, 'stack', cleanStack(error))
+  sanitizeErrors((error as { readonly cause?: unknown }).cause, depth - 1)
+}
+
+/** The stack of an error whose message is clean. Its own repeats the message that the error was made with. */
+function cleanStack({ name, message, stack = '' }: Error): string {
+  const frames = stack.split('\n').filter((line) => /^ {4}at /.test(line))
+  const last = frames.slice(-Error.stackTraceLimit).map((line) => sanitize(line))
+  return [`${sanitize(name)}: ${message}`, ...last].join('\n')
+}
+
 function toJson(value: unknown): string {
   try {
     return JSON.stringify(value) ?? 'nothing'

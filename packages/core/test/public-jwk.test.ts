@@ -1,6 +1,6 @@
-import { generateKeyPairSync, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { inspect } from 'node:util'
-import { createSigner, type PublicKeyInput, thumbprint } from '@countersign/core'
+import { createSigner, type Jwk, type PublicKeyInput, thumbprint } from '@countersign/core'
 import { describe, expect, it } from 'vitest'
 import { backend } from './backend.ts'
 import { keyPair, runnable } from './keys.ts'
@@ -93,7 +93,7 @@ describe('a JWK that is not canonical', () => {
     expect(publicJwk).toMatchObject({ x: right.x, y: right.y })
   })
 
-  it.each<[string, JsonWebKey]>([
+  it.each<[string, Jwk]>([
     ['a point that is not on the curve', { kty: 'EC', crv: 'P-256', x: 'AQ', y: 'AQ' }],
     ['no coordinates', { kty: 'EC', crv: 'P-256' }],
     ['an unknown curve', { kty: 'EC', crv: 'P-256K', x: 'AQ', y: 'AQ' }],
@@ -115,7 +115,7 @@ describe('a JWK that is not canonical', () => {
 })
 
 /** A P-521 key whose x begins with a zero octet, as every second one does. */
-function shortCoordinate(): JsonWebKey {
+function shortCoordinate(): Jwk {
   for (;;) {
     const { publicKey }: { publicKey: KeyObject } = generateKeyPairSync('ec', {
       namedCurve: 'P-521',

@@ -1,4 +1,5 @@
-import { sanitize, sanitizeValue } from '@countersign/core/backend'
+import { inspect } from 'node:util'
+import { sanitize, sanitizeError, sanitizeValue } from '@countersign/core/backend'
 import { describe, expect, it } from 'vitest'
 
 describe('text of a server in a message', () => {
@@ -38,5 +39,31 @@ describe('text of a server in a message', () => {
     expect(sanitizeValue(nested)).toBe('a value that cannot be shown')
     expect(sanitizeValue(undefined)).toBe('nothing')
     expect(sanitizeValue({ issuer: 'https://\u202eevil' })).toBe('{"issuer":"https:// evil"}')
+  })
+})
+
+describe("an error of a service's SDK", () => {
+  const hostile = `\u001b[2J\u202e${'x\n    at evil'.repeat(80_000)}`
+
+  it('is short and clean in a log, with its causes, and keeps its place in the code', () => {
+    const cause = Object.assign(new Error(hostile), { details: hostile, code: 14 })
+    const error = new TypeError(`bad answer: ${hostile}`, { cause })
+    sanitizeError(error)
+    expect(error.message).toHaveLength(501)
+    expect(cause).toMatchObject({ code: 14, details: sanitize(hostile) })
+    const shown = inspect(error)
+    expect(shown).toMatch(/^TypeError: bad answer: {2}\[2J x/)
+    expect(shown).toContain('sanitize.test.ts')
+    expect(shown.length).toBeLessThan(20_000)
+    expect(shown.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+  })
+
+  it('may be none, be frozen, or be its own cause', () => {
+    const error = new Error('short')
+    error.cause = error
+    for (const value of [error, Object.freeze(new Error(hostile)), undefined, null, 'text', {}]) {
+      expect(() => sanitizeError(value)).not.toThrow()
+    }
+    expect(error.message).toBe('short')
   })
 })

@@ -1,4 +1,4 @@
-import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
+import { createPublicKey, type JsonWebKeyInput, verify } from 'node:crypto'
 import { algorithms, type PublicJwk } from '@countersign/core'
 import { compactVerify, importJWK, type JWK } from 'jose'
 
@@ -23,7 +23,7 @@ export function verifiesOctetsWithNode(
     hash ?? null,
     signingInput,
     {
-      key: createPublicKey({ key: { ...jwk } as JsonWebKey, format: 'jwk' }),
+      key: createPublicKey({ key: { ...jwk } as JsonWebKeyInput['key'], format: 'jwk' }),
       dsaEncoding: 'ieee-p1363',
       ...(padding === undefined ? {} : { padding }),
       ...(saltLength === undefined ? {} : { saltLength }),

@@ -33,6 +33,12 @@ const failing: SignerFailure = {
   message: `${service} is failing or cannot be reached; try again later, and check endpoint, network and proxy if it lasts. The cause says more`,
 }
 
+/** The methods in use do not document these: nothing is created, and nothing has a range. */
+const undocumented: SignerFailure = {
+  code: 'ERR_SIGNER_BACKEND',
+  message: `${service} answered with a status that it does not document for this request; check the endpoint. The cause says more`,
+}
+
 const late: SignerFailure = {
   code: 'ERR_SIGNER_TIMEOUT',
   message: `${service} did not answer in time; raise "timeoutSeconds" if it needs longer`,
@@ -47,6 +53,7 @@ const byCode: { readonly [code: number]: (call: Call) => SignerFailure } = {
     code: 'ERR_SIGNER_KEY_NOT_FOUND',
     message: `${service} has no ${resource}; check project, location, key ring, key and version`,
   }),
+  6: () => undocumented,
   7: ({ permission, resource }) => ({
     code: 'ERR_SIGNER_ACCESS_DENIED',
     message: `${service} denies ${permission} on ${resource}, or there is no such key; grant that permission to the credentials in use, or check the name`,
@@ -56,6 +63,7 @@ const byCode: { readonly [code: number]: (call: Call) => SignerFailure } = {
     message: `${service} refuses for now, since a quota is used up; try again later, or raise the quota`,
   }),
   10: () => failing,
+  11: () => undocumented,
   12: () => ({
     code: 'ERR_SIGNER_CONFIG',
     message: `What answers is not ${service}, or an incomplete one; check the endpoint`,
@@ -71,12 +79,11 @@ const byCode: { readonly [code: number]: (call: Call) => SignerFailure } = {
 
 /** Names an error of the SDK; `undefined` for one that is none of the known. */
 export function describeFailure(error: unknown, call: Call): SignerFailure | undefined {
-  const { code, message, name } = (error ?? {}) as {
-    readonly code?: unknown
+  const { message, name } = (error ?? {}) as {
     readonly message?: unknown
     readonly name?: unknown
   }
-  const words = String(message ?? error)
+  const words = String(message ?? error).slice(0, 4096)
   if (/client has already been closed/.test(words)) {
     return {
       code: 'ERR_SIGNER_CONFIG',
@@ -84,24 +91,75 @@ export function describeFailure(error: unknown, call: Call): SignerFailure | und
     }
   }
   if (noCredentials.test(words)) return noWay.test(words) ? failing : credentials
+  const code = statusCode(error, words)
   if (code === 3) return describeInvalidArgument(words, call)
   if (code === 9) return describeFailedPrecondition(words, call)
   if (code === 7 && apiDisabled.test(words)) return disabledApi()
-  if (typeof code === 'number') return byCode[code]?.(call)
+  if (code !== undefined) return byCode[code]?.(call)
   // The SDK's REST mode reads every answer as JSON.
-  if (name === 'SyntaxError') {
-    return {
-      ...failing,
-      message: `What answers is not ${service}: it sent no JSON; check endpoint and proxy`,
-    }
-  }
+  if (name === 'SyntaxError' || /^Received null response/.test(words)) return noJson
   return describeNetworkFailure(error, service)
+}
+
+const noJson: SignerFailure = {
+  ...failing,
+  message: `What answers is not ${service}: it sent no JSON; check endpoint and proxy`,
+}
+
+/**
+ * The gRPC code of an error.
+ *
+ * Over REST, the HTTP client of `google-auth-library` gives its errors the HTTP status as code, and the body as message.
+ * From version 6 on, the SDK reads the body itself, and says when it could not.
+ */
+function statusCode(error: unknown, words: string): number | undefined {
+  const { code, status, httpStatusCode } = (error ?? {}) as {
+    readonly code?: unknown
+    readonly status?: unknown
+    readonly httpStatusCode?: unknown
+  }
+  const [, name = ''] = /"status"\s*:\s*"([A-Z_]{1,40})"/.exec(words) ?? []
+  if (typeof status === 'number') {
+    const named = codeNames.indexOf(name)
+    return named === -1 ? codeOfHttpStatus(status) : named
+  }
+  if (typeof httpStatusCode === 'number' && /could not be decoded/.test(words)) {
+    return codeOfHttpStatus(httpStatusCode)
+  }
+  return typeof code === 'number' ? code : undefined
+}
+
+/** By code of gRPC, `google.rpc.Code`. */
+const codeNames = [
+  'OK',
+  'CANCELLED',
+  'UNKNOWN',
+  'INVALID_ARGUMENT',
+  'DEADLINE_EXCEEDED',
+  'NOT_FOUND',
+  'ALREADY_EXISTS',
+  'PERMISSION_DENIED',
+  'RESOURCE_EXHAUSTED',
+  'FAILED_PRECONDITION',
+  'ABORTED',
+  'OUT_OF_RANGE',
+  'UNIMPLEMENTED',
+  'INTERNAL',
+  'UNAVAILABLE',
+  'DATA_LOSS',
+  'UNAUTHENTICATED',
+]
+
+/** What a gateway or proxy answered, which does not name a gRPC code; as gRPC itself reads such answers. */
+function codeOfHttpStatus(status: number): number {
+  const codes: { readonly [status: number]: number } = { 401: 16, 403: 7, 404: 12, 410: 5, 429: 8 }
+  return codes[status] ?? 14
 }
 
 /** Names what kept the SDK from getting ready for its first call. */
 export function describeCredentialsFailure(error: unknown): SignerFailure {
   const { message } = (error ?? {}) as { readonly message?: unknown }
-  if (noWay.test(String(message))) return failing
+  if (noWay.test(String(message).slice(0, 4096))) return failing
   return describeNetworkFailure(error, "The server of Google Cloud's access tokens") ?? credentials
 }
 
@@ -118,18 +176,34 @@ function describeInvalidArgument(words: string, { resource }: Call): SignerFailu
   }
 }
 
+/** How the service, and other implementations of it, say that a version cannot be used in its state. */
+const otherState =
+  /\b(?:not enabled|disabled|destroyed|scheduled for destruction|pending (?:generation|import|destruction))\b/i
+
 function describeFailedPrecondition(words: string, { resource }: Call): SignerFailure {
   if (apiDisabled.test(words)) return disabledApi()
-  const state = /current state is:? *"?([A-Z_]+)/.exec(words)?.[1]
-  if (state === undefined && !/enabled|disabled|destroy/i.test(words) && otherPurpose.test(words)) {
+  if (/permission was denied when accessing/i.test(words)) {
+    return {
+      code: 'ERR_SIGNER_ACCESS_DENIED',
+      message: `The external key manager denies ${service} access to ${resource}; grant it there. The cause says more`,
+    }
+  }
+  const state = /current state is:? *"?([A-Z_]{1,40})\b/.exec(words)?.[1]
+  if (state !== undefined || otherState.test(words)) {
+    return {
+      code: 'ERR_SIGNER_KEY_DISABLED',
+      message: `${resource} is ${state ?? 'not ENABLED'}; enable it, or use another version`,
+    }
+  }
+  if (otherPurpose.test(words)) {
     return {
       code: 'ERR_SIGNER_KEY_UNSUPPORTED',
       message: `${resource} is not a key for signatures; use one with the purpose ASYMMETRIC_SIGN`,
     }
   }
   return {
-    code: 'ERR_SIGNER_KEY_DISABLED',
-    message: `${resource} is ${state ?? 'not ENABLED'}; enable it, or use another version`,
+    code: 'ERR_SIGNER_BACKEND',
+    message: `${service} cannot use ${resource} as it is now; the cause says why. For an external key, check the external key manager and the connection to it`,
   }
 }
 

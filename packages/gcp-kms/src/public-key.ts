@@ -1,11 +1,12 @@
-import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { createPublicKey, type JsonWebKeyInput, type KeyObject } from 'node:crypto'
 import {
+  type Jwk,
   type JwsAlgorithm,
   type KeyProtection,
   type PublicKeyInput,
   SignerError,
 } from '@countersign/core'
-import { chooseAlgorithm } from '@countersign/core/backend'
+import { chooseAlgorithm, sanitize } from '@countersign/core/backend'
 import { algorithms, type KeyAlgorithm } from './algorithms.ts'
 import { backend, failure, notIntact } from './backend.ts'
 import { isChecksumOf } from './checksum.ts'
@@ -38,7 +39,7 @@ function unusable(name: string, algorithm: GcpKmsPublicKey['algorithm']): Signer
   const why =
     typeof algorithm === 'number'
       ? `has algorithm ${algorithm}, which this release of @google-cloud/kms has no name for; update it`
-      : `is a key for ${algorithm}, which makes no JWS signature; use one for ${[...algorithms.keys()].join(', ')}`
+      : `is a key for ${sanitize(String(algorithm))}, which makes no JWS signature; use one for ${[...algorithms.keys()].join(', ')}`
   return failure('ERR_SIGNER_KEY_UNSUPPORTED', `${name} ${why}`)
 }
 
@@ -101,13 +102,13 @@ function intactKey(
 }
 
 /** Type, and curve or size, of a key; `undefined` when Node.js cannot read it, which is for core to say. */
-function kindOf(input: string | JsonWebKey): string | undefined {
+function kindOf(input: string | Jwk): string | undefined {
   let key: KeyObject
   try {
     key =
       typeof input === 'string'
         ? createPublicKey(input)
-        : createPublicKey({ key: input, format: 'jwk' })
+        : createPublicKey({ key: input as JsonWebKeyInput['key'], format: 'jwk' })
   } catch {
     return undefined
   }

@@ -1,10 +1,16 @@
 import { type ClosableSigner, type JwsAlgorithm, SignerError } from '@countersign/core'
-import { importPeer, type LoadedKey, loadSigner, ownOptions } from '@countersign/core/backend'
+import {
+  importPeer,
+  type LoadedKey,
+  loadSigner,
+  ownOptions,
+  retriedCalls,
+} from '@countersign/core/backend'
 import type { KeyManagementServiceClient } from '@google-cloud/kms'
 import { backend } from './backend.ts'
 import type { GcpKmsClient } from './client.ts'
 import { readPublicKey } from './public-key.ts'
-import { makeReady, serviceOver } from './service.ts'
+import { openService } from './service.ts'
 import { signWith } from './signature.ts'
 import { pinVersion, requireName } from './version.ts'
 
@@ -61,26 +67,12 @@ export interface GcpKmsSignerOptions {
  * @see [AsymmetricSign](https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys.cryptoKeyVersions/asymmetricSign)
  */
 export async function gcpKmsSigner(options: GcpKmsSignerOptions): Promise<ClosableSigner> {
-  const {
-    name,
-    alg,
-    kid,
-    client,
-    clientOptions,
-    timeoutSeconds = 10,
-    verify,
-    signal,
-  } = ownOptions(options)
+  const { name, client, clientOptions, ...rest } = ownOptions(options)
+  const settings = ownOptions(rest)
   requireName(name)
   requireClient(client, clientOptions)
-  const settings = { alg, kid, timeoutSeconds, verify, signal }
-  const start = performance.now()
-  let isLoading = true
+  const calls = retriedCalls(settings.timeoutSeconds)
   let own: Promise<KeyManagementServiceClient> | undefined
-
-  function millisecondsLeft(): number {
-    return timeoutSeconds * 1000 - (isLoading ? performance.now() - start : 0)
-  }
 
   function makeOwn(): Promise<KeyManagementServiceClient> {
     own = newClient(clientOptions)
@@ -95,11 +87,10 @@ export async function gcpKmsSigner(options: GcpKmsSignerOptions): Promise<Closab
   async function read(signal: AbortSignal): Promise<LoadedKey> {
     const ready: GcpKmsClient = client ?? (await makeOwn())
     signal.throwIfAborted()
-    await makeReady(ready)
+    const service = await openService(ready, calls)
     signal.throwIfAborted()
-    const service = serviceOver(ready, millisecondsLeft)
     const version = await pinVersion(service, name, signal)
-    const key = await readPublicKey(service, version, alg, signal)
+    const key = await readPublicKey(service, version, settings.alg, signal)
     return {
       ...key,
       signatureFormat: 'der',
@@ -109,12 +100,12 @@ export async function gcpKmsSigner(options: GcpKmsSignerOptions): Promise<Closab
   }
 
   try {
-    return await loadSigner({ name: backend }, read, settings)
+    const signer = await loadSigner({ name: backend }, read, settings)
+    calls.loaded()
+    return signer
   } catch (error) {
     closeOwn().catch(() => {})
     throw error
-  } finally {
-    isLoading = false
   }
 }
 

@@ -1,19 +1,25 @@
-import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
+import {
+  createPrivateKey,
+  createPublicKey,
+  type JsonWebKeyInput,
+  type KeyObject,
+} from 'node:crypto'
+import type { Jwk } from '@countersign/core'
 import { mismatch, publicKeyGiven, secretGiven, unreadable, unusable } from './refusals.ts'
 
-const crt = ['p', 'q', 'dp', 'dq', 'qi']
+const crt = ['p', 'q', 'dp', 'dq', 'qi'] as const
 
 /** Reads a private JWK, RFC 7517 §4, and makes sure that it is meant for signatures. */
-export function readPrivateJwk(jwk: JsonWebKey): KeyObject {
+export function readPrivateJwk(jwk: Jwk): KeyObject {
   if (jwk.kty === 'oct') throw secretGiven()
-  if (jwk['use'] !== undefined && jwk['use'] !== 'sig') {
+  if (jwk.use !== undefined && jwk.use !== 'sig') {
     throw unusable('The JWK is not for signatures: its "use" is not "sig"')
   }
-  const operations = jwk['key_ops']
+  const operations = jwk.key_ops
   if (Array.isArray(operations) && !operations.includes('sign')) {
     throw unusable('The JWK does not list "sign" among its "key_ops"')
   }
-  if (jwk.d === undefined && jwk['priv'] === undefined) throw publicKeyGiven()
+  if (jwk.d === undefined && jwk.priv === undefined) throw publicKeyGiven()
   if (jwk.kty === 'RSA' && crt.some((member) => jwk[member] === undefined)) {
     throw unreadable('the RSA JWK lacks one of "p", "q", "dp", "dq" and "qi", which Node.js needs')
   }
@@ -22,9 +28,9 @@ export function readPrivateJwk(jwk: JsonWebKey): KeyObject {
   return key
 }
 
-function importJwk(jwk: JsonWebKey): KeyObject {
+function importJwk(jwk: Jwk): KeyObject {
   try {
-    return createPrivateKey({ key: jwk, format: 'jwk' })
+    return createPrivateKey({ key: jwk as JsonWebKeyInput['key'], format: 'jwk' })
   } catch {
     throw isPublicHalfReadable(jwk)
       ? mismatch()
@@ -33,10 +39,11 @@ function importJwk(jwk: JsonWebKey): KeyObject {
 }
 
 /** Newer releases of Node.js compare the halves on import, and do not say that this is why they refuse. */
-function isPublicHalfReadable(jwk: JsonWebKey): boolean {
-  const { kty, crv, x, y, n, e, alg, pub } = jwk as { [member: string]: unknown }
+function isPublicHalfReadable(jwk: Jwk): boolean {
+  const { kty, crv, x, y, n, e, alg, pub } = jwk
+  const key = { kty, crv, x, y, n, e, alg, pub } as JsonWebKeyInput['key']
   try {
-    createPublicKey({ key: { kty, crv, x, y, n, e, alg, pub } as JsonWebKey, format: 'jwk' })
+    createPublicKey({ key, format: 'jwk' })
     return true
   } catch {
     return false
@@ -44,12 +51,12 @@ function isPublicHalfReadable(jwk: JsonWebKey): boolean {
 }
 
 /** Older releases take the public half of an OKP or AKP key from the private one, and what is stated for nothing. */
-function agrees(key: KeyObject, jwk: JsonWebKey): boolean {
+function agrees(key: KeyObject, jwk: Jwk): boolean {
   if (jwk.kty !== 'OKP' && jwk.kty !== 'AKP') return true
   const member = jwk.kty === 'OKP' ? 'x' : 'pub'
   const stated = jwk[member]
-  const own = createPublicKey(key).export({ format: 'jwk' })[member]
-  return octets(stated).equals(octets(own))
+  const own: Jwk = createPublicKey(key).export({ format: 'jwk' })
+  return octets(stated).equals(octets(own[member]))
 }
 
 function octets(member: unknown): Buffer {

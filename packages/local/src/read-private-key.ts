@@ -1,17 +1,16 @@
 import {
   createPrivateKey,
   createPublicKey,
-  type JsonWebKey,
   KeyObject,
   type PrivateKeyInput,
   X509Certificate,
 } from 'node:crypto'
-import type { SignerError } from '@countersign/core'
+import type { Jwk, SignerError } from '@countersign/core'
 import { readPrivateJwk } from './read-private-jwk.ts'
 import { denied, publicKeyGiven, secretGiven, unreadable } from './refusals.ts'
 
 /** A private key in memory: PEM text, DER or PEM octets, private JWK, or `KeyObject`. */
-export type PrivateKey = string | Uint8Array | JsonWebKey | KeyObject
+export type PrivateKey = string | Uint8Array | Jwk | KeyObject
 
 const beginnings = /-----BEGIN ([A-Z0-9 ]+)-----/g
 const readableLabels: ReadonlySet<string> = new Set([

@@ -1,8 +1,9 @@
-import { createPublicKey, type JsonWebKey, type KeyObject, sign, type webcrypto } from 'node:crypto'
+import { createPublicKey, type KeyObject, sign, type webcrypto } from 'node:crypto'
 import { types } from 'node:util'
 import {
   algorithms,
   createSigner,
+  type Jwk,
   type JwsAlgorithm,
   type Signer,
   type SignerBackend,
@@ -117,10 +118,8 @@ async function cryptoKeyBackend(
   }
 }
 
-function jwkMember(key: LocalSignerOptions['key'], member: string): string | undefined {
-  const jwk = key as JsonWebKey
+function jwkMember(key: LocalSignerOptions['key'], member: 'alg' | 'kid'): string | undefined {
+  const jwk = key as Jwk
   // A KeyObject and a CryptoKey have neither "kty" nor these members.
-  return typeof key === 'object' && typeof jwk.kty === 'string'
-    ? (jwk[member] as string)
-    : undefined
+  return typeof key === 'object' && typeof jwk.kty === 'string' ? jwk[member] : undefined
 }

@@ -140,7 +140,7 @@ describe('the kid', () => {
   it.each([{ kid: '' }, { kid: 7 }, { kid: ['x'] }])(
     'of a JWK that is %o is a TypeError',
     async ({ kid }) => {
-      await expect(localSigner({ key: { ...jwk, kid } })).rejects.toThrow(TypeError)
+      await expect(localSigner({ key: { ...jwk, kid: kid as string } })).rejects.toThrow(TypeError)
     },
   )
 })

@@ -1,16 +1,14 @@
-import type { JsonWebKey } from 'node:crypto'
-import { algorithms, type JwsAlgorithm } from '@countersign/core'
+import { algorithms, type Jwk, type JwsAlgorithm } from '@countersign/core'
 import { localSigner } from '@countersign/local'
 import { describe, expect, it } from 'vitest'
 import { keyPair, oddKeyPair, runnable } from '../../core/test/keys.ts'
 import { refusal } from '../../core/test/outcome.ts'
 
-type Jwk = JsonWebKey & { [member: string]: unknown }
 const jwkOf = (alg: JwsAlgorithm, which: 'own' | 'other' = 'own'): Jwk =>
   keyPair(alg, which).privateKey.export({ format: 'jwk' })
 
 async function refusedWith(key: object, code: string, alg?: JwsAlgorithm) {
-  const error = await refusal(() => localSigner({ key: key as JsonWebKey, alg }))
+  const error = await refusal(() => localSigner({ key: key as Jwk, alg }))
   expect(error.code).toBe(code)
   expect(error.backend).toBe('local')
   return error

@@ -1,5 +1,4 @@
-import type { JsonWebKey } from 'node:crypto'
-import { signJws } from '@countersign/core'
+import { type Jwk, signJws } from '@countersign/core'
 import { type LocalSignerOptions, localSigner } from '@countersign/local'
 import { describe, expect, it } from 'vitest'
 import { keyPair, mlDsa } from '../../core/test/keys.ts'
@@ -55,7 +54,7 @@ describe.runIf(mlDsa)('an ML-DSA key', () => {
   it('is the same key as PEM, DER and JWK', async () => {
     const fromPem = await localSigner({ key: pem })
     const { pub } = fromPem.publicJwk
-    const own: JsonWebKey = { ...jwk, ...(pub === undefined ? {} : { pub }) }
+    const own: Jwk = { ...jwk, ...(pub === undefined ? {} : { pub }) }
     const kids = [fromPem, await localSigner({ key: der }), await localSigner({ key: own })]
     expect(new Set(kids.map(({ kid }) => kid)).size).toBe(1)
   })

@@ -1,5 +1,4 @@
-import type { JsonWebKey } from 'node:crypto'
-import { type Signer, SignerError } from '@countersign/core'
+import { type Jwk, type Signer, SignerError } from '@countersign/core'
 import { peerError } from '@countersign/core/backend'
 import type { FileKeyUri } from './key-uri.ts'
 import type { Secret, SignerFromUriOptions } from './options.ts'
@@ -47,10 +46,10 @@ function isJson(octets: Buffer): boolean {
   return /^\s*\{/.test(octets.subarray(0, 64).toString('latin1'))
 }
 
-function readJwk(octets: Buffer): JsonWebKey {
-  let jwk: JsonWebKey | undefined
+function readJwk(octets: Buffer): Jwk {
+  let jwk: Jwk | undefined
   try {
-    jwk = JSON.parse(octets.toString('utf8')) as JsonWebKey
+    jwk = JSON.parse(octets.toString('utf8')) as Jwk
   } catch {
     // The cause is left out: a parser quotes what it could not read, which is a key.
   }

@@ -1,5 +1,6 @@
 // @ts-check
 import { ecdsa, rsaPkcs1 } from '../../support/digest-signature.js'
+import { hostileText } from '../../support/hostile-text.js'
 import { keyPair } from '../../support/key-pairs.js'
 import { KmsError } from './kms-error.js'
 
@@ -74,7 +75,11 @@ export const faults = {
     'InvalidSignatureException',
     'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.',
   ),
-  'unknown failure': refusal('SurpriseException', 'Nobody foresaw this.', 409),
+  'unknown failure': refusal('SurpriseException', 'Nobody foresaw this.', 418),
+  'no content': { send: (response) => void response.writeHead(204).end() },
+  conflict: refusal('ConflictException', 'Another operation is in progress.', 409),
+  gone: { send: answerWith(410, 'application/x-amz-json-1.1', '{}') },
+  'hostile text': refusal('AccessDeniedException', hostileText),
   hang: { send: () => {} },
   cut: { send: (response) => void response.socket?.destroy() },
   'cut in the body': {

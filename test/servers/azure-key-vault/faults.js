@@ -1,6 +1,7 @@
 // @ts-check
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { ecdsa, rsaPkcs1 } from '../../support/digest-signature.js'
+import { hostileText } from '../../support/hostile-text.js'
 import { keyPair } from '../../support/key-pairs.js'
 import { refusal } from './errors.js'
 import { algorithms, bundleOf, kidOf, signature } from './store.js'
@@ -43,8 +44,19 @@ export const faults = {
   unavailable: () => refusal(503, 'ServiceUnavailable', 'The service is temporarily unavailable.'),
   'unavailable-without-body': () => ({ status: 503, body: undefined }),
   'token-refused': () => refusal(401, 'Unauthorized', 'AKV10032: Invalid issuer.'),
-  conflict: () => refusal(409, 'Conflict', 'Nobody foresaw this.'),
+  'no-content': () => ({ status: 204, body: undefined }),
+  conflict: () => refusal(409, 'Conflict', 'User triggered operation is in progress on the key.'),
+  gone: () => ({ status: 410, body: undefined }),
+  surprise: () => refusal(418, 'Surprise', 'Nobody foresaw this.'),
+  // How servers that were built apart put it: without an inner code.
+  'disabled-in-words': () =>
+    refusal(403, 'Forbidden', 'Operation is not allowed on a disabled key'),
+  'expired-in-words': () =>
+    refusal(403, 'Forbidden', 'Operation is not permitted on an expired key'),
+  'not-yet-valid-in-words': () =>
+    refusal(403, 'Forbidden', 'Operation is not permitted on a key that is not yet valid'),
   'denied-without-body': () => ({ status: 403, body: undefined }),
+  'hostile-text': () => refusal(403, 'Forbidden', hostileText, hostileText),
   hang: () => 'hang',
   cut: () => 'cut',
   'cut-short': () => 'cut-short',

@@ -1,10 +1,11 @@
 // @ts-check
 import { status } from '@grpc/grpc-js'
 import { ecdsa, rsaPkcs1 } from '../../support/digest-signature.js'
+import { hostileText } from '../../support/hostile-text.js'
 import { keyPair } from '../../support/key-pairs.js'
 import { algorithms } from './algorithms.js'
 import { asymmetricSign, checksum, signed } from './methods.js'
-import { StatusError } from './status.js'
+import { BareStatus, failedPrecondition, StatusError } from './status.js'
 
 /** @typedef {'GetPublicKey' | 'AsymmetricSign' | 'ListCryptoKeyVersions'} Method */
 
@@ -18,7 +19,7 @@ const permissions = {
 /**
  * Answers that are no response.
  *
- * @type {Record<string, (method: Method, resource: string) => StatusError>}
+ * @type {Record<string, (method: Method, resource: string) => StatusError | BareStatus>}
  */
 export const refusals = {
   throttle: () =>
@@ -46,8 +47,21 @@ export const refusals = {
       status.UNAUTHENTICATED,
       'Request had invalid authentication credentials. Expected OAuth 2 access token.',
     ),
+  'hostile-text': () => new StatusError(status.PERMISSION_DENIED, hostileText),
   unimplemented: () => new StatusError(status.UNIMPLEMENTED, 'The method is not implemented.'),
+  'already-exists': () => new StatusError(status.ALREADY_EXISTS, 'It already exists.'),
   'out-of-range': () => new StatusError(status.OUT_OF_RANGE, 'Out of range.'),
+  // No status of gRPC has this number.
+  surprise: () => new StatusError(17, 'Nobody foresaw this.'),
+  'no-content': () => new BareStatus(204),
+  conflict: () => new BareStatus(409),
+  gone: () => new BareStatus(410),
+  'external-key': (_method, resource) =>
+    failedPrecondition(
+      `The external key manager rejected the request for ${resource}. Check the external key's attributes and the EKM connection.`,
+    ),
+  'external-permission': () =>
+    failedPrecondition('Permission was denied when accessing the key at the external key manager.'),
   'api-disabled': () =>
     new StatusError(
       status.PERMISSION_DENIED,

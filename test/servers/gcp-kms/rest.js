@@ -2,7 +2,7 @@
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
 import { text } from 'node:stream/consumers'
-import { httpError, invalidArgument, notFound, StatusError } from './status.js'
+import { BareStatus, httpError, invalidArgument, notFound, StatusError } from './status.js'
 
 /** @typedef {import('./faults.js').Method} Method */
 
@@ -40,6 +40,10 @@ export function createRestServer(answer) {
       const { authorization } = request.headers
       send(response, 200, await answer(method, message, { authorization }), wantsNumbers(request))
     } catch (error) {
+      if (error instanceof BareStatus) {
+        response.writeHead(error.httpStatus).end()
+        return
+      }
       const status = error instanceof StatusError ? error : new StatusError(13, String(error))
       const { httpCode, body } = httpError(status)
       send(response, httpCode, body)

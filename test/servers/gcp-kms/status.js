@@ -14,6 +14,15 @@ export class StatusError extends Error {
   }
 }
 
+/** A status of HTTP that comes with no body, over REST; over gRPC there is no such thing. */
+export class BareStatus extends Error {
+  /** @param {number} httpStatus */
+  constructor(httpStatus) {
+    super(`HTTP status ${httpStatus}`)
+    this.httpStatus = httpStatus
+  }
+}
+
 /** @param {string} message */
 export const invalidArgument = (message) => new StatusError(status.INVALID_ARGUMENT, message)
 
@@ -30,10 +39,12 @@ const httpCodes = new Map([
   [status.INVALID_ARGUMENT, 400],
   [status.DEADLINE_EXCEEDED, 504],
   [status.NOT_FOUND, 404],
+  [status.ALREADY_EXISTS, 409],
   [status.PERMISSION_DENIED, 403],
   [status.RESOURCE_EXHAUSTED, 429],
   [status.FAILED_PRECONDITION, 400],
   [status.ABORTED, 409],
+  [status.OUT_OF_RANGE, 400],
   [status.UNIMPLEMENTED, 501],
   [status.INTERNAL, 500],
   [status.UNAVAILABLE, 503],

@@ -1,5 +1,52 @@
 import type { AuthorizationServer, ClientAuthentication, Fetch } from '@countersign/oauth'
-import { boundedFetch, requireSecureUrl, sanitizeValue } from '@countersign/oauth/provider'
+import {
+  boundedFetch,
+  requireSecureUrl,
+  sanitize,
+  sanitizeValue,
+} from '@countersign/oauth/provider'
+import { BrokenStep, type Failure, passed, type StepResult, warned } from './step.ts'
+import { authenticationOf, type Granted, type TokenScene } from './token-request.ts'
+
+/** Says whom the token is for, where there is no server to judge it. */
+export async function examineAudience(
+  scene: TokenScene,
+  granted: Granted,
+  resource: string,
+): Promise<StepResult> {
+  const { fits, found } = await lookAtAudience(scene, granted, resource)
+  if (fits === false) throw new BrokenStep('token audience', otherAudience(found, resource))
+  if (fits) return passed('token audience', found)
+  return warned('token audience', found, 'use the token at the resource: only that can tell')
+}
+
+export function lookAtAudience(
+  scene: TokenScene,
+  { response }: Granted,
+  resource: string,
+): Promise<TokenAudience> {
+  const { as, context, observed } = scene
+  const { clientId, within } = context
+  const authentication = authenticationOf(scene)
+  const { fetch } = observed
+  return audienceOf(response.access_token, resource, {
+    as,
+    clientId,
+    authentication,
+    fetch,
+    within,
+  })
+}
+
+export function otherAudience(found: string, resource: string): Failure {
+  const wanted = sanitize(resource)
+  return {
+    found: `${found}, and not to ${wanted}`,
+    remedy: `have the authorization server put ${wanted} into "aud" of the client's tokens: by the parameter "resource" (RFC 8707), which was sent, or by an audience configured for the client`,
+    side: 'refused',
+    code: 'ERR_OAUTH_TOKEN_REFUSED',
+  }
+}
 
 /** Whether a token is made out to a resource, as far as can be seen from where the client stands. */
 export interface TokenAudience {
@@ -18,7 +65,7 @@ export interface Introspection {
 }
 
 /** Looks for the audience in the token itself, when it is a JWT, else asks the authorization server. */
-export async function audienceOf(
+async function audienceOf(
   token: string,
   resource: string,
   introspection: Introspection,

@@ -1,7 +1,7 @@
 import { type PublicJwk, thumbprint } from '@countersign/core'
 import { boundedFetch, requireSecureUrl, sanitizeValue } from '@countersign/oauth/provider'
-import type { TokenScene } from './ask-for-token.ts'
 import type { Candidate } from './step.ts'
+import type { TokenScene } from './token-request.ts'
 
 /** What a client's own metadata document has against it. */
 export interface DocumentFault {

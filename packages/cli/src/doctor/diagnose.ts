@@ -1,13 +1,21 @@
+import { Deadline } from '@countersign/core/backend'
 import { redact, withoutControls } from '../redact.ts'
-import { examineKey } from './key-steps.ts'
-import { examineAudience, examineMcp } from './mcp-steps.ts'
+import { examineAudience } from './audience.ts'
+import { examineKey } from './key.ts'
+import { examineMcp } from './mcp.ts'
 import { observeFetch } from './observed-fetch.ts'
-import type { DiagnoseOptions, Examination } from './options.ts'
-import { examineResource, type Target } from './resource-steps.ts'
-import { examineServer } from './server-steps.ts'
-import { BrokenStep, expectations, notReached, type StepName, type StepResult } from './step.ts'
-import { examineToken } from './token-steps.ts'
-import { within } from './within.ts'
+import { examineResource, type Target } from './resource.ts'
+import { examineServer } from './server.ts'
+import {
+  BrokenStep,
+  type DiagnoseOptions,
+  type Examination,
+  expectations,
+  notReached,
+  type StepName,
+  type StepResult,
+} from './step.ts'
+import { examineToken } from './token.ts'
 
 /**
  * Goes along the line from a key to the tools of an MCP server, one step after the other, and says of each what was
@@ -27,7 +35,13 @@ export async function* diagnose(options: DiagnoseOptions): AsyncGenerator<StepRe
     throw new TypeError('"mcp" or "issuer" must be given')
   }
   const { timeoutSeconds = 15, signal, fetch = globalThis.fetch, now = Date.now } = options
-  const context = { ...options, timeoutSeconds, fetch, now, within: within(timeoutSeconds, signal) }
+  const context = {
+    ...options,
+    timeoutSeconds,
+    fetch,
+    now,
+    within: bounded(timeoutSeconds, signal),
+  }
   const left = new Set(stepsOf(options))
   try {
     for await (const result of line(context)) {
@@ -41,6 +55,16 @@ export async function* diagnose(options: DiagnoseOptions): AsyncGenerator<StepRe
     yield clean(error.result)
   }
   for (const name of left) yield notReached(name)
+}
+
+/** Bounds each piece of work by a number of seconds and by the caller's signal, even if the work ignores its own. */
+function bounded(seconds: number, caller: AbortSignal | undefined): Examination['within'] {
+  const tooLate = () => new DOMException(`no answer within ${seconds} s`, 'TimeoutError')
+  return async (work) => {
+    caller?.throwIfAborted()
+    const deadline = new Deadline(seconds, caller, tooLate)
+    return deadline.settle(work(deadline.signal))
+  }
 }
 
 /** A step on one line each, without what servers repeat of what they were sent, and without what steers a terminal. */

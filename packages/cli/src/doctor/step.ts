@@ -1,5 +1,13 @@
 import type { SignerErrorCode } from '@countersign/core'
-import type { OAuthErrorCode } from '@countersign/oauth'
+import {
+  type Fetch,
+  OAuthError,
+  type OAuthErrorCode,
+  type PrivateKeyJwtOptions,
+} from '@countersign/oauth'
+import { describeOAuthError } from '../failure.ts'
+import { describeUnreachable } from '../network.ts'
+import type { OpenKey } from '../open-key.ts'
 
 /** The steps of the line from a key to a tool, in order, each with what it takes to pass it. */
 export const expectations = {
@@ -100,4 +108,115 @@ export function warned(name: StepName, found: string, remedy: string): StepResul
 
 export function notReached(name: StepName): StepResult {
   return { name, state: 'not reached', expected: expectations[name] }
+}
+
+/** How an assertion is made, where a server wants it in another way than by default. */
+export type AssertionSettings = Pick<
+  PrivateKeyJwtOptions,
+  'audience' | 'typ' | 'kid' | 'clientIdInBody'
+>
+
+/** What is to be diagnosed: a key, a client, and an MCP server, an issuer or both. */
+export interface DiagnoseOptions {
+  /** Opens the key, which is let go at the end. */
+  readonly openKey: (signal: AbortSignal) => Promise<OpenKey>
+  /** Where the key is, for people, such as `AWS KMS`. */
+  readonly keyStore: string
+  readonly clientId: string
+  /** URL of the MCP server. */
+  readonly mcp?: string | undefined
+  /** The authorization server's issuer identifier; a pin on it when there is an MCP server, too. */
+  readonly issuer?: string | undefined
+  /** What to ask a token for, when there is no MCP server that says so. */
+  readonly resource?: string | undefined
+  readonly scope?: string | undefined
+  /** Scope values that the MCP server may ask for in addition to `scope`; all by default. */
+  readonly maxScope?: string | undefined
+  /** How assertions are made. */
+  readonly assertion?: AssertionSettings | undefined
+  /** Bound on each thing that is waited for; 15 by default. */
+  readonly timeoutSeconds?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly fetch?: Fetch | undefined
+  /** The clock, in milliseconds since the epoch. */
+  readonly now?: (() => number) | undefined
+}
+
+/** Options with their defaults, and what all steps share. */
+export interface Examination extends DiagnoseOptions {
+  readonly fetch: Fetch
+  readonly now: () => number
+  readonly timeoutSeconds: number
+  /** Waits for something, no longer than the bound, and until the caller gives up. */
+  readonly within: <T>(work: (signal: AbortSignal) => Promise<T>) => Promise<T>
+}
+
+/** Codes of failures on the way to a server, or of one that fails itself. */
+const onTheWay: ReadonlySet<OAuthErrorCode> = new Set([
+  'ERR_OAUTH_UNAVAILABLE',
+  'ERR_OAUTH_TIMEOUT',
+])
+
+/** What to do about each code; a step that knows better says so itself. */
+const remedies: { readonly [code in OAuthErrorCode]: string } = {
+  ERR_OAUTH_DISCOVERY: 'correct the URL, or have the server publish its metadata',
+  ERR_OAUTH_ISSUER_MISMATCH:
+    'give the issuer exactly as the authorization server states it; if it should be the one that was asked, its metadata, or a proxy before it, is at fault',
+  ERR_OAUTH_INSECURE_ENDPOINT: 'use https; plain http is for loopback only',
+  ERR_OAUTH_METHOD_NOT_ADVERTISED: 'enable private_key_jwt at the authorization server',
+  ERR_OAUTH_ALG_NOT_ADVERTISED:
+    'use a key of a listed algorithm, or enable the algorithm at the authorization server',
+  ERR_OAUTH_RESOURCE_MISMATCH:
+    'use the URL that the metadata names as "resource", or correct the metadata of the MCP server',
+  ERR_OAUTH_AUDIENCE:
+    'give the issuer of the server that the assertion is for by --issuer, or leave --audience out',
+  ERR_OAUTH_ASSERTION: 'give a signed JWT',
+  ERR_OAUTH_RESPONSE: 'look up the error in the documentation of the authorization server',
+  ERR_OAUTH_TOKEN_REFUSED:
+    'compare what the MCP server expects of a token (issuer, audience, scope) with what the authorization server puts into it',
+  ERR_OAUTH_INVALID_RESPONSE:
+    'check that "token_endpoint" of the metadata is the token endpoint, and what stands before it',
+  ERR_OAUTH_UNAVAILABLE:
+    'check that the server runs and that this machine reaches it: name, port, network, proxy, certificate',
+  ERR_OAUTH_TIMEOUT: 'check the way to the server, or raise the timeout if it needs longer',
+}
+
+/** What an error of the OAuth library, of the network or of waiting says; any other error is thrown on. */
+export function describeOAuthFailure(error: unknown): Failure {
+  if (isTimeout(error)) {
+    const found = (error as DOMException).message
+    const code = 'ERR_OAUTH_TIMEOUT'
+    return { found, remedy: remedies[code], side: 'network', code }
+  }
+  if (OAuthError.is(error)) {
+    const { code } = error
+    const side = onTheWay.has(code) ? 'network' : 'refused'
+    return { found: describeOAuthError(error), remedy: remedies[code], side, code }
+  }
+  const why = describeUnreachable(error)
+  if (why === undefined) throw error
+  const code = 'ERR_OAUTH_UNAVAILABLE'
+  const found = `The server cannot be reached: ${why}`
+  return { found, remedy: remedies[code], side: 'network', code }
+}
+
+/** Whether an error is that of the deadline of `within`. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'TimeoutError'
+}
+
+/** Does what one step, or several, are about; a failure ends the line at the step that it belongs to. */
+export async function attempt<T>(
+  work: Promise<T>,
+  step: StepName | ((code: OAuthErrorCode | undefined) => StepName),
+  remedy?: string,
+): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    const failure = describeOAuthFailure(error)
+    const name =
+      typeof step === 'function' ? step(OAuthError.is(error) ? error.code : undefined) : step
+    throw new BrokenStep(name, remedy === undefined ? failure : { ...failure, remedy })
+  }
 }
