@@ -6,6 +6,27 @@ const sdks = ['@aws-sdk/client-kms', '@google-cloud/kms', '@azure/keyvault-keys'
 
 const packages = fileURLToPath(new URL('./packages/', import.meta.url))
 
+/** The projects that are not the unit tests, in the order in which they run: the lanes of `npm test`. */
+const lanes = {
+  wycheproof: 'test/wycheproof/**/*.test.ts',
+  pkcs11: 'test/pkcs11/**/*.test.ts',
+  ministack: 'test/ministack/**/*.test.ts',
+  conformance: 'test/conformance/**/*.test.ts',
+  consumer: 'test/packaging/consumer.test.mjs',
+  docs: 'test/packaging/docs.test.mjs',
+  demo: 'test/lanes/demo.test.ts',
+  examples: 'test/lanes/examples.test.ts',
+  'sdk-versions': 'test/lanes/sdk-versions.test.ts',
+  matrix: 'test/lanes/matrix.test.ts',
+}
+const check = 'test/lanes/check.test.ts'
+
+/** Each project waits for the ones before it: some measure time. */
+const project = (name: string, include: string[], exclude: string[], groupOrder: number) => ({
+  extends: true as const,
+  test: { name, include, exclude, sequence: { groupOrder } },
+})
+
 export default defineConfig({
   resolve: {
     alias: [
@@ -23,9 +44,18 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     maxWorkers: 2,
+    projects: [
+      project('check', [check], [], 0),
+      project(
+        'unit',
+        ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
+        ['**/node_modules/**', check, ...Object.values(lanes)],
+        1,
+      ),
+      ...Object.entries(lanes).map(([name, files], i) => project(name, [files], [], i + 2)),
+    ],
   },
 })

@@ -24,9 +24,9 @@ const away = 5
  * @returns {AsyncGenerator<Row>}
  */
 export async function* run() {
-  const hsm = await openSoftHsm()
-  if (hsm === undefined) {
-    yield valueRow([], { name: 'sessions: not measured, SoftHSM2 is not installed', unit: '' })
+  const hsm = openSoftHsm()
+  if (typeof hsm === 'string') {
+    yield valueRow([], { name: `sessions: not measured, ${hsm}`, unit: '' })
     return
   }
   try {

@@ -43,9 +43,9 @@ const keys = {
  * @returns {AsyncGenerator<Row>}
  */
 export async function* run() {
-  const hsm = await openSoftHsm()
-  if (hsm === undefined) {
-    yield notMeasured('SoftHSM2 is not installed')
+  const hsm = openSoftHsm()
+  if (typeof hsm === 'string') {
+    yield notMeasured(hsm)
     return
   }
   try {

@@ -1,12 +1,12 @@
 import { createPublicKey } from 'node:crypto'
 import { jwtVerify } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { secretsIn } from '../../scripts/lib/secrets.mjs'
 import { startAwsKms } from '../servers/aws-kms.js'
 import { startAzureKeyVault } from '../servers/azure-key-vault.js'
 import { startGcpKms } from '../servers/gcp-kms.js'
 import { type Pair, startPair } from '../servers/pair.js'
 import { keyPair } from '../support/key-pairs.js'
+import { secretsIn } from '../support/secrets.js'
 import { countersign, type Ended } from './command.ts'
 
 const clientId = 'cloud-agent'

@@ -1,7 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import type { StepName, StepResult } from '../../packages/cli/src/doctor/step.ts'
-import { secretsIn } from '../../scripts/lib/secrets.mjs'
 import { answerAsMcp, bearer } from '../mcp/scripted-mcp.ts'
 import { type AwsKms, startAwsKms } from '../servers/aws-kms.js'
 import {
@@ -19,6 +18,7 @@ import type { Answer, ScriptedRequest } from '../servers/scripted-server.js'
 import { startStrictAuthorizationServer } from '../servers/strict-authorization-server.js'
 import { errorResponse } from '../servers/token-responses.js'
 import { keyPair } from '../support/key-pairs.js'
+import { secretsIn } from '../support/secrets.js'
 import { countersign, type Ended } from './command.ts'
 import { brokenStep, clientId, closing, type Line, startLine, writeKey } from './doctor-line.ts'
 

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
 import { withInstallAdvice } from '../../packages/cli/src/wording.ts'
-import { root } from '../../scripts/lib/root.mjs'
+import { root } from '../../scripts/workspace.mjs'
 
 const home = mkdtempSync(join(realpathSync(tmpdir()), 'countersign-installed-'))
 afterAll(() => rmSync(home, { recursive: true, force: true }))

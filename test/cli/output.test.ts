@@ -1,6 +1,6 @@
 import { chmodSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { secretsIn } from '../../scripts/lib/secrets.mjs'
+import { secretsIn } from '../support/secrets.js'
 import { countersign } from './command.ts'
 import { openScene, type Scene } from './scene.ts'
 

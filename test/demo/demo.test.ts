@@ -1,8 +1,8 @@
 import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { secretsIn } from '../../scripts/lib/secrets.mjs'
 import { countersign, demoBin, type Ended, type Setting } from '../cli/command.ts'
 import { openScene, type Scene } from '../cli/scene.ts'
+import { secretsIn } from '../support/secrets.js'
 
 let scene: Scene
 beforeAll(async () => {

@@ -2,10 +2,9 @@ import { deepEqual, match } from 'node:assert/strict'
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { run } from '../../scripts/lib/child.mjs'
-import { Failure } from '../../scripts/lib/failure.mjs'
-import { npm } from '../../scripts/lib/npm.mjs'
-import { withTarballs } from '../../scripts/lib/pack.mjs'
+import { test } from 'vitest'
+import { withTarballs } from '../../scripts/pack.mjs'
+import { npm, output } from '../support/run.js'
 
 const bundlers = ['esbuild@0.28.2', 'webpack@5.113.0']
 
@@ -66,11 +65,10 @@ console.log(JSON.stringify(complaints.map(({ text, message }) => text ?? message
  * Bundles a program that opens keys by their URIs, in a project that has the local backend alone, and runs the bundles
  * where nothing is installed.
  *
- * @param {import('../../scripts/lib/lane-report.mjs').LaneReport} report
- * @param {readonly import('../../scripts/lib/pack.mjs').Packed[]} packed
+ * @param {readonly import('../../scripts/pack.mjs').Packed[]} packed
  * @param {{ folder: string, key: string }} places  `key`: path of an EC P-256 key
  */
-export async function checkBundles(report, packed, { folder, key }) {
+export function checkBundles(packed, { folder, key }) {
   const project = join(folder, 'bundled')
   const elsewhere = join(folder, 'bundles')
   mkdirSync(project)
@@ -78,19 +76,14 @@ export async function checkBundles(report, packed, { folder, key }) {
   writeFileSync(join(project, 'app.mjs'), app)
   writeFileSync(join(project, 'build.mjs'), build)
 
-  const built = await report.check(
-    'esbuild and webpack bundle signerFromUri with the local backend alone',
-    async () => {
-      const ours = ['@countersign/core', '@countersign/uri', '@countersign/local']
-      const args = ['install', '--no-audit', '--no-fund', ...withTarballs(ours, packed)]
-      await output(npm([...args, ...bundlers], { cwd: project, output: 'capture' }))
-      const said = await output(run(process.execPath, ['build.mjs'], inFolder(project)))
-      deepEqual(JSON.parse(said), [])
-      cpSync(join(project, 'out'), elsewhere, { recursive: true })
-    },
-  )
-  if (!built) return
-
+  test('esbuild and webpack bundle signerFromUri with the local backend alone', async () => {
+    const ours = ['@countersign/core', '@countersign/uri', '@countersign/local']
+    const args = ['install', '--no-audit', '--no-fund', ...withTarballs(ours, packed)]
+    await npm([...args, ...bundlers], { cwd: project })
+    const said = await output(process.execPath, ['build.mjs'], { cwd: project })
+    deepEqual(JSON.parse(said), [])
+    cpSync(join(project, 'out'), elsewhere, { recursive: true })
+  })
   const bundles = [
     [elsewhere, 'esbuild.mjs'],
     [elsewhere, 'esbuild.cjs'],
@@ -101,26 +94,13 @@ export async function checkBundles(report, packed, { folder, key }) {
     [project, 'app.mjs'],
   ]
   for (const [place = '', file = ''] of bundles) {
-    await report.check(
-      `${file} opens a key in a file, and says what to install for another`,
-      async () => {
-        const uris = [pathToFileURL(key).href, 'awskms:///alias/agent']
-        const said = await output(run(process.execPath, [file, ...uris], inFolder(place)))
-        match(
-          said,
-          /^ES256\nERR_SIGNER_CONFIG .*"npm install @countersign\/aws-kms @aws-sdk\/client-kms"\n$/,
-        )
-      },
-    )
+    test(`${file} opens a key in a file, and says what to install for another`, async () => {
+      const uris = [pathToFileURL(key).href, 'awskms:///alias/agent']
+      const said = await output(process.execPath, [file, ...uris], { cwd: place })
+      match(
+        said,
+        /^ES256\nERR_SIGNER_CONFIG .*"npm install @countersign\/aws-kms @aws-sdk\/client-kms"\n$/,
+      )
+    })
   }
 }
-
-/** @param {Promise<import('../../scripts/lib/child.mjs').Outcome>} running */
-async function output(running) {
-  const { code, output } = await running
-  if (code !== 0) throw new Failure(`${output}\nended with exit code ${code}`)
-  return output
-}
-
-/** @param {string} cwd */
-const inFolder = (cwd) => /** @type {const} */ ({ cwd, output: 'capture' })

@@ -1,13 +1,12 @@
 import { match } from 'node:assert/strict'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { run } from '../../scripts/lib/child.mjs'
-import { Failure } from '../../scripts/lib/failure.mjs'
-import { NotInstalled } from '../../scripts/lib/lane-report.mjs'
-import { withTarballs } from '../../scripts/lib/pack.mjs'
-import { ministack, pythonEnvironment } from '../../scripts/lib/python.mjs'
-import { root } from '../../scripts/lib/root.mjs'
+import { test } from 'vitest'
+import { withTarballs } from '../../scripts/pack.mjs'
+import { root } from '../../scripts/workspace.mjs'
 import { startMiniStack } from '../servers/ministack.js'
+import { ministack, pythonEnvironment } from '../support/python.js'
+import { output } from '../support/run.js'
 import { createSoftHsm, findSoftHsm } from '../support/softhsm.js'
 import { installLine, pinned } from './pages.mjs'
 
@@ -23,29 +22,29 @@ function blocks(heading, language) {
   const [, section = ''] = page.split(new RegExp(`^#+ ${heading}.*$`, 'm'))
   const [own = ''] = section.split(/^#+ [A-Z\d].*$/m)
   const found = [...own.matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]*?)^\`\`\`$`, 'gm'))]
-  if (found.length === 0) throw new Failure(`"${heading}" has no block of ${language}.`)
+  if (found.length === 0) throw new Error(`"${heading}" has no block of ${language}.`)
   return found.map(([, text = '']) => text)
 }
 
 /**
  * Follows docs/getting-started.md word by word, in a shell that keeps the variables from block to block.
  *
- * @param {import('../../scripts/lib/lane-report.mjs').LaneReport} report
- * @param {readonly import('../../scripts/lib/pack.mjs').Packed[]} packed
+ * @param {readonly import('../../scripts/pack.mjs').Packed[]} packed
  * @param {{ folder: string, pair: import('../servers/pair.js').Pair }} places
  */
-export async function checkGettingStarted(report, packed, { folder, pair }) {
+export function checkGettingStarted(packed, { folder, pair }) {
   /** Puts Python, with the packages that the page uses, and the AWS CLI on the PATH of the shells. */
-  async function installPython() {
+  function installPython() {
     const environment = pythonEnvironment('docs-python', 'test/packaging/python-requirements.txt')
-    const complaint = await environment.install()
-    if (complaint !== undefined) throw new NotInstalled(complaint)
+    const complaint = environment.install()
+    if (complaint !== undefined) return complaint
     const programs = { python: '', aws: '-m awscli ' }
     mkdirSync(join(folder, 'python'), { recursive: true })
     for (const [name, args] of Object.entries(programs)) {
       const script = `#!/bin/sh\nexec ${environment.python()} ${args}"$@"\n`
       writeFileSync(join(folder, 'python', name), script, { mode: 0o755 })
     }
+    return undefined
   }
 
   /**
@@ -68,37 +67,25 @@ export async function checkGettingStarted(report, packed, { folder, pair }) {
           .replaceAll('https://as.example.com', pair.authorizationServer.issuer)
           .replaceAll('https://mcp.example.com/mcp', pair.mcpServer.url)
           .replaceAll(`invoices '{"month":"2026-11"}'`, 'whoami')
-        const { code, output } = await run(
-          'bash',
-          ['-c', `set -e; . ./variables; ${script}\nexport -p > ./variables`],
-          {
-            cwd: place,
-            env: {
-              npm_config_prefix: place,
-              npm_config_local_prefix: undefined,
-              PATH: [join(place, 'bin'), join(folder, 'python'), process.env['PATH']].join(
-                delimiter,
-              ),
-              ...env,
-            },
-            output: 'capture',
-            timeoutSeconds: 240,
+        return output('bash', ['-c', `set -e; . ./variables; ${script}\nexport -p > ./variables`], {
+          cwd: place,
+          env: {
+            npm_config_prefix: place,
+            npm_config_local_prefix: undefined,
+            PATH: [join(place, 'bin'), join(folder, 'python'), process.env['PATH']].join(delimiter),
+            ...env,
           },
-        )
-        if (code !== 0) throw new Failure(`${output.slice(-4000)}\nended with exit code ${code}`)
-        return output
+        })
       },
     }
   }
 
   const file = shell('getting-started')
-  const ready = await report.check('getting started: a key in a file', async () => {
+  test('getting started: a key in a file', async () => {
     for (const block of blocks('A file', 'sh')) await file.run(block)
     for (const block of blocks('2\\. ', 'sh')) match(await file.run(block), /^algorithm +ES256$/m)
   })
-  if (!ready) return
-
-  await report.check('getting started: register, check, list, call', async () => {
+  test('getting started: register, check, list, call', async () => {
     const [print = '', variables = ''] = blocks('3\\. ', 'sh')
     await file.run(print)
     await pair.authorizationServer.registerClient({
@@ -112,26 +99,23 @@ export async function checkGettingStarted(report, packed, { folder, pair }) {
     match(await file.run(tools), /billing-agent/)
   })
 
-  await report.check(
-    'getting started: agent.mjs reads the variables of the steps before',
-    async () => {
-      for (const block of blocks('5\\. ', 'sh')) await file.run(block)
-      const [program = ''] = blocks('5\\. ', 'js')
-      writeFileSync(join(file.place, 'agent.mjs'), program)
-      match(await file.run('node agent.mjs'), /'whoami'/)
-    },
-  )
+  test('getting started: agent.mjs reads the variables of the steps before', async () => {
+    for (const block of blocks('5\\. ', 'sh')) await file.run(block)
+    const [program = ''] = blocks('5\\. ', 'js')
+    writeFileSync(join(file.place, 'agent.mjs'), program)
+    match(await file.run('node agent.mjs'), /'whoami'/)
+  })
 
-  await report.check('getting started: agent.py gets its assertions from the command', async () => {
-    await installPython()
+  test('getting started: agent.py gets its assertions from the command', async ({ skip }) => {
+    const complaint = installPython()
+    if (complaint !== undefined) skip(`missing: ${complaint}`)
     writeFileSync(join(file.place, 'agent.py'), blocks('In Python', 'python').join(''))
     match(await file.run('python agent.py'), /'whoami'/)
   })
 
-  await report.check('getting started: a key in AWS KMS', async () => {
-    await installPython()
-    const complaint = await ministack.install()
-    if (complaint !== undefined) throw new NotInstalled(complaint)
+  test('getting started: a key in AWS KMS', async ({ skip }) => {
+    const complaint = installPython() ?? ministack.install()
+    if (complaint !== undefined) skip(`missing: ${complaint}`)
     const kms = await startMiniStack()
     const { endpoint, credentials } = kms.client
     try {
@@ -152,9 +136,9 @@ export async function checkGettingStarted(report, packed, { folder, pair }) {
     }
   })
 
-  await report.check('getting started: a key on a PKCS#11 token', async () => {
+  test('getting started: a key on a PKCS#11 token', async ({ skip }) => {
     const module = findSoftHsm()
-    if (module === undefined) throw new NotInstalled('SoftHSM and OpenSC are not installed')
+    if (module === undefined) return skip('missing: SoftHSM and OpenSC are not installed')
     const softHsm = createSoftHsm()
     try {
       const token = shell('getting-started-pkcs11', { ...softHsm.env, COUNTERSIGN_PIN: '1234' })

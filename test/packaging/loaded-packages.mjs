@@ -1,7 +1,6 @@
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { run } from '../../scripts/lib/child.mjs'
-import { Failure } from '../../scripts/lib/failure.mjs'
+import { output } from '../support/run.js'
 
 /**
  * Runs a program and says from which packages of node_modules it loaded code, on demand or at once.
@@ -13,12 +12,7 @@ import { Failure } from '../../scripts/lib/failure.mjs'
  */
 export async function loadedPackages(folder, file) {
   const coverage = mkdtempSync(join(folder, 'coverage-'))
-  const { code, output } = await run(process.execPath, [file], {
-    cwd: folder,
-    env: { NODE_V8_COVERAGE: coverage },
-    output: 'capture',
-  })
-  if (code !== 0) throw new Failure(output)
+  await output(process.execPath, [file], { cwd: folder, env: { NODE_V8_COVERAGE: coverage } })
   const urls = readdirSync(coverage).flatMap((name) =>
     JSON.parse(readFileSync(join(coverage, name), 'utf8')).result.map(
       (/** @type {{ url: string }} */ { url }) => url,

@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { root } from '../../scripts/lib/root.mjs'
-import { packages } from '../../scripts/lib/workspace.mjs'
+import { packages, root } from '../../scripts/workspace.mjs'
 
 /**
  * A fenced block of a page.

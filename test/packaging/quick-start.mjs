@@ -1,5 +1,3 @@
-import { Failure } from '../../scripts/lib/failure.mjs'
-
 /**
  * The first JavaScript block under the heading "Quick start". It is a whole ECMAScript module: it
  * makes its own key, or reads one from the path in `COUNTERSIGN_EXAMPLE_KEY`, and talks to nobody.
@@ -10,11 +8,11 @@ import { Failure } from '../../scripts/lib/failure.mjs'
 export function quickStart(readme) {
   const lines = readme.split('\n')
   const heading = lines.findIndex((line) => /^#+ +quick start\b/i.test(line))
-  if (heading === -1) throw new Failure('README.md has no heading "Quick start".')
+  if (heading === -1) throw new Error('README.md has no heading "Quick start".')
   const open = lines.findIndex((line, i) => i > heading && /^```(?:[jt]s|javascript)\b/.test(line))
   const close = lines.indexOf('```', open + 1)
   if (open === -1 || close === -1) {
-    throw new Failure('README.md shows no JavaScript under "Quick start".')
+    throw new Error('README.md shows no JavaScript under "Quick start".')
   }
   return `${lines.slice(open + 1, close).join('\n')}\n`
 }
@@ -43,7 +41,7 @@ export function asCommonJs(source) {
     const names = clause.startsWith('{')
       ? clause.replaceAll(/\bas\b/g, ':')
       : /^\*\s+as\s+(\w+)$/.exec(clause)?.[1]
-    if (names === undefined) throw new Failure(`"import ${clause}": only names can be required.`)
+    if (names === undefined) throw new Error(`"import ${clause}": only names can be required.`)
     requires.push(`const ${names} = require(${specifier})`)
     return ''
   })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { importsOf, packageOf } from '../../scripts/lib/imports.mjs'
+import { importsOf, packageOf } from './imports.mjs'
 import { asCommonJs, quickStart } from './quick-start.mjs'
 
 test('imports are found in what the compiler writes, and not in its comments', () => {

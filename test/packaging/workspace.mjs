@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { run } from '../../scripts/lib/child.mjs'
-import { Failure } from '../../scripts/lib/failure.mjs'
-import { pnpmCommand, pnpmVersion } from '../../scripts/lib/pnpm.mjs'
-import { root } from '../../scripts/lib/root.mjs'
+import { test } from 'vitest'
+import { pnpmCommand, pnpmVersion } from '../../scripts/prepare.mjs'
+import { root } from '../../scripts/workspace.mjs'
+import { output } from '../support/run.js'
 
 /** The next major that runs on Node.js 20. */
 const nextPnpm = '12.21.0'
@@ -12,27 +12,21 @@ const nextPnpm = '12.21.0'
 /**
  * Installs the workspace as a contributor does, without the scripts of this repository.
  *
- * @param {import('../../scripts/lib/lane-report.mjs').LaneReport} report
  * @param {{ folder: string }} places
  */
-export async function checkWorkspace(report, { folder }) {
+export function checkWorkspace({ folder }) {
   for (const version of [pnpmVersion, nextPnpm]) {
-    await report.check(
-      `pnpm ${version} install --frozen-lockfile ends with exit code 0`,
-      async () => {
-        const clone = join(folder, 'clone')
-        copyManifests(clone)
-        const [program = '', ...args] = await pnpmCommand(version)
-        const { code, output } = await run(program, [...args, 'install', '--frozen-lockfile'], {
-          cwd: clone,
-          // Else pnpm runs the version that package.json names.
-          env: { CI: 'true', pnpm_config_pm_on_fail: 'ignore' },
-          output: 'capture',
-        })
-        rmSync(clone, { recursive: true, force: true })
-        if (code !== 0) throw new Failure(`${output.slice(-4000)}\nended with exit code ${code}`)
-      },
-    )
+    test(`pnpm ${version} install --frozen-lockfile ends with exit code 0`, async () => {
+      const clone = join(folder, 'clone')
+      copyManifests(clone)
+      const [program = '', ...args] = pnpmCommand(version)
+      await output(program, [...args, 'install', '--frozen-lockfile'], {
+        cwd: clone,
+        // Else pnpm runs the version that package.json names.
+        env: { CI: 'true', pnpm_config_pm_on_fail: 'ignore' },
+      })
+      rmSync(clone, { recursive: true, force: true })
+    })
   }
 }
 

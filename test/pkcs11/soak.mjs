@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { createPublicKey, verify } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { pkcs11Signer } from '@countersign/pkcs11'
-import { LaneReport } from '../../scripts/lib/lane-report.mjs'
+import { LaneReport } from '../support/lane-report.js'
 import { createShim } from '../support/shim.js'
 import { createSoftHsm } from '../support/softhsm.js'
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { root } from '../../scripts/lib/root.mjs'
-import { sdkReleases } from '../../scripts/lib/sdk-releases.mjs'
+import { root } from '../../scripts/workspace.mjs'
+import { sdkReleases } from './releases.js'
 
 const { oldest, forNewerNodes } = sdkReleases
 const catalog = readFileSync(join(root, 'pnpm-workspace.yaml'), 'utf8')

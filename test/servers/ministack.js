@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { KMSClient, ListKeysCommand } from '@aws-sdk/client-kms'
-import { ministack } from '../../scripts/lib/python.mjs'
+import { ministack } from '../support/python.js'
 import { listenOnLoopback } from './loopback.js'
 
 /**

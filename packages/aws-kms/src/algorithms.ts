@@ -1,6 +1,6 @@
 import type { SigningAlgorithmSpec } from '@aws-sdk/client-kms'
 import type { JwsAlgorithm } from '@countersign/core'
-import { refusal } from './failure.ts'
+import { refusal } from './errors.ts'
 
 /** For each algorithm the keys that make it, by how their spec begins, and what KMS calls it; defaults first. */
 const table = {

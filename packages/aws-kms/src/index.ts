@@ -1,1 +1,2 @@
-export { type AwsKmsSignerOptions, awsKmsSigner, type KmsClient } from './signer.ts'
+export type { KmsClient } from './client.ts'
+export { type AwsKmsSignerOptions, awsKmsSigner } from './signer.ts'

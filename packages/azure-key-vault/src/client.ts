@@ -1,6 +1,6 @@
 import type { KeyClientOptions } from '@azure/keyvault-keys'
-import { importPeer, type RetriedCall } from '@countersign/core/backend'
-import { backend } from './backend.ts'
+import { importPeer, type RetriedCall, type RetriedCalls } from '@countersign/core/backend'
+import { type Answer, backend, named, notKeyVault, type Permission } from './errors.ts'
 import { format, type KeyId, type PinnedKeyId } from './key-id.ts'
 
 /** A credential of `@azure/identity`, or whatever else gives access tokens for a scope. */
@@ -9,12 +9,6 @@ export interface TokenCredential {
     scopes: string | string[],
     options?: object,
   ): Promise<{ token: string; expiresOnTimestamp: number } | null>
-}
-
-/** The part of a response that is looked at beside what the SDK makes of it. */
-export interface Answer {
-  readonly status: number
-  readonly parsedBody?: unknown
 }
 
 /** The call that an attempt belongs to, by the signal that the call was given. */
@@ -31,7 +25,7 @@ interface PipelineRequest {
  * @param call - told of each failed attempt by clients that {@link connect} made; other clients report nothing before
  *   their last attempt.
  */
-export function callOptions(
+function callOptions(
   call: RetriedCall,
   onResponse: (answer: Answer) => void,
 ): CallOptions & { abortSignal: AbortSignal } {
@@ -154,4 +148,41 @@ export async function connect(
         new CryptographyClient({ ...key, id: format(pinned) }, credential, ownOptions()),
     }
   }
+}
+
+/** What a call came to. */
+interface Called<T> {
+  readonly result: T
+  /** The key that the service says it used. The SDK's own `keyID` only says which one it was asked for. */
+  readonly kid: string | undefined
+}
+
+/**
+ * Makes a call by the SDK and names its failures.
+ *
+ * The response is looked at, too: of an error without a body, and of a page instead of JSON, the SDK makes a `TypeError`
+ * or a result without members.
+ *
+ * @param permission - what the call needs.
+ */
+export async function call<T>(
+  calls: RetriedCalls,
+  permission: Permission,
+  signal: AbortSignal,
+  run: (options: CallOptions) => Promise<T>,
+): Promise<Called<T>> {
+  let answer: Answer | undefined
+  const onResponse = (given: Answer) => {
+    answer = given
+  }
+  let result: T
+  try {
+    result = await calls.run(signal, (call) => run(callOptions(call, onResponse)))
+  } catch (error) {
+    throw named(error, permission, answer)
+  }
+  const body: unknown = answer === undefined ? {} : (answer as Answer).parsedBody
+  if (typeof body !== 'object' || body === null) throw notKeyVault()
+  const { kid } = body as { readonly kid?: unknown }
+  return { result, kid: typeof kid === 'string' ? kid : undefined }
 }

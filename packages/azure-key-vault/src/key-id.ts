@@ -1,6 +1,6 @@
-import { SignerError } from '@countersign/core'
+import type { SignerError } from '@countersign/core'
 import { isLoopback } from '@countersign/core/backend'
-import { backend, service } from './backend.ts'
+import { refusal, service } from './errors.ts'
 
 /** Where a key is: its vault, its name there, and one of its versions, or the newest. */
 export interface KeyId {
@@ -24,11 +24,15 @@ export function parseKeyId(keyId: string): KeyId {
   const url = URL.canParse(keyId) ? new URL(keyId) : undefined
   if (url === undefined || name === undefined) {
     throw refusal(
+      'ERR_SIGNER_CONFIG',
       '"keyId" is not the identifier of a key; use https://VAULT/keys/NAME or https://VAULT/keys/NAME/VERSION',
     )
   }
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
-    throw refusal('"keyId" begins with http, which would show the access token; use https')
+    throw refusal(
+      'ERR_SIGNER_CONFIG',
+      '"keyId" begins with http, which would show the access token; use https',
+    )
   }
   return { vaultUrl: url.origin, name, version }
 }
@@ -56,10 +60,9 @@ export function requireSame({ name, version }: PinnedKeyId, kid: string | undefi
 }
 
 function foreign(): SignerError {
-  return new SignerError(
+  return refusal(
     'ERR_SIGNER_INTEGRITY',
     `${service} answered for another key or version than it was asked for; what it sent is not used`,
-    { backend },
   )
 }
 
@@ -71,8 +74,4 @@ export function format({ vaultUrl, name, version }: PinnedKeyId): string {
 /** Key Vault does not tell upper case from lower case in names. */
 function isSame(asked: string, found: string | undefined): boolean {
   return asked.toLowerCase() === found?.toLowerCase()
-}
-
-function refusal(message: string): SignerError {
-  return new SignerError('ERR_SIGNER_CONFIG', message, { backend })
 }

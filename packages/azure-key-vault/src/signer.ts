@@ -3,25 +3,26 @@ import type { ClosableSigner, JwsAlgorithm } from '@countersign/core'
 import {
   chooseAlgorithm,
   type LoadedKey,
+  type LoadSignerOptions,
   loadSigner,
   ownOptions,
   type RetriedCalls,
   retriedCalls,
 } from '@countersign/core/backend'
-import { backend } from './backend.ts'
-import { call } from './call.ts'
+import { fitKey } from './algorithms.ts'
 import {
   type AzureKeyClient,
+  call,
   connect,
   type Fetch,
   fetchBy,
   type TokenCredential,
 } from './client.ts'
-import { fitKey } from './fit-key.ts'
+import { backend } from './errors.ts'
 import { type KeyId, parseKeyId, pin, requireSame } from './key-id.ts'
 
 /** Options of {@link azureKeyVaultSigner}. */
-export interface AzureKeyVaultSignerOptions {
+export interface AzureKeyVaultSignerOptions extends LoadSignerOptions {
   /**
    * The key: `https://VAULT/keys/NAME/VERSION`, or `https://VAULT/keys/NAME` for the version that is the newest when it
    * is loaded, and that one from then on. The host says which cloud, and whether it is a Managed HSM.
@@ -29,20 +30,10 @@ export interface AzureKeyVaultSignerOptions {
   readonly keyId: string
   /** Where access tokens come from, such as a `DefaultAzureCredential`; this or `client`. */
   readonly credential?: TokenCredential | undefined
-  /** The algorithm; by default the key's only one, and RS256 for RSA. */
-  readonly alg?: JwsAlgorithm | undefined
-  /** Key ID; by default the RFC 7638 thumbprint. */
-  readonly kid?: string | undefined
   /** What the SDK's clients are made with: retries, proxy, TLS, agent. */
   readonly clientOptions?: KeyClientOptions | undefined
   /** A `KeyClient` for the same vault, in place of `credential` and `clientOptions`. */
   readonly client?: AzureKeyClient | undefined
-  /** Bound on one signature, and on loading, the SDK's retries included; 10 by default. */
-  readonly timeoutSeconds?: number | undefined
-  /** Whether each signature is verified before it is handed out; `true` by default. */
-  readonly verify?: boolean | undefined
-  /** Gives up loading; the promise then rejects with `signal.reason` as it is. */
-  readonly signal?: AbortSignal | undefined
 }
 
 /**

@@ -47,6 +47,8 @@ export function sanitizeValue(value: unknown): string {
  * Makes an error of a service's SDK fit for a log: its text members, its stack and its causes, see {@link sanitize}.
  *
  * @param error - changed in place, where its members can be written.
+ * @param hide - called with the error and each of its causes first, to remove what must not be logged, such as a request
+ *   with an access token.
  *
  * @example
  * ```ts
@@ -59,18 +61,19 @@ export function sanitizeValue(value: unknown): string {
  *
  * @see [CWE-117](https://cwe.mitre.org/data/definitions/117.html)
  */
-export function sanitizeError(error: unknown): void {
-  sanitizeErrors(error, 6)
+export function sanitizeError(error: unknown, hide: (error: object) => void = () => {}): void {
+  sanitizeErrors(error, hide, 6)
 }
 
-function sanitizeErrors(error: unknown, depth: number): void {
+function sanitizeErrors(error: unknown, hide: (error: object) => void, depth: number): void {
   if (typeof error !== 'object' || error === null || depth === 0) return
+  hide(error)
   for (const member of ['message', ...Object.keys(error)]) {
     const value: unknown = Reflect.get(error, member)
     if (typeof value === 'string') Reflect.set(error, member, sanitize(value))
   }
   if (error instanceof Error) Reflect.set(error, 'stack', cleanStack(error))
-  sanitizeErrors((error as { readonly cause?: unknown }).cause, depth - 1)
+  sanitizeErrors((error as { readonly cause?: unknown }).cause, hide, depth - 1)
 }
 
 /** The stack of an error whose message is clean. Its own repeats the message that the error was made with. */

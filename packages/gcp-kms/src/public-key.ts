@@ -8,10 +8,9 @@ import {
 } from '@countersign/core'
 import { chooseAlgorithm, sanitize } from '@countersign/core/backend'
 import { algorithms, type KeyAlgorithm } from './algorithms.ts'
-import { backend, failure, notIntact } from './backend.ts'
 import { isChecksumOf } from './checksum.ts'
-import type { GcpKmsPublicKey } from './client.ts'
-import type { Service } from './service.ts'
+import type { GcpKmsPublicKey, Service } from './client.ts'
+import { backend, failure, notIntact } from './errors.ts'
 
 /** Reads the public key of a version, and decides on the algorithm it is used with. */
 export async function readPublicKey(

@@ -1,40 +1,31 @@
-import { type ClosableSigner, type JwsAlgorithm, SignerError } from '@countersign/core'
+import type { ClosableSigner, SignRequest } from '@countersign/core'
+import { SignerError } from '@countersign/core'
 import {
   importPeer,
   type LoadedKey,
+  type LoadSignerOptions,
   loadSigner,
   ownOptions,
   retriedCalls,
 } from '@countersign/core/backend'
 import type { KeyManagementServiceClient } from '@google-cloud/kms'
-import { backend } from './backend.ts'
-import type { GcpKmsClient } from './client.ts'
+import { checksumOf, isChecksumOf } from './checksum.ts'
+import { type GcpKmsClient, type GcpKmsSignature, openService, type Service } from './client.ts'
+import { backend, notIntact } from './errors.ts'
+import { pinVersion, requireName } from './key-id.ts'
 import { readPublicKey } from './public-key.ts'
-import { openService } from './service.ts'
-import { signWith } from './signature.ts'
-import { pinVersion, requireName } from './version.ts'
 
-/** Options of {@link gcpKmsSigner}. */
-export interface GcpKmsSignerOptions {
+/** Options of {@link gcpKmsSigner}. An `alg` has to be that of the key version; the default for Ed25519 is `EdDSA`. */
+export interface GcpKmsSignerOptions extends LoadSignerOptions {
   /**
    * Resource name of a key version, `projects/…/locations/…/keyRings/…/cryptoKeys/…/cryptoKeyVersions/N`; or of a key,
    * for its newest enabled version at this time.
    */
   readonly name: string
-  /** The algorithm, which has to be that of the key version; Ed25519 keys are used as `EdDSA` unless `Ed25519` is asked for. */
-  readonly alg?: JwsAlgorithm | undefined
-  /** Key ID; by default the RFC 7638 thumbprint. */
-  readonly kid?: string | undefined
   /** A client of `@google-cloud/kms`, which stays the caller's to close; by default one is made. */
   readonly client?: GcpKmsClient | undefined
-  /** What the client is made with: credentials, endpoint, proxy. */
+  /** What the client is made with: credentials, endpoint. */
   readonly clientOptions?: ConstructorParameters<typeof KeyManagementServiceClient>[0] | undefined
-  /** Bound on one signature, and on loading, all of the SDK's retries included; 10 by default. */
-  readonly timeoutSeconds?: number | undefined
-  /** Whether each signature is verified before it is handed out; `true` by default. */
-  readonly verify?: boolean | undefined
-  /** Gives up loading; the promise then rejects with `signal.reason` as it is. It does not bind later signatures. */
-  readonly signal?: AbortSignal | undefined
 }
 
 /**
@@ -134,4 +125,43 @@ async function newClient(
       { backend, cause },
     )
   }
+}
+
+/** Has a version sign: the digest where the algorithm has a hash, else the message itself. */
+async function signWith(
+  service: Service,
+  name: string,
+  { message, digest, hash, signal }: SignRequest,
+): Promise<Uint8Array> {
+  const octets = digest ?? message
+  const checksum = checksumOf(octets)
+  const input =
+    hash === undefined
+      ? { data: octets, dataCrc32c: checksum }
+      : { digest: { [hash]: octets }, digestCrc32c: checksum }
+  const [answer] = await service.call(
+    { permission: 'cloudkms.cryptoKeyVersions.useToSign', resource: name },
+    signal,
+    (client, options) => client.asymmetricSign({ name, ...input }, options),
+  )
+  const isVerified = hash === undefined ? answer.verifiedDataCrc32c : answer.verifiedDigestCrc32c
+  return intactSignature(answer, name, isVerified)
+}
+
+/** What is not said is as bad as what is wrong. */
+function intactSignature(
+  { name, signature, signatureCrc32c }: GcpKmsSignature,
+  expected: string,
+  isVerified: boolean | null | undefined,
+): Uint8Array {
+  if (name !== expected)
+    throw notIntact(`was asked to sign with ${expected} and answered for another version`)
+  if (isVerified !== true) throw notIntact('did not verify the checksum of what it signed')
+  if (!(signature instanceof Uint8Array) || signature.byteLength === 0) {
+    throw notIntact('returned no signature')
+  }
+  if (!isChecksumOf(signatureCrc32c, signature)) {
+    throw notIntact('returned a signature without its checksum, or with that of another one')
+  }
+  return signature
 }

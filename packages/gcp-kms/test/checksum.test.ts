@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { crc32c as slowly } from '../../../test/servers/gcp-kms/crc32c.js'
-import { checksumOf, isChecksumOf } from '../src/checksum.ts'
-import { crc32c } from '../src/crc32c.ts'
+import { checksumOf, crc32c, isChecksumOf } from '../src/checksum.ts'
+
 import { withChecksumZero } from './checksum-zero.ts'
 
 const octets = (from: (index: number) => number, length: number) =>

@@ -2,38 +2,32 @@ import { createPublicKey, type KeyObject, sign, type webcrypto } from 'node:cryp
 import { types } from 'node:util'
 import {
   algorithms,
-  createSigner,
+  type ClosableSigner,
   type Jwk,
-  type JwsAlgorithm,
-  type Signer,
   type SignerBackend,
   SignerError,
   type SignRequest,
 } from '@countersign/core'
-import { ownOptions } from '@countersign/core/backend'
+import { type LoadSignerOptions, loadSigner, ownOptions } from '@countersign/core/backend'
 import { algorithmOfCryptoKey, publicKeyOfCryptoKey, signWithCryptoKey } from './crypto-key.ts'
 import { defaultAlgorithm, statedAlgorithm } from './default-algorithm.ts'
 import { type PrivateKey, readPrivateKey } from './read-private-key.ts'
 import { mismatch } from './refusals.ts'
 
-/** Options of {@link localSigner}. */
-export interface LocalSignerOptions {
+/**
+ * Options of {@link localSigner}.
+ *
+ * The default of `alg` is the JWK's "alg", else the only one of the key, else RS256 for RSA and EdDSA for Ed25519. The
+ * default of `kid` is the JWK's "kid", else the RFC 7638 thumbprint. The default of `verify` is `false`.
+ */
+export interface LocalSignerOptions extends LoadSignerOptions {
   /**
    * The private key: PEM or DER (PKCS#8, encrypted PKCS#8, SEC1, PKCS#1), a private JWK, a `KeyObject`,
    * or a `CryptoKey`, which need not be extractable.
    */
   readonly key: PrivateKey | webcrypto.CryptoKey
-  /**
-   * The algorithm. By default the JWK's "alg", else the only one the key has, else RS256 for RSA and
-   * EdDSA for Ed25519.
-   */
-  readonly alg?: JwsAlgorithm | undefined
-  /** Key ID; by default the JWK's "kid", else the RFC 7638 thumbprint. */
-  readonly kid?: string | undefined
   /** What an encrypted key is encrypted with. */
   readonly passphrase?: string | Uint8Array | undefined
-  /** Whether each signature is verified before it is handed out; `false` by default. */
-  readonly verify?: boolean | undefined
 }
 
 /**
@@ -61,21 +55,22 @@ export interface LocalSignerOptions {
  *
  * @see [RFC 7515 §5.1](https://www.rfc-editor.org/rfc/rfc7515#section-5.1)
  */
-export async function localSigner(options: LocalSignerOptions): Promise<Signer> {
-  const { key, passphrase, kid: named, verify = false } = ownOptions(options)
+export async function localSigner(options: LocalSignerOptions): Promise<ClosableSigner> {
+  const { key, passphrase, kid, verify = false, ...rest } = ownOptions(options)
   const backend = types.isCryptoKey(key)
     ? await cryptoKeyBackend(key, options)
     : keyObjectBackend(readPrivateKey(key, passphrase), options)
-  const kid = named ?? jwkMember(key, 'kid')
-  const probe = createSigner(backend, { kid, verify: true })
+  const settings = { ...rest, alg: backend.alg, kid: kid ?? jwkMember(key, 'kid'), verify }
   try {
-    await probe.sign(Buffer.from('countersign'))
+    return await loadSigner({ name: backend.name }, async () => backend, settings)
   } catch (error) {
-    if (SignerError.is(error) && error.code === 'ERR_SIGNER_TIMEOUT') throw error
-    throw mismatch(SignerError.is(error) ? error.cause : error)
+    if (!SignerError.is(error) || !ofTheTrial.has(error.code)) throw error
+    throw mismatch(error.cause)
   }
-  return createSigner(backend, { kid, verify })
 }
+
+/** What the trial signature fails with when the halves of a key do not belong together. */
+const ofTheTrial: ReadonlySet<string> = new Set(['ERR_SIGNER_INTEGRITY', 'ERR_SIGNER_BACKEND'])
 
 function keyObjectBackend(key: KeyObject, options: LocalSignerOptions): SignerBackend {
   const alg = statedAlgorithm(options.alg, jwkMember(options.key, 'alg')) ?? defaultAlgorithm(key)

@@ -1,0 +1,105 @@
+import type {
+  GetPublicKeyCommandOutput,
+  KMSClient,
+  SignCommandInput,
+  SignCommandOutput,
+} from '@aws-sdk/client-kms'
+import { importPeer, type RetriedCall, type RetriedCalls } from '@countersign/core/backend'
+import { backend, notKms, scrub } from './errors.ts'
+
+/**
+ * The part of a `KMSClient` that is used. Clients of any 3.x release of the AWS SDK fit. The commands are those of the
+ * release that is installed beside this package, so the client has to be of the same one.
+ */
+export interface KmsClient {
+  send(command: never, options?: { readonly abortSignal?: AbortSignal }): Promise<object>
+}
+
+/** The two requests of a signer. */
+export interface Kms {
+  getPublicKey(keyId: string, signal: AbortSignal): Promise<GetPublicKeyCommandOutput>
+  sign(input: SignCommandInput, signal: AbortSignal): Promise<SignCommandOutput>
+  /** Closes the client that was made here; a client of the caller stays open. */
+  close(): void
+}
+
+/** Loads the SDK, and returns a function that opens a client. */
+export async function loadSdk(
+  calls: RetriedCalls,
+): Promise<
+  (options: { readonly client: KmsClient | undefined; readonly region: string | undefined }) => Kms
+> {
+  const { KMSClient, GetPublicKeyCommand, SignCommand } = await importPeer(
+    '@aws-sdk/client-kms',
+    () => import('@aws-sdk/client-kms'),
+    backend,
+  )
+  return ({ client: given, region }) => {
+    const own =
+      given === undefined ? new KMSClient(region === undefined ? {} : { region }) : undefined
+    const client = (given ?? own) as Pick<KMSClient, 'send'>
+    return {
+      getPublicKey: (KeyId, signal) =>
+        answerOf(
+          calls.run(signal, (call) => {
+            const command = reporting(new GetPublicKeyCommand({ KeyId }), call)
+            return client.send(command, { abortSignal: call.signal })
+          }),
+        ),
+      sign: (input, signal) =>
+        answerOf(
+          calls.run(signal, (call) =>
+            client.send(reporting(new SignCommand(input), call), { abortSignal: call.signal }),
+          ),
+        ),
+      close: () => own?.destroy(),
+    }
+  }
+}
+
+/** The part of a command of the SDK that middleware is added to. */
+interface Command {
+  readonly middlewareStack: {
+    add(
+      middleware: (next: Next) => Next,
+      options: { readonly step: 'deserialize'; readonly priority: 'high'; readonly name: string },
+    ): void
+  }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: what it takes and gives is the SDK's
+type Next = (parameters: any) => Promise<any>
+
+/** Makes a command report each failed attempt. The SDK's retries are outside of the step that this is added to. */
+function reporting<C extends Command>(command: C, call: RetriedCall): C {
+  const report =
+    (next: Next): Next =>
+    async (parameters) => {
+      try {
+        return await next(parameters)
+      } catch (error) {
+        call.failed(error)
+        throw error
+      }
+    }
+  command.middlewareStack.add(report, {
+    step: 'deserialize',
+    priority: 'high',
+    name: 'countersignAttempts',
+  })
+  return command
+}
+
+/** An answer of KMS. To the SDK, an answer without a body, which KMS never sends, looks like one without members. */
+async function answerOf<T extends { readonly $metadata: { readonly httpStatusCode?: number } }>(
+  sent: Promise<T>,
+): Promise<T> {
+  try {
+    const answer = await sent
+    if (answer.$metadata.httpStatusCode === 204) throw notKms(204)
+    return answer
+  } catch (error) {
+    scrub(error)
+    throw error
+  }
+}

@@ -1,3 +1,0 @@
-import { start } from './lib/start.mjs'
-
-start(() => import('./commands/countersign.mjs'))

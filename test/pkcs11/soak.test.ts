@@ -1,0 +1,3 @@
+import { scriptTests } from '../support/script-tests.js'
+
+await scriptTests('test/pkcs11/soak.mjs', ['--expose-gc'])

@@ -1,0 +1,109 @@
+// @ts-check
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { fetchPackage } from '../../scripts/prepare.mjs'
+import { cache, root } from '../../scripts/workspace.mjs'
+import { run } from '../support/run.js'
+
+/**
+ * A release of a vendor's SDK that is not the workspace's.
+ *
+ * @typedef {object} SdkRelease
+ * @property {'aws-kms' | 'gcp-kms' | 'azure-key-vault'} backend
+ * @property {string} name
+ * @property {string} version
+ */
+
+/**
+ * Where a release is, fetched from npm into `.cache` when it is not there yet. Nothing else of the repository draws
+ * it in.
+ *
+ * @param {SdkRelease} sdk
+ * @returns {string} the folder that has it in its `node_modules`
+ */
+function sdkRelease({ name, version }) {
+  const release = `${name}@${version}`
+  const place = join(cache, 'sdk', release.replaceAll('/', '-'))
+  if (existsSync(place)) return place
+  console.log(`Fetching ${release} from npm (some 50 MB unpacked, once) …`)
+  mkdirSync(join(place, '..'), { recursive: true })
+  const temporary = mkdtempSync(join(place, '../fetch-'))
+  // Optional parts and peers of old releases are for other platforms than this.
+  const left = ['--omit=optional', '--omit=peer', '--ignore-scripts', '--engine-strict=false']
+  fetchPackage(temporary, release, left)
+  // Complete, or not there at all.
+  renameSync(temporary, place)
+  return place
+}
+
+/**
+ * The environment in which the tests run with a release in place of the workspace's.
+ *
+ * @param {SdkRelease} sdk
+ * @returns {Record<string, string>}
+ */
+export function sdkEnvironment(sdk) {
+  const place = sdkRelease(sdk)
+  return { COUNTERSIGN_SDK: `${sdk.name}=${createRequire(join(place, '_')).resolve(sdk.name)}` }
+}
+
+/**
+ * Compiles test/sdk/BACKEND.ts, which hands a client of the SDK to our factory, with the types of a release.
+ *
+ * @param {SdkRelease} sdk
+ * @returns {Promise<string | undefined>} what the compiler complains about
+ */
+export async function sdkComplaints(sdk) {
+  const place = sdkRelease(sdk)
+  const own = (/** @type {string} */ folder) => join(root, 'packages', folder, 'dist/index.d.ts')
+  const types = typesOf(join(place, 'node_modules', sdk.name))
+  writeFileSync(
+    join(place, 'tsconfig.json'),
+    JSON.stringify({
+      extends: join(root, 'tsconfig.base.json'),
+      compilerOptions: {
+        noEmit: true,
+        composite: false,
+        declaration: false,
+        isolatedDeclarations: false,
+        rewriteRelativeImportExtensions: false,
+        // Old releases have mistakes of their own.
+        skipLibCheck: true,
+        typeRoots: [join(root, 'node_modules/@types')],
+        paths: {
+          [`@countersign/${sdk.backend}`]: [own(sdk.backend)],
+          '@countersign/core': [own('core')],
+          [sdk.name]: [types],
+        },
+      },
+      files: [join(root, 'test/sdk', `${sdk.backend}.ts`)],
+    }),
+  )
+  const tsc = join(root, 'node_modules/.bin/tsc')
+  const { code, output } = await run(tsc, ['-p', place, '--pretty', 'false', '--listFiles'])
+  if (code !== 0) return output.replaceAll(/^\/.*\n/gm, '')
+  return output.includes(types) ? undefined : `${types} was not among what was compiled`
+}
+
+/**
+ * Where the types of a package are: what its manifest says, as ES modules have it.
+ *
+ * @param {string} folder
+ * @returns {string}
+ */
+function typesOf(folder) {
+  /** @type {{ main?: string, types?: string, exports?: { '.'?: { import?: { types?: string } } } }} */
+  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  const beside = manifest.main?.replace(/\.js$/, '.d.ts')
+  const types = manifest.exports?.['.']?.import?.types ?? manifest.types ?? beside
+  if (types === undefined) throw new Error(`${folder} has no types`)
+  return join(folder, types)
+}
