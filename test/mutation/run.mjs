@@ -55,7 +55,7 @@ async function mutate(name) {
   const stryker = new Stryker({
     mutate: [`packages/${name}/src/**/*.ts`],
     plugins: [
-      '@stryker-mutator/vitest-runner',
+      fileURLToPath(import.meta.resolve('@stryker-mutator/vitest-runner')),
       fileURLToPath(new URL('./sample.mjs', import.meta.url)),
     ],
     // Stryker would read it with the API of TypeScript 6.
@@ -68,7 +68,7 @@ async function mutate(name) {
     concurrency: 2,
     timeoutMS: 20_000,
     tempDirName: '.cache/stryker',
-    ignorePatterns: ['.cache', 'examples', 'docs', '.changeset', '.ci', '.github'],
+    ignorePatterns: ['.cache'],
     reporters: [],
     allowEmpty: true,
     logLevel: /** @type {any} */ ('error'),
