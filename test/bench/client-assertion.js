@@ -124,7 +124,7 @@ export async function* run() {
         for (let time = 0; time < times; time++) await sdk()
       },
     },
-    { rounds: 41 },
+    { rounds: 61, processorTime: true },
   )
 
   /** @type {(over: string, target?: import('./measure.js').Target) => import('./measure.js').Row} */

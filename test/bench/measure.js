@@ -47,11 +47,16 @@ const turnMilliseconds = 100
  * garbage only. Every second round goes backwards, so that no contender always follows the same one.
  *
  * @param {Record<string, Contender>} contenders
- * @param {{ rounds?: number, severalProcesses?: boolean }} [options] with `severalProcesses`, for contenders
- *   whose work is done in another process, every round counts
+ * @param {{ rounds?: number, severalProcesses?: boolean, processorTime?: boolean }} [options] with `severalProcesses`,
+ *   for contenders whose work is done in another process, every round counts; with `processorTime`, for contenders that
+ *   wait for nothing, rates are per second of processor time, which other processes affect little, and every round counts
  * @returns {Promise<Rates>}
  */
-export async function takeTurns(contenders, { rounds = 25, severalProcesses = false } = {}) {
+export async function takeTurns(
+  contenders,
+  { rounds = 25, severalProcesses = false, processorTime = false } = {},
+) {
+  const seconds = processorTime ? processorSecondsOf : secondsOf
   /** @type {{ name: string, contender: Contender, times: number }[]} */
   const turns = []
   for (const [name, contender] of Object.entries(contenders)) {
@@ -63,13 +68,14 @@ export async function takeTurns(contenders, { rounds = 25, severalProcesses = fa
     /** @type {Record<string, number>} */
     const rates = {}
     for (const { name, contender, times } of forwards ? turns : turns.toReversed()) {
-      rates[name] = times / (await secondsOf(contender, times))
+      rates[name] = times / (await seconds(contender, times))
     }
     return rates
   }
-  const counted = severalProcesses
-    ? await repeated(rounds, inTurn)
-    : await quietRounds(rounds, inTurn)
+  const counted =
+    severalProcesses || processorTime
+      ? await repeated(rounds, inTurn)
+      : await quietRounds(rounds, inTurn)
   return Object.fromEntries(
     turns.map(({ name }) => [name, counted.map((rates) => rates[name] ?? Number.NaN)]),
   )
@@ -151,6 +157,19 @@ async function secondsOf(contender, times) {
   await contender(times)
   await collectNursery()
   return (performance.now() - start) / 1000
+}
+
+/**
+ * @param {Contender} contender
+ * @param {number} times
+ */
+async function processorSecondsOf(contender, times) {
+  await collectNursery()
+  const before = process.cpuUsage()
+  await contender(times)
+  await collectNursery()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1e6
 }
 
 async function collectNursery() {

@@ -23,16 +23,19 @@ async function conversion() {
   const message = Buffer.alloc(320, 'a')
   // Many signatures, since their lengths differ.
   const signatures = Array.from({ length: 256 }, () => sign('sha256', message, privateKey))
-  const rates = await takeTurns({
-    derToRaw: (times) => {
-      for (let time = 0; time < times; time++) {
-        derToRaw(signatures[time % signatures.length] ?? message, 'ES256')
-      }
+  const rates = await takeTurns(
+    {
+      derToRaw: (times) => {
+        for (let time = 0; time < times; time++) {
+          derToRaw(signatures[time % signatures.length] ?? message, 'ES256')
+        }
+      },
+      'crypto.sign': (times) => {
+        for (let time = 0; time < times; time++) sign('sha256', message, privateKey)
+      },
     },
-    'crypto.sign': (times) => {
-      for (let time = 0; time < times; time++) sign('sha256', message, privateKey)
-    },
-  })
+    { processorTime: true },
+  )
   return durationRow(rates, { name: 'derToRaw, ES256', of: 'derToRaw', over: 'crypto.sign' })
 }
 
@@ -55,7 +58,10 @@ async function verification(alg) {
       for (let time = 0; time < times; time++) await signer.sign(message)
     }
   }
-  const rates = await takeTurns({ unverified: signing(false), verified: signing(true) })
+  const rates = await takeTurns(
+    { unverified: signing(false), verified: signing(true) },
+    { processorTime: true },
+  )
   return durationRow(rates, {
     name: `${alg} signature, verified before it is returned`,
     of: 'verified',

@@ -1,14 +1,14 @@
 import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { countersign, demoBin, type Ended, type Setting } from '../cli/command.ts'
-import { openScene, type Scene } from '../cli/scene.ts'
+import { type Fixtures, startFixtures } from '../cli/fixtures.ts'
 import { secretsIn } from '../support/secrets.js'
 
-let scene: Scene
+let fixtures: Fixtures
 beforeAll(async () => {
-  scene = await openScene()
+  fixtures = await startFixtures()
 })
-afterAll(() => scene[Symbol.asyncDispose]())
+afterAll(() => fixtures[Symbol.asyncDispose]())
 
 const demo = (args: readonly string[] = [], setting: Setting = {}): Promise<Ended> =>
   countersign(args, { ...setting, bin: demoBin })
@@ -44,9 +44,9 @@ describe('countersign-demo', () => {
   })
 
   it('signs with the key of --key', async () => {
-    const { code, stdout } = await demo(['--key', scene.key])
+    const { code, stdout } = await demo(['--key', fixtures.key])
     expect(code).toBe(0)
-    expect(stdout).toContain(`kid                    ${scene.kid}\n`)
+    expect(stdout).toContain(`kid                    ${fixtures.kid}\n`)
     expect(stdout).toMatch(/ key +ES256, yours\n/)
   })
 

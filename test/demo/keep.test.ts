@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { afterEach, describe, expect, it } from 'vitest'
 import { countersign, demoBin } from '../cli/command.ts'
-import { openScene } from '../cli/scene.ts'
+import { startFixtures } from '../cli/fixtures.ts'
 
 const running: ChildProcess[] = []
 afterEach(() => {
@@ -68,12 +68,12 @@ describe.skipIf(process.platform === 'win32')('countersign-demo --keep', () => {
   })
 
   it('exports the key of --key', async () => {
-    await using scene = await openScene()
-    const { child, key, env } = await keep('--key', scene.key)
-    expect(key).toBe(`file://${scene.key}`)
+    await using fixtures = await startFixtures()
+    const { child, key, env } = await keep('--key', fixtures.key)
+    expect(key).toBe(`file://${fixtures.key}`)
     expect(await countersign(['token'], { env })).toMatchObject({ code: 0, stderr: '' })
     child.kill('SIGTERM')
     await once(child, 'exit')
-    expect(existsSync(scene.key)).toBe(true)
+    expect(existsSync(fixtures.key)).toBe(true)
   })
 })

@@ -46,10 +46,8 @@ export function checkCommand(packed, { folder, root }) {
   const demo = join(folder, 'demo')
   test('npx @countersign/demo shows the whole flow', async () => {
     await install(demo, withDependencies('packages/demo'))
-    match(
-      await npm(['exec', '--no', '--', '@countersign/demo'], { cwd: demo }),
-      /whoami answers +demo-agent\n/,
-    )
+    const output = await npm(['exec', '--no', '--', '@countersign/demo'], { cwd: demo })
+    match(output, /whoami answers +demo-agent\n/)
   })
 }
 

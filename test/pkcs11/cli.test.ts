@@ -99,7 +99,7 @@ describe('the PIN', () => {
     const ended = await command(['inspect', uri], { env: { COUNTERSIGN_PIN: '' } })
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr).toMatch(
-      /^countersign: The key wants its PIN; give it by --pin-file or COUNTERSIGN_PIN, .*\n$/,
+      /^countersign: The key needs its PIN; give it with --pin-file or COUNTERSIGN_PIN, .*\n$/,
     )
   })
 

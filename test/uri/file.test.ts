@@ -70,7 +70,7 @@ describe('a key in a file signs', () => {
     expect([own.kid, other.kid]).toEqual(['of the JWK', 'other'])
   })
 
-  it('as the conformance kit wants it', async () => {
+  it('and passes the conformance kit', async () => {
     const uri = uriOf(ec.export({ format: 'pem', type: 'pkcs8' }))
     expect(await checkSigner(() => signerFromUri(uri), { signatures: 64 })).toEqual([])
   })
@@ -84,7 +84,7 @@ describe('a key in a file signs', () => {
   })
 })
 
-it('a file that is replaced is followed by a source that rotates', async () => {
+it('a rotating source follows a file that is replaced', async () => {
   const uri = uriOf(ec.export({ format: 'pem', type: 'pkcs8' }))
   let now = 0
   await using source = rotating(({ signal }) => signerFromUri(uri, { signal }), {
@@ -107,7 +107,7 @@ describe('the passphrase', () => {
   const encrypted = [
     ['PEM', ec.export({ format: 'pem', type: 'pkcs8', ...secured })],
     ['DER', ec.export({ format: 'der', type: 'pkcs8', ...secured })],
-    ['PEM of old', ec.export({ format: 'pem', type: 'sec1', ...secured })],
+    ['traditional PEM', ec.export({ format: 'pem', type: 'sec1', ...secured })],
   ] as const
 
   it.each(encrypted)('opens an encrypted key, as text or asked for once: %s', async (_, key) => {
@@ -134,7 +134,7 @@ describe('the passphrase', () => {
     expect(asked).toBe(0)
   })
 
-  it.each(encrypted)('is missed, and a wrong one refused: %s', async (_, key) => {
+  it.each(encrypted)('is reported as missing or wrong: %s', async (_, key) => {
     const denied = { code: 'ERR_SIGNER_ACCESS_DENIED', backend: 'local' }
     expect(await refusal(uriOf(key))).toMatchObject(denied)
     for (const given of ['CANARY-wrong', () => 'CANARY-wrong', '']) {
@@ -144,7 +144,7 @@ describe('the passphrase', () => {
     }
   })
 
-  it('that is no text is a TypeError, and what its function throws comes through', async () => {
+  it('must be a string, and an error of its function is passed on', async () => {
     const key = encrypted[0][1]
     const number = (() => 1234) as unknown as () => string
     expect(await refusal(uriOf(key), { passphrase: number })).toBeInstanceOf(TypeError)
@@ -158,9 +158,9 @@ describe('a file without a usable key', () => {
     ['nothing', '', /no PKCS#8|no PEM/],
     ['text', 'CANARY', /no PKCS#8/],
     ['a public JWK', JSON.stringify({ ...jwk, d: undefined }), /public key/],
-    ['a JWK Set', JSON.stringify({ keys: [jwk] }), /JSON.*no private JWK.*not a set/],
-    ['broken JSON', `{"d": CANARY${JSON.stringify(jwk)}`, /JSON.*no private JWK/],
-  ])('is refused without a word of it: %s', async (_what, content, says) => {
+    ['a JWK Set', JSON.stringify({ keys: [jwk] }), /JSON.*not a private JWK.*not a set/],
+    ['broken JSON', `{"d": CANARY${JSON.stringify(jwk)}`, /JSON.*not a private JWK/],
+  ])('is refused without showing its content: %s', async (_what, content, says) => {
     const error = await refusal(uriOf(content))
     expect(error).toMatchObject({ code: 'ERR_SIGNER_KEY_UNSUPPORTED' })
     expect(error.message).toMatch(says)
@@ -172,7 +172,7 @@ describe('a file without a usable key', () => {
 describe('an abort', () => {
   const reason = new Error('changed my mind')
 
-  it('before the start is rejected with its reason, and asks nothing', async () => {
+  it('before the start rejects with its reason, and no passphrase is asked for', async () => {
     const key = uriOf(ec.export({ format: 'pem', type: 'pkcs8', ...secured }))
     let asked = 0
     const ask = () => {
@@ -193,7 +193,7 @@ describe('an abort', () => {
     expect(await refusal(key, { signal: controller.signal, passphrase: ask })).toBe(reason)
   })
 
-  it('afterwards does nothing to the signer', async () => {
+  it('afterwards does not affect the signer', async () => {
     const controller = new AbortController()
     const uri = uriOf(ec.export({ format: 'pem', type: 'pkcs8' }))
     await using signer = await signerFromUri(uri, { signal: controller.signal })

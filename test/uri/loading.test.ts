@@ -13,7 +13,7 @@ import { loaded } from './opening.ts'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const version = 'projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1'
 
-/** Where nobody listens. */
+/** An address without a server. */
 let nowhere: string
 let folder: string
 let keyFile: string
@@ -50,7 +50,7 @@ const env = () => ({
   TIMEOUT_SECONDS: '2',
 })
 
-describe('no backend and no SDK is loaded but those of the URI', () => {
+describe('only the backend and the SDK of the URI are loaded', () => {
   it.each([
     ['file', ['@countersign/local']],
     ['awskms', ['@countersign/aws-kms', '@aws-sdk/client-kms']],
@@ -59,7 +59,7 @@ describe('no backend and no SDK is loaded but those of the URI', () => {
   ] as const)('%s:', async (scheme, expected) => {
     const { packages, outcome } = await loaded(env(), uris[scheme]())
     expect(packages).toEqual(expected)
-    // It came as far as the key, or to where it should be.
+    // The key was opened, or its service was contacted.
     expect(outcome).toEqual(
       scheme === 'file' ? { assertion: expect.any(String) } : expect.objectContaining(reached),
     )
@@ -68,7 +68,7 @@ describe('no backend and no SDK is loaded but those of the URI', () => {
   it('azurekms:', async () => {
     const { packages, outcome } = await loaded(env(), uris.azurekms())
     expect(packages.slice(0, 2)).toEqual(['@countersign/azure-key-vault', '@azure/keyvault-keys'])
-    // The rest is what the SDK is made of; the default credential is not.
+    // The others are dependencies of the SDK; the default credential is not one.
     for (const name of packages.slice(2)) expect(name).toMatch(/^@azure\/(?!identity)/)
     expect(outcome).toEqual(expect.objectContaining(reached))
   })
@@ -78,7 +78,7 @@ describe('no backend and no SDK is loaded but those of the URI', () => {
     ['file:///nowhere/key.pem', []],
     ['awskms:///alias/agent?nonsense=1', []],
     ['pkcs11:token=t', []],
-  ])('and none at all for what is refused: %s', async (uri, expected) => {
+  ])('and none for a URI that is refused: %s', async (uri, expected) => {
     expect((await loaded(env(), uri)).packages).toEqual(expected)
   })
 })
@@ -88,7 +88,7 @@ const reached = {
   backend: expect.not.stringMatching(/^(?:uri|core)$/),
 }
 
-describe('what is not installed is named', () => {
+describe('an error names the packages to install', () => {
   let installed: string
 
   beforeAll(() => {
@@ -130,7 +130,7 @@ describe('what is not installed is named', () => {
     expect(await refused(uris[scheme]())).toEqual(missing(...packages))
   })
 
-  it('azurekms: the default credential, where there is no other', async () => {
+  it('azurekms: the default credential, if there is no other', async () => {
     const backend = join(installed, 'azure-key-vault')
     symlinkSync(join(root, 'packages/azure-key-vault'), backend)
     expect(await refused(uris.azurekms())).toEqual(missing('@azure/identity'))

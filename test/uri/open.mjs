@@ -1,5 +1,5 @@
 // @ts-check
-// Makes a client assertion with the key of each URI that it is given, and says what came of it, a line for each.
+// Makes a client assertion with the key of each URI in its arguments, and prints each outcome on a line.
 import { writeSync } from 'node:fs'
 import { clientAssertion } from '@countersign/core'
 import { signerFromUri } from '@countersign/uri'

@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 
 const program = fileURLToPath(new URL('./open.mjs', import.meta.url))
 
-/** What came of a URI: an assertion, or an error. */
+/** The outcome of opening a URI: an assertion, or an error. */
 export interface Outcome {
   readonly assertion?: string
   readonly code?: string
@@ -12,7 +12,7 @@ export interface Outcome {
   readonly message?: string
 }
 
-/** Opens URIs in a process of their own, whose environment is this and nothing else. */
+/** Opens URIs in a child process that has only this environment. */
 export async function open(
   env: Readonly<Record<string, string>>,
   ...uris: readonly string[]
@@ -20,7 +20,7 @@ export async function open(
   return (await run(env, [program, ...uris])).map((line) => JSON.parse(line))
 }
 
-/** The package of Countersign's backends, and of the vendors, that a URI loads in a process of its own, in order. */
+/** Opens a URI in a child process, and returns the packages of backends and vendors that it loads, in order. */
 export async function loaded(
   env: Readonly<Record<string, string>>,
   uri: string,

@@ -9,8 +9,8 @@ import { parseKeyUri, signerFromUri } from '@countersign/uri'
 import { KeyManagementServiceClient } from '@google-cloud/kms'
 import { jwtVerify } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { clientOptionsOf } from '../../packages/uri/src/open-azure-key-vault.ts'
-import { reach } from '../../packages/uri/src/open-gcp-kms.ts'
+import { clientOptionsFor as azureClientOptions } from '../../packages/uri/src/schemes/azure-key-vault.ts'
+import { clientOptionsFor as gcpClientOptions } from '../../packages/uri/src/schemes/gcp-kms.ts'
 import { type AwsKms, startAwsKms } from '../servers/aws-kms.js'
 import { type AzureKeyVault, startAzureKeyVault } from '../servers/azure-key-vault.js'
 import { type GcpKms, startGcpKms } from '../servers/gcp-kms.js'
@@ -37,7 +37,7 @@ afterAll(async () => {
   await Promise.all([aws?.close(), gcp?.close(), azure?.close()])
 })
 
-/** That every outcome is an assertion of the first key pair of a kind, and with this header. */
+/** Checks that every outcome is an assertion by this key pair, with this header. */
 async function expectSigned(outcomes: Outcome[], header: object = {}, nth = 0): Promise<void> {
   const publicKey = createPublicKey(keyPair('P-256', nth).privateKey)
   for (const { assertion, ...failed } of outcomes) {
@@ -60,7 +60,7 @@ describe('awskms:', () => {
     await expectSigned(await open(aws.env, `awskms:///${other.arn}${named}`), { kid: 'the kid' }, 1)
   })
 
-  it('says the region by its query or by an ARN, and misses it otherwise', async () => {
+  it('names the region in its query or in an ARN, and reports a missing one', async () => {
     const key = aws.createKey('P-256', { nth: 0 })
     const { AWS_REGION: _, ...env } = aws.env
     const byQuery = `awskms:///${key.id}?region=${aws.region}`
@@ -70,7 +70,7 @@ describe('awskms:', () => {
     ])
   })
 
-  it('comes with the timeout and the signal of the options', async () => {
+  it('obeys the timeout and the signal of the options', async () => {
     for (const [name, value] of Object.entries(aws.env)) vi.stubEnv(name, value)
     const uri = `awskms:///${aws.createKey('P-256').arn}`
     aws.fail('hang')
@@ -120,10 +120,10 @@ describe('gcpkms:', () => {
     }
   })
 
-  it('names another endpoint of Google to the SDK', async () => {
+  it('passes another endpoint of Google to the SDK', async () => {
     const asked: string[] = []
     const client = new KeyManagementServiceClient({
-      ...reach(new URL('https://cloudkms.europe-west1.rep.googleapis.com')),
+      ...gcpClientOptions(new URL('https://cloudkms.europe-west1.rep.googleapis.com')),
       // Over HTTP, of which all can be seen; and without a search for credentials.
       fallback: true,
       authClient: {
@@ -140,7 +140,7 @@ describe('gcpkms:', () => {
     expect(asked).toEqual(['https://cloudkms.europe-west1.rep.googleapis.com'])
   })
 
-  it('comes with the timeout and the signal of the options', async () => {
+  it('obeys the timeout and the signal of the options', async () => {
     const uri = `gcpkms://${gcp.createKey({ kind: 'P-256' })}?endpoint=${gcp.url}`
     gcp.fail('hang')
     await expect(signerFromUri(uri, { timeoutSeconds: 0.2 })).rejects.toMatchObject({
@@ -172,7 +172,7 @@ describe('azurekms:', () => {
     await expectSigned(await open(env, uri))
   })
 
-  it('comes with the timeout of the options', async () => {
+  it('obeys the timeout of the options', async () => {
     const uri = azureUri(azure.createKey('agent').id)
     azure.fail('hang')
     expect(await open({ ...azure.env, TIMEOUT_SECONDS: '0.7' }, uri)).toMatchObject([
@@ -180,10 +180,10 @@ describe('azurekms:', () => {
     ])
   })
 
-  it('has the SDK insist on the domain of a challenge, but for a server on this machine', () => {
+  it('lets the SDK check the domain of a challenge, except for a server on this machine', () => {
     const insists = (host: string) => {
       const uri = parseKeyUri(`azurekms://${host}/keys/k`)
-      return uri.scheme === 'azurekms' && clientOptionsOf(uri) === undefined
+      return uri.scheme === 'azurekms' && azureClientOptions(uri.keyId) === undefined
     }
     for (const host of ['v.vault.azure.net', 'h.managedhsm.azure.net', 'v.vault.azure.cn']) {
       expect(insists(host)).toBe(true)
@@ -198,7 +198,7 @@ describe('azurekms:', () => {
     expect(JSON.stringify(outcomes)).not.toContain('CANARY')
   })
 
-  it('without either takes the default credential, here that of the command az', async () => {
+  it('uses the default credential without either, here that of the command az', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'countersign-az-'))
     const { COUNTERSIGN_AZURE_TOKEN: accessToken, ...env } = azure.env
     const answer = { accessToken, expiresOn: '2100-01-01 00:00:00.000000', expires_on: 4102444800 }
@@ -207,7 +207,7 @@ describe('azurekms:', () => {
       `#!/bin/sh\necho "$@" >> ${folder}/asked\necho '${JSON.stringify(answer)}'\n`,
       { mode: 0o755 },
     )
-    // Else it looks for credentials all over the machine, and at its metadata address.
+    // Otherwise it searches the whole machine and its metadata address for credentials.
     const one = { AZURE_TOKEN_CREDENTIALS: 'AzureCliCredential', PATH: `${folder}:/usr/bin:/bin` }
     const uri = azureUri(azure.createKey('agent').id)
     await expectSigned(await open({ ...env, ...one }, uri))

@@ -24,7 +24,7 @@ export function assertionCommand(): Command {
   const command = defineCommand('assertion', {
     summary: 'make a client assertion, for curl and other programs',
     description:
-      'Signs a client assertion (RFC 7523) and prints it. It proves who the client is until it expires: use it for one request, and do not keep it.',
+      'Signs a client assertion (RFC 7523) and prints it. It authenticates the client until it expires: use it for one request, and do not store it.',
     examples: [
       [
         'countersign assertion key.pem --client-id billing-agent --issuer https://as.example.com',
@@ -32,19 +32,19 @@ export function assertionCommand(): Command {
       ],
       [
         'countersign assertion key.pem --client-id billing-agent --issuer https://as.example.com --form | curl -d grant_type=client_credentials -d @- https://as.example.com/token',
-        'A token request with curl; the assertion stays out of the list of processes',
+        'A token request with curl; other processes cannot see the assertion',
       ],
     ],
   }).argument('[key]', keyArgument)
   addJsonOption(addKeyOptions(command)).addOption(clientIdOption()).addOption(issuerOption())
   return addAuthenticationOptions(command)
     .addOption(
-      new Option('--lifetime <seconds>', 'how long it is good for, 300 at most')
+      new Option('--lifetime <seconds>', 'how long the assertion is valid, 300 at most')
         .default(60)
         .argParser(lifetime),
     )
     .addOption(
-      new Option('--form', 'print it as parameters of a form, with their names').conflicts('json'),
+      new Option('--form', 'print it as form parameters, with their names').conflicts('json'),
     )
     .action(runs<[string | undefined], AssertionOptions>(printAssertion))
 }

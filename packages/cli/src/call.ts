@@ -10,7 +10,7 @@ export function callCommand(): Command {
   const command = defineCommand('call', {
     summary: 'call a tool of an MCP server',
     description:
-      'Connects to an MCP server as a client that authenticates with the key, calls one tool, and prints what it answers.',
+      'Connects to an MCP server as a client that authenticates with the key, calls one tool, and prints its answer.',
     examples: [
       [
         'countersign call https://mcp.example.com/mcp whoami --key key.pem --client-id billing-agent',

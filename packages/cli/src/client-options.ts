@@ -65,7 +65,7 @@ export function addClientOptions(command: Command): Command {
     .addOption(clientIdOption())
     .addOption(issuerOption())
     .addOption(
-      new Option('--scope <values>', 'scope values to ask for, separated by spaces').env(
+      new Option('--scope <values>', 'scope values to request, separated by spaces').env(
         'COUNTERSIGN_SCOPE',
       ),
     )

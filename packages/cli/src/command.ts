@@ -39,7 +39,7 @@ export function defineCommand(name: string, text: CommandText): Command {
 
 /** Adds `--json`, for commands that print data. */
 export const addJsonOption = (command: Command): Command =>
-  command.option('--json', 'print JSON, errors too')
+  command.option('--json', 'print JSON, also for errors')
 
 /** Runs a command with its parsed arguments and options. */
 export type Run<Arguments extends readonly unknown[], Options> = (

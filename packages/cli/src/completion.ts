@@ -18,7 +18,7 @@ export function completionCommand(createProgram: () => Command): Command {
       ['source <(countersign completion zsh)', 'zsh; put this line into ~/.zshrc'],
       [
         'countersign completion fish > ~/.config/fish/completions/countersign.fish',
-        'fish, once and for all',
+        'fish, permanently',
       ],
     ],
   })

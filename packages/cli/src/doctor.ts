@@ -15,30 +15,28 @@ interface DoctorOptions extends KeyOptions, ClientOptions {
 /** `countersign doctor` */
 export function doctorCommand(): Command {
   const command = defineCommand('doctor', {
-    summary: 'find out why a key, a client and a server do not get along',
+    summary: 'find out which step between a key and a tool fails',
     description:
-      'Goes from the key to the tools of an MCP server, or to a token when only --issuer is given, and says of each step what was found, what was expected and what to do. It signs, asks for a token once, and lists the tools; it calls none. When the client or the request is refused, it asks up to six times more, each time with one thing changed that servers are known to want in another way, and names the option that helps.',
+      'Checks each step from the key to the tools of an MCP server, or to a token when only --issuer is given, and prints what was found, what was expected and what to do. It makes a signature, requests a token and lists the tools; it does not call a tool. When the client or the request is refused, it sends up to six more token requests, each with one change that some servers need, and names the option that helps.',
     examples: [
       [
         'countersign doctor --key key.pem --client-id billing-agent --mcp https://mcp.example.com/mcp',
-        'The whole line, to the tools of an MCP server',
+        'All steps, to the tools of an MCP server',
       ],
       [
         'countersign doctor --key awskms:///alias/agent --client-id billing-agent --issuer https://as.example.com',
-        'Key and authorization server alone',
+        'Only the key and the authorization server',
       ],
       [
         'countersign doctor --key key.pem --client-id billing-agent --mcp https://mcp.example.com/mcp --json | jq \'.[] | select(.state == "failed")\'',
-        'The broken step',
+        'The step that failed',
       ],
     ],
   })
   return addJsonOption(addClientOptions(addKeyOptions(command)))
+    .addOption(new Option('--mcp <url>', 'URL of the MCP server').env('COUNTERSIGN_MCP_URL'))
     .addOption(
-      new Option('--mcp <url>', 'MCP server at the end of the line').env('COUNTERSIGN_MCP_URL'),
-    )
-    .addOption(
-      new Option('--resource <url>', 'resource to ask a token for, RFC 8707').conflicts('mcp'),
+      new Option('--resource <url>', 'resource that the token is for, RFC 8707').conflicts('mcp'),
     )
     .action(runs<[], DoctorOptions>(runDoctor))
 }
@@ -79,7 +77,7 @@ async function runDoctor(
   })
   let next = all.next()
   for (;;) {
-    const { value: step, done } = await context.progress('Examining', () => next)
+    const { value: step, done } = await context.progress('Checking', () => next)
     if (done) break
     steps.push(step)
     if (!output.json) output.print(step, () => describe(step, output))

@@ -15,11 +15,11 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]
 /** The exit codes as help shows them. */
 export const exitCodeTable: readonly (readonly [ExitCode, string])[] = [
   [exitCodes.ok, 'done'],
-  [exitCodes.refused, 'the other side refused, or is not what it should be'],
-  [exitCodes.usage, 'the command was not given what it needs'],
-  [exitCodes.key, 'the key, or the service that keeps it'],
+  [exitCodes.refused, 'a server refused, or its answer is wrong'],
+  [exitCodes.usage, 'an option, an argument or a package is missing or wrong'],
+  [exitCodes.key, 'the key cannot be opened, or cannot sign'],
   [exitCodes.network, 'a server cannot be reached, fails, or does not answer in time'],
-  [exitCodes.internal, 'a fault of this command'],
+  [exitCodes.internal, 'an error in this command'],
   [exitCodes.interrupted, 'interrupted'],
 ]
 

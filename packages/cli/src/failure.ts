@@ -97,18 +97,18 @@ function describeOther(error: unknown): Failure {
   const why = describeUnreachable(error)
   if (why !== undefined || (name === 'TypeError' && message === 'fetch failed')) {
     const { cause } = error as { readonly cause?: { readonly message?: unknown } }
-    const reason = why ?? String(cause?.message ?? 'nothing says why')
+    const reason = why ?? String(cause?.message ?? 'unknown reason')
     const found = `The server cannot be reached: ${reason}`
     return { exitCode: exitCodes.network, code: 'ERR_NETWORK', message: found }
   }
   if (name === 'TimeoutError') {
-    const message = 'Nothing was answered in time; raise --timeout if it needs longer'
+    const message = 'There was no answer in time; raise --timeout if the server needs longer'
     return { exitCode: exitCodes.network, code: 'ERR_TIMEOUT', message }
   }
   return {
     exitCode: exitCodes.internal,
     code: 'ERR_UNEXPECTED',
-    message: `${String(message ?? error)}; this is unexpected: run it again with --verbose and report what it says`,
+    message: `${String(message ?? error)}; this is unexpected: run it again with --verbose and report the output`,
   }
 }
 
@@ -121,11 +121,11 @@ function withCause({ message, cause }: SignerError): string {
 
 const remedies: Readonly<Record<string, string>> = {
   invalid_client:
-    'register the public key (countersign jwks KEY) with this client, and compare client ID, algorithm and clock; countersign doctor tries what else a server may want',
-  unauthorized_client: 'allow the client the grant client_credentials',
+    'register the public key (countersign jwks KEY) with this client, and compare client ID, algorithm and clock; countersign doctor finds the cause',
+  unauthorized_client: 'allow the grant client_credentials for the client',
   unsupported_grant_type: 'enable the grant client_credentials on the server',
-  invalid_scope: 'ask for a scope that the client may have, by --scope',
-  invalid_target: 'let the server issue tokens for this resource, or name another by --resource',
+  invalid_scope: 'request a scope that the client may have, with --scope',
+  invalid_target: 'register this resource at the server, or give another one with --resource',
 }
 
 function remedyOf({ error }: OAuthError): string {

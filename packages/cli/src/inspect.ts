@@ -7,17 +7,17 @@ import { jsonText } from './redact.ts'
 /** `countersign inspect KEY` */
 export function inspectCommand(): Command {
   const command = defineCommand('inspect', {
-    summary: 'show a key, and let it sign once',
+    summary: 'show a key, and make one signature with it',
     description:
-      'Shows what a key is: its backend, type, algorithm, key ID and public half. Lets it sign once, verifies the signature with the public half, and says how long it took.',
+      'Shows the backend, type, algorithm, key ID and public key. Makes one signature, verifies it with the public key, and shows how long it took.',
     examples: [
       ['countersign inspect key.pem', 'A key in a file'],
       ["countersign inspect 'awskms:///alias/agent?region=eu-west-1'", 'A key in AWS KMS'],
       [
         "countersign inspect 'pkcs11:token=agents;object=billing?module-path=/usr/lib/softhsm/libsofthsm2.so'",
-        'A key on a PKCS#11 token; its PIN is asked for, or comes from COUNTERSIGN_PIN',
+        'A key on a PKCS#11 token; the PIN comes from COUNTERSIGN_PIN, or from a prompt',
       ],
-      ['countersign inspect key.pem --json | jq .publicJwk', 'The public key alone'],
+      ['countersign inspect key.pem --json | jq .publicJwk', 'Only the public key'],
     ],
   }).argument('[key]', keyArgument)
   return addJsonOption(addKeyOptions(command)).action(
@@ -107,9 +107,9 @@ async function signOnce(signer: Signer, signal: AbortSignal) {
 
 /** Where the private key is. */
 const protections: Readonly<Record<KeyProtection, string>> = {
-  software: 'in software of the service',
-  hsm: 'in an HSM of the service',
-  external: 'outside, in a key manager that the service calls',
+  software: 'software of the key service',
+  hsm: 'HSM of the key service',
+  external: 'external key manager, called by the key service',
 }
 
 const trial = 'countersign-inspect'

@@ -28,7 +28,7 @@ export function jwksCommand(): Command {
       ],
       [
         "countersign jwks key.pem --client-metadata https://agent.example.com/client.json --client-name 'Billing agent'",
-        'The document of a client that is not registered anywhere, to be served at its URL',
+        'The metadata document of a client that is not registered, to serve at its URL',
       ],
     ],
   }).argument('[keys...]', 'key URIs, or paths of key files (env: COUNTERSIGN_KEY)')

@@ -7,6 +7,7 @@ import { UsageError } from './errors.ts'
 /** The options of every command that signs, as commander parses them. */
 export interface KeyOptions {
   readonly key?: string
+  readonly scheme?: readonly string[]
   readonly pinFile?: string
   readonly passphraseFile?: string
   readonly allowSharedFiles?: boolean
@@ -23,6 +24,14 @@ export function addKeyOptions(command: Command): Command {
       new Option('-k, --key <key>', 'key URI, or path of a key file').env('COUNTERSIGN_KEY'),
     )
     .addOption(
+      new Option('--scheme <package>', 'package that adds a scheme of key URIs; may be repeated')
+        .env('COUNTERSIGN_SCHEMES')
+        .argParser((value, before: readonly string[] = []) => [
+          ...before,
+          ...value.split(/[\s,]+/).filter(Boolean),
+        ]),
+    )
+    .addOption(
       new Option('--pin-file <path>', 'file with the PIN of a token; - is standard input').env(
         'COUNTERSIGN_PIN_FILE',
       ),
@@ -36,7 +45,7 @@ export function addKeyOptions(command: Command): Command {
     .addOption(
       new Option(
         '--allow-shared-files',
-        'take key, PIN and passphrase files that others than their owner can read (env: COUNTERSIGN_ALLOW_SHARED_FILES=1)',
+        'accept key, PIN and passphrase files that other users can read (env: COUNTERSIGN_ALLOW_SHARED_FILES=1)',
         // Not by .env(), with which an empty variable or 0 would turn the option on.
       ).default(process.env['COUNTERSIGN_ALLOW_SHARED_FILES'] === '1' || undefined),
     )
@@ -62,7 +71,7 @@ export function keyUriOf(argument: string | undefined, { key }: Pick<KeyOptions,
   const given = argument || key
   if (given) return asKeyUri(given)
   throw new UsageError(
-    'No key was given; name it as argument or by --key, or set COUNTERSIGN_KEY: a key URI such as awskms:///alias/agent, or the path of a key file',
+    'No key was given; give a key URI such as awskms:///alias/agent, or the path of a key file, as the argument or with --key, or set COUNTERSIGN_KEY',
   )
 }
 

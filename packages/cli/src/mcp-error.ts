@@ -48,14 +48,14 @@ export function describeMcpError(error: unknown, url: URL, timeoutSeconds: numbe
   }
   if (name === 'TypeError' && message === 'fetch failed') {
     const { cause } = error as { readonly cause?: Thrown }
-    const reason = sanitize(String(cause?.message ?? 'nothing says why'))
+    const reason = sanitize(String(cause?.message ?? 'unknown reason'))
     return new McpError('ERR_NETWORK', `${server} cannot be reached: ${reason}`, error)
   }
   if (name === 'SdkHttpError') {
     const status = Number(data?.status)
     const text = typeof data?.text === 'string' ? sanitize(data.text).trim() : ''
     const said = text === '' ? '' : `: ${text}`
-    const hint = status === 404 || status === 405 ? '; compare its URL' : ''
+    const hint = status === 404 || status === 405 ? '; check its URL' : ''
     const found = `${server} answered with HTTP status ${status}${said}${hint}`
     return new McpError('ERR_MCP', found, error, status === 429 || status >= 500)
   }
@@ -65,7 +65,7 @@ export function describeMcpError(error: unknown, url: URL, timeoutSeconds: numbe
     return new McpError('ERR_MCP', `${server}: ${sanitize(String(message))}`, error, isNetwork)
   }
   if (/^\$?ZodError$|^SyntaxError$/.test(String(name))) {
-    const gibberish = `${server} answers what is not MCP; compare its URL`
+    const gibberish = `${server} does not answer with MCP; check its URL`
     return new McpError('ERR_MCP', gibberish, error, false)
   }
   return error

@@ -1,10 +1,17 @@
 import { createInterface } from 'node:readline'
 import { type Readable, Writable } from 'node:stream'
 import { type Signer, SignerError } from '@countersign/core'
-import { type KeyUri, parseKeyUri, type Secret, signerFromUri } from '@countersign/uri'
+import {
+  type KeyScheme,
+  type ParsedKeyUri,
+  parseKeyUri,
+  type Secret,
+  signerFromUri,
+} from '@countersign/uri'
 import type { Context } from './command.ts'
 import { Interruption, UsageError } from './errors.ts'
 import { type KeyOptions, keyUriOf } from './key-options.ts'
+import { loadSchemes } from './load-schemes.ts'
 import { pauseProgress, type Sink } from './output.ts'
 import { registerSecret } from './redact.ts'
 import { readSecretFile } from './secret-file.ts'
@@ -36,14 +43,15 @@ export async function openKeyUri(
   uri: string,
   options: KeyOptions,
 ): Promise<OpenKey> {
-  const parsed = requireKeyUri(uri)
+  const schemes = await loadSchemes(options.scheme)
+  const parsed = requireKeyUri(uri, schemes)
   const { signal } = context
   const { timeout: timeoutSeconds, allowSharedFiles } = options
   const passphrase = async () =>
     (await givenSecret('passphrase', options)) ?? askForSecret('passphrase', signal)
   const open = (pin: Secret | undefined) =>
     context.progress('Opening the key', () =>
-      signerFromUri(uri, { pin, passphrase, signal, timeoutSeconds, allowSharedFiles }),
+      signerFromUri(uri, { pin, passphrase, signal, timeoutSeconds, allowSharedFiles, schemes }),
     )
 
   const pin = needsPin(parsed) ? await givenSecret('PIN', options) : undefined
@@ -55,17 +63,18 @@ export async function openKeyUri(
   return { signer, [Symbol.asyncDispose]: () => signer.close() }
 }
 
-/** A wrong URI is an error of the command line, not of the key. */
-function requireKeyUri(uri: string): KeyUri {
+/** A wrong URI or scheme is an error of the command line, not of the key. */
+function requireKeyUri(uri: string, schemes: readonly KeyScheme[]): ParsedKeyUri {
   try {
-    return parseKeyUri(uri)
+    return parseKeyUri(uri, { schemes })
   } catch (error) {
-    throw SignerError.is(error) ? new UsageError(error.message) : error
+    const isUsage = SignerError.is(error) || error instanceof TypeError
+    throw isUsage ? new UsageError(error.message) : error
   }
 }
 
 /** Whether the key is on a token, and its URI does not say where the PIN is. */
-const needsPin = (uri: KeyUri): boolean => uri.scheme === 'pkcs11' && uri.pin === undefined
+const needsPin = (uri: ParsedKeyUri): boolean => uri.scheme === 'pkcs11' && !('pin' in uri)
 
 const isDenied = (error: unknown): boolean =>
   SignerError.is(error) && error.code === 'ERR_SIGNER_ACCESS_DENIED'
@@ -94,7 +103,7 @@ async function askForSecret(name: SecretName, signal: AbortSignal): Promise<stri
   const { stdin: input, stderr: output } = process
   if (!input.isTTY || !output.isTTY) {
     throw new UsageError(
-      `The key wants its ${name}; give it by --${name.toLowerCase()}-file or ${variableOf(name)}, or run this on a terminal to be asked`,
+      `The key needs its ${name}; give it with --${name.toLowerCase()}-file or ${variableOf(name)}, or run the command on a terminal, where it asks`,
     )
   }
   const secret = await promptForSecret(`${name} of the key`, { input, output, signal })

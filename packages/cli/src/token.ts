@@ -17,7 +17,7 @@ export function tokenCommand(): Command {
   const command = defineCommand('token', {
     summary: 'get an access token',
     description:
-      'Authenticates the client by private_key_jwt and prints the access token. The authorization server is the one of --issuer, or the one that the MCP server of --mcp names; with both, it has to be the same. With --mcp the token is for that server, with the scope it asks for.',
+      'Authenticates the client with private_key_jwt and prints the access token. The authorization server is that of --issuer, or the one that the MCP server of --mcp names; with both, they must be the same. With --mcp, the token is for that MCP server, with the scope that it asks for.',
     examples: [
       [
         'countersign token key.pem --client-id billing-agent --issuer https://as.example.com --scope invoices',

@@ -16,7 +16,7 @@ export function toolsCommand(): Command {
       ],
       [
         "countersign tools https://mcp.example.com/mcp --key key.pem --client-id billing-agent --json | jq '.tools[].inputSchema'",
-        'What they take',
+        'Their input schemas',
       ],
     ],
   }).argument('[url]', 'MCP server (env: COUNTERSIGN_MCP_URL)')

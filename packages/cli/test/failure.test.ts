@@ -81,16 +81,16 @@ describe('the message of an error', () => {
       'check the key URI (an alias is written awskms:///alias/NAME) and region',
     )
     expect(config('The private key is encrypted; give its "passphrase"')).toBe(
-      'The private key is encrypted; give its passphrase by --passphrase-file or COUNTERSIGN_PASSPHRASE',
+      'The private key is encrypted; give its passphrase with --passphrase-file or COUNTERSIGN_PASSPHRASE',
     )
     expect(config('the token wants a login; give its "pin"')).toBe(
-      'the token wants a login; give its PIN by --pin-file or COUNTERSIGN_PIN',
+      'the token wants a login; give its PIN with --pin-file or COUNTERSIGN_PIN',
     )
   })
 
   it('points to the URL of an MCP server when nothing is there', () => {
     expect(message(ofMcp(http(404)))).toBe(
-      'The MCP server https://mcp.example.com/mcp answered with HTTP status 404: no such page; compare its URL',
+      'The MCP server https://mcp.example.com/mcp answered with HTTP status 404: no such page; check its URL',
     )
   })
 

@@ -63,7 +63,7 @@ describe('text behind a head', () => {
 })
 
 describe('an error', () => {
-  const message = 'The key file does not exist; correct its path; or give another one by --key'
+  const message = 'The key file does not exist; correct its path; or give another one with --key'
 
   it('is one line in a pipe', () => {
     expect(layOut(message, undefined)).toBe(`countersign: ${message}`)
@@ -73,7 +73,7 @@ describe('an error', () => {
     expect(layOut(message, 40).split('\n')).toEqual([
       'countersign: The key file does not exist',
       '  - correct its path',
-      '  - or give another one by --key',
+      '  - or give another one with --key',
     ])
     expect(layOut(message, 24).split('\n')).toEqual([
       'countersign: The key',
@@ -81,7 +81,7 @@ describe('an error', () => {
       '            not exist',
       '  - correct its path',
       '  - or give another one',
-      '    by --key',
+      '    with --key',
     ])
   })
 })

@@ -31,7 +31,8 @@ export interface LoadSignerOptions extends CreateSignerOptions {
  * signature: a key that could never sign is refused at load. The trial is verified even with `verify: false`.
  *
  * @param service - name and error table of the service.
- * @param read - reads the key; its signal aborts on the caller's abort and at the deadline.
+ * @param read - reads the key. Its signal aborts on the caller's abort and at the deadline. It passes to `onClose` how to
+ *   release what it opened: a client, a session. That is called once, when the signer is closed or when loading fails.
  * @param options - the caller's: algorithm, key ID, deadline in seconds, verification, and a signal for the load.
  * @returns a frozen signer, with `close()`.
  * @throws {@link SignerError} as `createSigner` and its signers do; `signal.reason` when aborted.
@@ -59,7 +60,7 @@ export interface LoadSignerOptions extends CreateSignerOptions {
  */
 export async function loadSigner(
   service: KeyService,
-  read: (signal: AbortSignal) => Promise<LoadedKey>,
+  read: (signal: AbortSignal, onClose: (release: () => unknown) => void) => Promise<LoadedKey>,
   options: LoadSignerOptions = {},
 ): Promise<ClosableSigner> {
   const { signal, alg, ...rest } = ownOptions(options)
@@ -71,30 +72,61 @@ export async function loadSigner(
   requireTimeout(seconds)
   if (alg !== undefined) requireJwsAlgorithm(alg, name)
   const deadline = new Deadline(seconds, signal, () => tooLate(name, 'load the key', seconds))
+  const opened: (() => unknown)[] = []
+  let isFailed = false
 
-  async function load(): Promise<ClosableSigner> {
-    let key: LoadedKey
+  function onClose(release: () => unknown): void {
+    opened.push(release)
+    if (isFailed) releaseAll().catch(() => {})
+  }
+
+  /** Releases each resource once, the last one first, and rejects with the first error. */
+  async function releaseAll(): Promise<void> {
+    const errors: unknown[] = []
+    for (let release = opened.pop(); release !== undefined; release = opened.pop()) {
+      try {
+        await release()
+      } catch (error) {
+        errors.push(error)
+      }
+    }
+    if (errors.length > 0) throw errors[0]
+  }
+
+  async function readKey(): Promise<LoadedKey> {
     try {
-      key = await read(deadline.signal)
+      return await read(deadline.signal, onClose)
     } catch (error) {
       throw asSignerError(error, service, 'load the key')
     }
+  }
+
+  async function load(): Promise<ClosableSigner> {
     try {
+      const key = await readKey()
+      if (key.close !== undefined) onClose(() => key.close?.())
       const backend = { ...key, ...service }
       const signer = createSigner(backend, settings)
       // Always verified: a public key that does not belong to the private one must not be used.
       const trial =
         settings.verify === false ? createSigner(backend, { ...settings, verify: true }) : signer
       await trial.sign(Buffer.from('countersign'), { signal: deadline.signal })
-      return closable(signer, name, () => key.close?.())
+      return closable(signer, name, releaseAll)
     } catch (error) {
-      // The reason why it cannot be used is more useful than the reason why it cannot be closed.
-      await (async () => key.close?.())().catch(() => {})
+      // Why the key cannot be used is more useful than why it cannot be closed.
+      await releaseAll().catch(() => {})
       throw error
     }
   }
 
-  return deadline.settle(load())
+  try {
+    return await deadline.settle(load())
+  } catch (error) {
+    // `read` may ignore its signal and open something later.
+    isFailed = true
+    releaseAll().catch(() => {})
+    throw error
+  }
 }
 
 /** A signer whose resources are released by `close()` or by `await using`. */

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events'
 import { SignerError } from '@countersign/core'
 import { chooseAlgorithm, loadSigner } from '@countersign/core/backend'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { signRequest } from './backend.ts'
 import { keyPair } from './keys.ts'
 import { published, refusal, thrown } from './outcome.ts'
@@ -60,7 +60,7 @@ describe('a signer that was loaded', () => {
 })
 
 describe('what was opened for a key', () => {
-  it('signs no more although it could not be given back, and close() rejects', async () => {
+  it('does not sign after a close() that fails', async () => {
     const broken = {
       ...key,
       close() {
@@ -76,7 +76,7 @@ describe('what was opened for a key', () => {
     expect(error.code).toBe('ERR_SIGNER_INTEGRITY')
   })
 
-  it('is given back once, when the signer is closed, which signs no more', async () => {
+  it('is released once, when the signer is closed, and the signer does not sign any more', async () => {
     let closed = 0
     const signer = await loadSigner(service, async () => ({ ...key, close: () => closed++ }))
     expect(closed).toBe(0)
@@ -88,7 +88,82 @@ describe('what was opened for a key', () => {
     })
   })
 
-  it('is given back when the trial signature fails', async () => {
+  it('is released when the read fails after it, and its error is the one of the read', async () => {
+    const released: string[] = []
+    const failed = await thrown(() =>
+      loadSigner(service, async (_signal, onClose) => {
+        onClose(() => void released.push('session'))
+        onClose(() => {
+          released.push('client')
+          throw new Error('not closed')
+        })
+        throw new SignerError('ERR_SIGNER_KEY_NOT_FOUND', 'no such key')
+      }),
+    )
+    expect(failed).toMatchObject({ code: 'ERR_SIGNER_KEY_NOT_FOUND' })
+    expect(released).toEqual(['client', 'session'])
+  })
+
+  it('is released once when the signer is closed, last opened first, also when one fails', async () => {
+    const released: string[] = []
+    const signer = await loadSigner(service, async (_signal, onClose) => {
+      onClose(() => void released.push('client'))
+      onClose(() => {
+        released.push('session')
+        throw new Error('not closed')
+      })
+      return key
+    })
+    expect(released).toEqual([])
+    await expect(signer.close()).rejects.toThrow('not closed')
+    await expect(signer.close()).rejects.toThrow('not closed')
+    expect(released).toEqual(['session', 'client'])
+  })
+
+  it.each([
+    ['opened', async () => {}],
+    ['read', () => new Promise((resolve) => setTimeout(resolve, 50))],
+  ])('is released when the load was too late by the time it is %s', async (_, reading) => {
+    let closed = 0
+    const error = await refusal(() =>
+      loadSigner(
+        service,
+        async (_signal, onClose) => {
+          await new Promise((resolve) => setTimeout(resolve, 50))
+          onClose(() => closed++)
+          await reading()
+          return key
+        },
+        { timeoutSeconds: 0.01 },
+      ),
+    )
+    expect(error.code).toBe('ERR_SIGNER_TIMEOUT')
+    expect(closed).toBe(0)
+    await vi.waitFor(() => expect(closed).toBe(1))
+  })
+
+  it('is released when the caller aborts while the trial signature is verified', async () => {
+    let closed = 0
+    const controller = new AbortController()
+    const sign: typeof key.sign = async (request) => {
+      const signature = await key.sign(request)
+      // After the signature was returned, and before it was verified.
+      queueMicrotask(() => queueMicrotask(() => controller.abort('mine')))
+      return signature
+    }
+    const load = loadSigner(
+      service,
+      async (_signal, onClose) => {
+        onClose(() => closed++)
+        return { ...key, sign }
+      },
+      { signal: controller.signal },
+    )
+    expect(await thrown(() => load)).toBe('mine')
+    await vi.waitFor(() => expect(closed).toBe(1))
+  })
+
+  it('is released when the trial signature fails', async () => {
     let closed = 0
     const { publicKey } = keyPair('ES256', 'other')
     await refusal(() =>

@@ -1,14 +1,18 @@
 export type { ClosableSigner } from '@countersign/core'
-export { formatKeyUri } from './format-key-uri.ts'
 export type {
-  AwsKmsKeyUri,
-  AzureKeyVaultKeyUri,
-  FileKeyUri,
-  GcpKmsKeyUri,
-  KeyUri,
-  PinSource,
-  Pkcs11KeyUri,
-} from './key-uri.ts'
-export type { AzureCredential, Secret, SignerFromUriOptions } from './options.ts'
-export { parseKeyUri } from './parse-key-uri.ts'
-export { signerFromUri } from './signer-from-uri.ts'
+  AzureCredential,
+  KeyScheme,
+  KeyUriAttributes,
+  KeyUriParts,
+  KeyUriSuggestion,
+  OpenKeyOptions,
+  ParsedKeyUri,
+  Secret,
+} from './key-scheme.ts'
+export { formatKeyUri, type KeyUri, type KeyUriOptions, parseKeyUri } from './key-uri.ts'
+export type { AwsKmsKeyUri } from './schemes/aws-kms.ts'
+export type { AzureKeyVaultKeyUri } from './schemes/azure-key-vault.ts'
+export type { FileKeyUri } from './schemes/file.ts'
+export type { GcpKmsKeyUri } from './schemes/gcp-kms.ts'
+export type { PinSource, Pkcs11KeyUri } from './schemes/pkcs11.ts'
+export { type SignerFromUriOptions, signerFromUri } from './signer-from-uri.ts'

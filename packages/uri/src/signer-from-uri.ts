@@ -1,24 +1,24 @@
 import type { ClosableSigner } from '@countersign/core'
-import { closable, onAbort } from '@countersign/core/backend'
-import type { KeyUri } from './key-uri.ts'
-import { openAwsKms } from './open-aws-kms.ts'
-import { openAzureKeyVault } from './open-azure-key-vault.ts'
-import { openFile } from './open-file.ts'
-import { openGcpKms } from './open-gcp-kms.ts'
-import { openPkcs11 } from './open-pkcs11.ts'
-import { checkOptions, type SignerFromUriOptions } from './options.ts'
-import { parseKeyUri } from './parse-key-uri.ts'
+import { ownOptions, requireSignal, unlessAborted } from '@countersign/core/backend'
+import type { KeyScheme, OpenKeyOptions } from './key-scheme.ts'
+import { knownSchemes, readKeyUri } from './key-uri.ts'
+
+/** Options of {@link signerFromUri}: what does not belong in a string. */
+export interface SignerFromUriOptions extends OpenKeyOptions {
+  /** Schemes to accept besides the built-in ones, such as those of another package. */
+  readonly schemes?: readonly KeyScheme[] | undefined
+}
 
 /**
- * Makes a signer over the key that a URI names.
+ * Makes a signer with the key that a URI names.
  *
- * The backend is imported when a URI names it, and no other one is.
+ * Only the backend that the URI names is imported.
  *
- * @param uri - one of the forms of the package's README.
- * @param options - secrets, credentials and limits, which do not belong in a string.
+ * @param uri - one of the forms in the package's README, or a URI of one of `schemes`.
+ * @param options - secrets, credentials, limits and further schemes.
  * @returns a frozen signer, which has signed once.
- * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when the URI is refused, when a file may be read by others, or when
- *   the backend is not installed; all others as the backend does.
+ * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when the URI is refused, when a file is accessible to other users, or
+ *   when the backend is not installed; all other codes as the backend does.
  * @throws `TypeError` when an argument is not of its type; `signal.reason` when aborted.
  *
  * @example
@@ -36,34 +36,34 @@ export async function signerFromUri(
   uri: string,
   options: SignerFromUriOptions = {},
 ): Promise<ClosableSigner> {
-  checkOptions(options)
-  const parsed = parseKeyUri(uri)
-  const { signal } = options
+  const { schemes, ...rest } = ownOptions(options)
+  const settings = ownOptions(rest)
+  requireOptions(settings)
+  const { scheme, parsed } = readKeyUri(uri, knownSchemes(schemes))
+  const { signal } = settings
   signal?.throwIfAborted()
-  const opening = open(parsed, options)
-  if (!signal) return opening
-  return new Promise((resolve, reject) => {
-    const leave = onAbort(signal, () => {
-      leave()
-      reject(signal.reason)
-      // Nobody is left to close it.
-      opening.then((signer) => signer.close()).catch(() => {})
-    })
-    opening.then(resolve, reject).finally(leave)
-  })
+  const opening = (async () => scheme.open(ownOptions(parsed), settings))()
+  try {
+    return await unlessAborted(opening, signal)
+  } catch (error) {
+    // A key that is opened after an abort has no other owner.
+    opening.then((signer) => signer.close()).catch(() => {})
+    throw error
+  }
 }
 
-async function open(uri: KeyUri, options: SignerFromUriOptions): Promise<ClosableSigner> {
-  switch (uri.scheme) {
-    case 'file':
-      return closable(await openFile(uri, options), 'local')
-    case 'awskms':
-      return openAwsKms(uri, options)
-    case 'gcpkms':
-      return openGcpKms(uri, options)
-    case 'azurekms':
-      return openAzureKeyVault(uri, options)
-    case 'pkcs11':
-      return openPkcs11(uri, options)
-  }
+function requireOptions(options: OpenKeyOptions): void {
+  const { signal, passphrase, pin, azureCredential, allowSharedFiles } = options
+  requireSignal(signal)
+  requireSecret(passphrase, 'passphrase')
+  requireSecret(pin, 'pin')
+  if (azureCredential !== undefined && typeof azureCredential?.getToken !== 'function')
+    throw new TypeError('"azureCredential" must have a method getToken')
+  if (allowSharedFiles !== undefined && typeof allowSharedFiles !== 'boolean')
+    throw new TypeError('"allowSharedFiles" must be a boolean')
+}
+
+function requireSecret(value: unknown, option: string): void {
+  if (value !== undefined && typeof value !== 'string' && typeof value !== 'function')
+    throw new TypeError(`"${option}" must be a string or a function that returns one`)
 }

@@ -2,7 +2,7 @@ import type { KeyUri } from '@countersign/uri'
 
 export interface Form {
   readonly uri: string
-  /** What it is written as, when that is another. */
+  /** How it is written again, if that differs. */
   readonly canonical?: string
   readonly parsed: KeyUri
 }
@@ -16,7 +16,7 @@ const module = '/usr/lib/softhsm/libsofthsm2.so'
 const query = `?module-path=${module}`
 const onToken = { scheme: 'pkcs11', module, token: { label: 't' }, key: { label: 'k' } } as const
 
-/** Every form, and what is easily mangled in it. */
+/** Every form of key URI, with parts that are easily mangled. */
 export const forms: readonly Form[] = [
   {
     uri: 'file:///etc/agent/key.pem',

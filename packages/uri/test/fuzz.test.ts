@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { forms } from './forms.ts'
 import { refused } from './refused.ts'
 
-/** What becomes of a string: a key URI, or a refusal. Anything else is thrown on. */
+/** The parsed key URI, or the refusal. Any other error is thrown. */
 function outcome(uri: string): KeyUri | SignerError {
   try {
     return parseKeyUri(uri)
@@ -27,7 +27,7 @@ const piece = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 6 }),
 )
 
-/** A URI that was nearly right, or nearly wrong: with a part cut out and another put in, once or a few times. */
+/** A valid or invalid URI in which some parts were replaced. */
 const mutated = fc
   .tuple(
     fc.oneof(fc.constantFrom(...right), fc.constantFrom(...wrong)),
@@ -59,8 +59,8 @@ const withoutPin = (uri: KeyUri): object => {
   return rest
 }
 
-describe('whatever is given for a key URI', () => {
-  it('is read or refused with a SignerError, and reads the same once written', () => {
+describe('any string given as a key URI', () => {
+  it('is parsed or refused with a SignerError, and a parsed one survives a round trip', () => {
     let read = 0
     fc.assert(
       fc.property(anything, (uri) => {
@@ -73,11 +73,11 @@ describe('whatever is given for a key URI', () => {
       }),
       { numRuns: 20_000 },
     )
-    // Else none of the mutations came to anything, and nothing was shown.
+    // Otherwise no mutation was valid, and the test proves nothing.
     expect(read).toBeGreaterThan(500)
   })
 
-  it('is, when it was written from the path of a file, of that file', () => {
+  it('names the file from whose path it was written', () => {
     const isName = (name: string) => !['', '.', '..'].includes(name) && !/[\p{Cc}/]/u.test(name)
     const names = fc.array(fc.string({ unit: 'grapheme', maxLength: 12 }).filter(isName), {
       minLength: 1,
@@ -92,8 +92,8 @@ describe('whatever is given for a key URI', () => {
     )
   })
 
-  it('echoes no part of a PIN, however it stands in there', () => {
-    // Of characters that no message has five of in a row, so that a match is no accident.
+  it('shows no part of a PIN, wherever the PIN is in it', () => {
+    // No message has five of these characters in a row, so a match is not an accident.
     const alphabet = 'QXZqxz45678&;=%#?@| \n'
     const width = 5
     for (const uri of wrong) {
@@ -159,8 +159,8 @@ describe('whatever is given for a key URI', () => {
     ['digits', 'pkcs11:object=k;slot-id=', '9'],
     ['question marks', 'pkcs11:', '?'],
     ['colons', '', ':'],
-    ['characters that are none of a URI', 'file:///', 'é'],
-  ])('takes its time by its length alone: a million of %s', (_what, start, repeated) => {
+    ['characters that URIs do not have', 'file:///', 'é'],
+  ])('is handled in time that is linear in its length: a million %s', (_what, start, repeated) => {
     const uri = start + repeated.repeat(1_000_000)
     const before = performance.now()
     outcome(uri)

@@ -13,12 +13,12 @@ describe('a key URI is refused with what is wrong and what to write', () => {
     expect(error.cause).toBeUndefined()
   })
 
-  it.each(refused)('by signerFromUri just the same: %j', async (uri, says) => {
+  it.each(refused)('by signerFromUri as well: %j', async (uri, says) => {
     expect((await refusal(() => signerFromUri(uri))).message).toMatch(says)
   })
 })
 
-describe('the name of a key in its service is answered with the URI to write', () => {
+describe('the error for the name of a key in its service contains the URI to write', () => {
   const id = '1234abcd-12ab-34cd-56ef-1234567890ab'
   const arn = 'arn:aws:kms:eu-west-1:111122223333'
   const region = "?region=eu-west-1, with the key's own region"
@@ -60,7 +60,7 @@ describe('an unknown attribute is named only when its name looks like one', () =
   )
 })
 
-describe('a PIN is not in the refusal', () => {
+describe('an error does not contain a PIN', () => {
   const pin = 'pin5ecret'
   it.each([
     `${token}?pin-value=${pin}`,

@@ -4,7 +4,7 @@ const vault = 'v.vault.azure.net/keys/k'
 const token = 'pkcs11:token=t;object=k'
 const module = 'module-path=/m.so'
 
-/** What is refused, and what is said of it. */
+/** Invalid key URIs, and what their errors say. */
 export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
   // Not a key URI
   ['', /not a key URI.*file:, awskms:, gcpkms:, azurekms:, pkcs11:/],
@@ -69,8 +69,8 @@ export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
   ['file:///etc/./key.pem', /"\." or "\.\."/],
   ['file:///etc/../key.pem', /"\." or "\.\."/],
   ['file:///etc/%2e%2E/key.pem', /"\." or "\.\."/],
-  ['file:///etc/a%2Fb', /"\/" or a control character/],
-  ['file:///etc/a%00b', /"\/" or a control character/],
+  ['file:///etc/a%2Fb', /escaped "\/" or control character/],
+  ['file:///etc/a%00b', /escaped "\/" or control character/],
   // awskms:
   ['awskms:', /names no key of AWS KMS; write awskms:\/\/\/alias\/NAME/],
   ['awskms:///', /names no key/],
@@ -87,7 +87,7 @@ export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
   [`awskms:///arn:aws:s3:eu-west-1:111122223333:key/${uuid}`, /names no key/],
   [`awskms:///arn:aws:kms:EU-WEST-1:111122223333:key/${uuid}`, /names no key/],
   [`awskms:///arn:aws:kms:eu-west-1:1111:key/${uuid}`, /names no key/],
-  ['awskms:///alias/agent?region=EU-WEST-1', /"region" is no AWS region/],
+  ['awskms:///alias/agent?region=EU-WEST-1', /"region" is not an AWS region/],
   ['awskms:///alias/agent?region=eu-west-1&region=eu-west-1', /"region" twice/],
   [
     `awskms:///arn:aws:kms:eu-west-1:111122223333:key/${uuid}?region=eu-west-1`,
@@ -107,20 +107,20 @@ export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
   [`gcpkms://${version.replace('keyRings', 'keyrings')}`, /names no key.*in this case/],
   [`gcpkms://${version.replace('/1', '/0')}`, /names no key/],
   [`gcpkms://${version.replace(/projects\/[^/]+/, 'projects/..')}`, /names no key/],
-  [`gcpkms://${version}?endpoint=http://127.0.0.1:65536`, /"endpoint" is none/],
+  [`gcpkms://${version}?endpoint=http://127.0.0.1:65536`, /"endpoint" is not one/],
   ['azurekms://127.0.0.1:65536/keys/agent', /host that is not one of Azure/],
   [`gcpkms://${version.replace('/1', '/latest')}`, /names no key/],
   [`gcpkms://${version.replace('/1', '')}`, /names no key/],
   [`gcpkms://user@${version}`, /credentials/],
   [`gcpkms://${version.replace('/r/', '/a%20b/')}`, /names no key.*unescaped/],
-  [`gcpkms://${version}?endpoint=https://kms.example`, /"endpoint" is none/],
-  [`gcpkms://${version}?endpoint=https://googleapis.com.evil.example`, /"endpoint" is none/],
-  [`gcpkms://${version}?endpoint=https://evilgoogleapis.com`, /"endpoint" is none/],
-  [`gcpkms://${version}?endpoint=http://cloudkms.googleapis.com`, /"endpoint" is none/],
-  [`gcpkms://${version}?endpoint=http://127.0.0.1`, /"endpoint" is none/],
-  [`gcpkms://${version}?endpoint=http://127.0.0.1:80/v1`, /"endpoint" is none.*without a path/],
-  [`gcpkms://${version}?endpoint=http://u:p@127.0.0.1:80`, /"endpoint" is none/],
-  [`gcpkms://${version}?endpoint=http://127.0.0.1:80@evil.example:80`, /"endpoint" is none/],
+  [`gcpkms://${version}?endpoint=https://kms.example`, /"endpoint" is not one/],
+  [`gcpkms://${version}?endpoint=https://googleapis.com.evil.example`, /"endpoint" is not one/],
+  [`gcpkms://${version}?endpoint=https://evilgoogleapis.com`, /"endpoint" is not one/],
+  [`gcpkms://${version}?endpoint=http://cloudkms.googleapis.com`, /"endpoint" is not one/],
+  [`gcpkms://${version}?endpoint=http://127.0.0.1`, /"endpoint" is not one/],
+  [`gcpkms://${version}?endpoint=http://127.0.0.1:80/v1`, /"endpoint" is not one.*without a path/],
+  [`gcpkms://${version}?endpoint=http://u:p@127.0.0.1:80`, /"endpoint" is not one/],
+  [`gcpkms://${version}?endpoint=http://127.0.0.1:80@evil.example:80`, /"endpoint" is not one/],
   // azurekms:
   ['azurekms:', /names no key of Azure Key Vault; write azurekms:\/\/VAULT/],
   [`azurekms:${vault}`, /names no key/],
@@ -140,7 +140,7 @@ export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
   // Spellings of this machine that a URL would not keep
   ...['127.1', '0x7f.1', '2130706433', '0177.0.0.1', 'LOCALHOST', '[0:0::1]'].flatMap((host) => [
     [`azurekms://${host}:8443/keys/k`, /host that is not one/] as const,
-    [`gcpkms://${version}?endpoint=http://${host}:8443`, /"endpoint" is none/] as const,
+    [`gcpkms://${version}?endpoint=http://${host}:8443`, /"endpoint" is not one/] as const,
   ]),
   [`azurekms://${vault}?credential=x`, /unknown attribute "credential"/],
   // pkcs11:
@@ -165,9 +165,9 @@ export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
     /unknown attribute after "object" \(a ";" in a value is written %3B\)/,
   ],
   [`${token};id=%1?${module}`, /"id" has a bad percent escape/],
-  [`pkcs11:slot-id=-1;object=k?${module}`, /"slot-id" is no slot number/],
-  [`pkcs11:slot-id=0x1;object=k?${module}`, /"slot-id" is no slot number/],
-  [`pkcs11:slot-id=${'9'.repeat(16)};object=k?${module}`, /"slot-id" is no slot number/],
+  [`pkcs11:slot-id=-1;object=k?${module}`, /"slot-id" is not a slot number/],
+  [`pkcs11:slot-id=0x1;object=k?${module}`, /"slot-id" is not a slot number/],
+  [`pkcs11:slot-id=${'9'.repeat(16)};object=k?${module}`, /"slot-id" is not a slot number/],
   [`${token};library-version=3?${module}`, /"library-version".*"module-path" alone/],
   [`${token};library-manufacturer=m?${module}`, /"library-manufacturer"/],
   [`${token};library-description=d?${module}`, /"library-description"/],
@@ -178,11 +178,11 @@ export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
   [`${token};vendor-x=1?${module}`, /unknown attribute after "object"/],
   [`pkcs11:token=t?${module}&object=k`, /"object".*before the "\?"/],
   [`${token}?module-name=softhsm2`, /"module-name".*write "module-path"/],
-  [`${token}?module-path=libsofthsm2.so`, /"module-path" is no absolute path/],
+  [`${token}?module-path=libsofthsm2.so`, /"module-path" is not an absolute path/],
   [`${token}?${module}&${module}`, /"module-path" twice/],
   [`${token}?${module}&pin-source=/run/pin`, /neither a file nor a variable.*file:\/absolute/],
-  [`${token}?${module}&pin-source=|/bin/cat`, /is a command, and none is run/],
-  [`${token}?${module}&pin-source=%7C/bin/cat`, /is a command, and none is run/],
+  [`${token}?${module}&pin-source=|/bin/cat`, /is a command, and commands in a URI are not run/],
+  [`${token}?${module}&pin-source=%7C/bin/cat`, /is a command, and commands in a URI are not run/],
   [`${token}?${module}&pin-source=builtin-dialog`, /neither a file nor a variable/],
   [`${token}?${module}&pin-source=FILE:/run/pin`, /neither a file nor a variable/],
   [`${token}?${module}&pin-source=https://pins.example/`, /neither a file nor a variable/],

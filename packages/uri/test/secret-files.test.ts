@@ -17,7 +17,7 @@ import { signerFromUri } from '@countersign/uri'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { keyPair } from '../../core/test/keys.ts'
 import { refusal } from '../../core/test/outcome.ts'
-import { pinFrom } from '../src/pin-from.ts'
+import { pinFrom } from '../src/schemes/pkcs11.ts'
 
 const secret = String(keyPair('ES256').privateKey.export({ format: 'pem', type: 'pkcs8' }))
 let folder: string
@@ -64,7 +64,7 @@ describe.each([
       const error = await refusal(() => read(path))
       expect(error.code).toBe('ERR_SIGNER_CONFIG')
       expect(error.message).toBe(
-        `The ${what} file "${path}" is open to others than its owner (its mode is 0${mode.toString(8)}); run chmod 600 "${path}", or set "allowSharedFiles" where nobody else can reach it`,
+        `The ${what} file "${path}" is accessible to users other than its owner (its mode is 0${mode.toString(8)}); run chmod 600 "${path}", or set "allowSharedFiles" where nobody else can reach it`,
       )
       expect(await read(path, true)).toBeDefined()
     },
@@ -74,7 +74,7 @@ describe.each([
     expect(await read(file(secret, mode))).toBeDefined()
   })
 
-  it('is checked where a link leads to, not at the link', async () => {
+  it('is checked at the target of a symbolic link', async () => {
     const links = [0o600, 0o644].map((mode) => {
       const link = join(folder, `link ${++files}`)
       symlinkSync(file(secret, mode), link)
@@ -84,10 +84,10 @@ describe.each([
     expect((await refusal(() => read(String(links[1])))).message).toContain('chmod 600')
   })
 
-  it('that is a pipe nobody writes to is refused at once', async () => {
+  it('that is a pipe without a writer is refused at once', async () => {
     const path = join(folder, `pipe ${++files}`)
     execFileSync('mkfifo', ['-m', '600', path])
-    expect((await refusal(() => read(path))).message).toContain('is no ordinary file')
+    expect((await refusal(() => read(path))).message).toContain('is not a regular file')
   })
 
   it('that is a folder or a device is refused', async () => {
@@ -96,21 +96,21 @@ describe.each([
     for (const each of [path, '/dev/zero']) {
       expect(await refusal(() => read(each, true))).toMatchObject({
         code: 'ERR_SIGNER_CONFIG',
-        message: expect.stringContaining('is no ordinary file'),
+        message: expect.stringContaining('is not a regular file'),
       })
     }
   })
 
-  it('that is huge is refused unread, whatever it says of its size', async () => {
+  it('that is too large is refused, whatever size it reports', async () => {
     const large = file(secret + ' '.repeat(65_536))
-    // What Linux makes up as it is read is zero octets long.
+    // Files that Linux generates on reading report a size of zero.
     const endless = '/proc/kallsyms'
     for (const each of existsSync(endless) ? [large, endless] : [large]) {
       expect((await refusal(() => read(each, true))).message).toMatch(/has more than \d+ octets/)
     }
   })
 
-  it('that has just as much as is read is read whole', async () => {
+  it('that has exactly the maximum size is read completely', async () => {
     const most = what === 'key' ? 65_536 : 1024
     expect(await read(file(secret.padEnd(most)))).toBeDefined()
     expect((await refusal(() => read(file(secret.padEnd(most + 1))))).message).toContain(
@@ -118,7 +118,7 @@ describe.each([
     )
   })
 
-  it('is closed after it was read, and after each way to be refused', async () => {
+  it('is closed after it was read or refused', async () => {
     const small = file(secret)
     const pipe = join(folder, `pipe ${++files}`)
     execFileSync('mkfifo', ['-m', '600', pipe])
@@ -138,7 +138,7 @@ describe.each([
     expect(openFiles() - before).toBeLessThan(10)
   })
 
-  it('that is not there, or below a file, does not exist', async () => {
+  it('that is missing, or below a file, is reported as missing', async () => {
     const code = what === 'key' ? 'ERR_SIGNER_KEY_NOT_FOUND' : 'ERR_SIGNER_CONFIG'
     for (const path of [join(folder, 'nothing'), join(file(secret), 'below')]) {
       const error = await refusal(() => read(path))
@@ -152,7 +152,7 @@ describe('a file of another user', () => {
   const isRoot = process.getuid?.() === 0
   const nobody = { uid: 65_534, gid: 65_534 }
 
-  it('is refused as one that this process may not read', async () => {
+  it('is refused because this process may not read it', async () => {
     const uri = pathToFileURL(file(secret, isRoot ? 0o600 : 0o000)).href
     const packageUrl = new URL('../dist/index.js', import.meta.url).href
     const program = `import { signerFromUri } from ${JSON.stringify(packageUrl)}
@@ -186,13 +186,13 @@ describe('a PIN', () => {
     )
   })
 
-  it('is text in UTF-8, and nothing of what is not is shown', async () => {
+  it('must be UTF-8, and other text is not shown in the error', async () => {
     const error = await refusal(() => readPin(file(Buffer.from('CANARY\xff', 'latin1'))))
     expect(error.message).toContain('is not text in UTF-8')
     expect(error.cause).toBeUndefined()
   })
 
-  it('is read anew each time, from its file and from its variable', async () => {
+  it('is read again each time, from its file and from its variable', async () => {
     const path = file('1111')
     const inFile = pinFrom({ from: 'file', path }, false)
     const inEnvironment = pinFrom({ from: 'env', name: 'COUNTERSIGN_TEST_PIN' }, false)
@@ -205,7 +205,7 @@ describe('a PIN', () => {
     }
   })
 
-  it.each([undefined, ''])('is missed in a variable that is %j', async (value) => {
+  it.each([undefined, ''])('is reported as missing when its variable is %j', async (value) => {
     if (value !== undefined) process.env['COUNTERSIGN_TEST_PIN'] = value
     const ask = pinFrom({ from: 'env', name: 'COUNTERSIGN_TEST_PIN' }, false)
     const error = await refusal(() => (typeof ask === 'function' ? ask() : ask))

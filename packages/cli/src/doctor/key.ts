@@ -3,8 +3,8 @@ import { algorithms, type Signer, SignerError, type SignerErrorCode } from '@cou
 import { describeFailure, isUsage } from '../failure.ts'
 import type { OpenKey } from '../open-key.ts'
 import {
-  BrokenStep,
   type Examination,
+  FailedStep,
   type Failure,
   isTimeout,
   passed,
@@ -14,11 +14,11 @@ import {
 const keySteps = ['key store', 'key permission', 'key', 'key algorithm', 'signature'] as const
 type KeyStep = (typeof keySteps)[number]
 
-/** At which step each code of a signer ends the line, and what to do. */
+/** The step that fails with each code of a signer, and what to do. */
 const refusals: { readonly [code in SignerErrorCode]: readonly [step: KeyStep, remedy: string] } = {
   ERR_SIGNER_CONFIG: [
     'key store',
-    'do as the message says: correct the key URI, the mode of the file, or what is missing here',
+    'follow the message: correct the key URI or the mode of the file, or install what is missing',
   ],
   ERR_SIGNER_UNAVAILABLE: [
     'key store',
@@ -26,16 +26,16 @@ const refusals: { readonly [code in SignerErrorCode]: readonly [step: KeyStep, r
   ],
   ERR_SIGNER_TIMEOUT: [
     'key store',
-    'check the way to the key service, or raise the timeout if it needs longer',
+    'check the network to the key service, or raise --timeout if it needs longer',
   ],
   ERR_SIGNER_THROTTLED: [
     'key store',
     'try again later, or raise the quota of the key service for this account',
   ],
-  ERR_SIGNER_BACKEND: ['key store', 'look up what the backend says in its own documentation'],
+  ERR_SIGNER_BACKEND: ['key store', 'look up the message in the documentation of the backend'],
   ERR_SIGNER_ACCESS_DENIED: [
     'key permission',
-    'give this process what the message names: the right PIN or passphrase, read permission for the file, or a policy that admits reading the public key and signing with it',
+    'give this process what the message names: the right PIN or passphrase, read permission for the file, or a policy that allows reading the public key and signing',
   ],
   ERR_SIGNER_KEY_NOT_FOUND: [
     'key',
@@ -52,7 +52,7 @@ const refusals: { readonly [code in SignerErrorCode]: readonly [step: KeyStep, r
   ],
 }
 
-/** Loads the key and makes one real signature with it. */
+/** Opens the key and makes one signature with it. */
 export async function* examineKey(context: Examination): AsyncGenerator<StepResult, OpenKey> {
   const { keyStore, within, openKey } = context
   let opened: OpenKey
@@ -60,10 +60,10 @@ export async function* examineKey(context: Examination): AsyncGenerator<StepResu
     opened = await within(openKey)
   } catch (error) {
     const [step, failure] = describe(inTime(error, context))
-    yield* before(step, keyStore)
-    throw new BrokenStep(step, failure)
+    yield* stepsBefore(step, keyStore)
+    throw new FailedStep(step, failure)
   }
-  let isHandedOn = false
+  let isReturned = false
   try {
     const { signer } = opened
     const { alg, kid, publicJwk } = signer
@@ -76,10 +76,10 @@ export async function* examineKey(context: Examination): AsyncGenerator<StepResu
       `${alg} with a key of type ${[kty, crv].filter(Boolean).join(' ')}`,
     )
     yield await trySignature(signer, context)
-    isHandedOn = true
+    isReturned = true
     return opened
   } finally {
-    if (!isHandedOn) await opened[Symbol.asyncDispose]()
+    if (!isReturned) await opened[Symbol.asyncDispose]()
   }
 }
 
@@ -88,16 +88,16 @@ async function trySignature(signer: Signer, context: Examination): Promise<StepR
     return passed('signature', await signOnce(signer, context))
   } catch (error) {
     const [, failure] = describe(inTime(error, context))
-    throw new BrokenStep('signature', failure)
+    throw new FailedStep('signature', failure)
   }
 }
 
-/** The steps that must have gone well before one that has not. */
-function* before(step: KeyStep, keyStore: string): Generator<StepResult> {
+/** The steps before the one that failed, which must have passed. */
+function* stepsBefore(step: KeyStep, keyStore: string): Generator<StepResult> {
   const found: { readonly [name in KeyStep]: string } = {
     'key store': `${keyStore} answers`,
-    'key permission': 'nothing was denied',
-    key: 'there is such a key',
+    'key permission': 'access was not denied',
+    key: 'the key exists',
     'key algorithm': 'the algorithm fits the key',
     signature: '',
   }
@@ -129,7 +129,7 @@ async function signOnce(signer: Signer, { within }: Examination): Promise<string
   )
 }
 
-/** At which step an error of a signer belongs, and what to say there; any other error is thrown on. */
+/** The step to which an error of a signer belongs, and its description; rethrows any other error. */
 function describe(error: unknown): [step: KeyStep, failure: Failure] {
   if (!SignerError.is(error)) throw error
   const [step, remedy] = isOfAlgorithm(error) ? algorithmRefusal : refusals[error.code]
@@ -137,7 +137,7 @@ function describe(error: unknown): [step: KeyStep, failure: Failure] {
   return [step, { found: describeFailure(error).message, remedy, side, code: error.code }]
 }
 
-/** An error of a signer for one of waiting. */
+/** Makes a `SignerError` of an error of the deadline. */
 function inTime(error: unknown, { timeoutSeconds }: Examination): unknown {
   if (!isTimeout(error)) return error
   const late = `the key service did not answer within ${timeoutSeconds} s`
@@ -146,10 +146,10 @@ function inTime(error: unknown, { timeoutSeconds }: Examination): unknown {
 
 const algorithmRefusal = [
   'key algorithm',
-  'leave the algorithm out of the key URI, or name one that the message lists; else use a key of its kind',
+  'leave the algorithm out of the key URI, or name one that the message lists; or use another key',
 ] as const
 
-/** Whether a configuration is refused for its algorithm; every backend leaves that to the frame they share. */
+/** Whether the algorithm was refused; core makes that error for all backends. */
 function isOfAlgorithm({ code, message }: SignerError): boolean {
   return code === 'ERR_SIGNER_CONFIG' && /^The (?:key is for the )?algorithm /.test(message)
 }

@@ -3,36 +3,38 @@ import { sanitize } from '@countersign/oauth/provider'
 import type { Client } from '@modelcontextprotocol/client'
 import { version } from '../command.ts'
 import { describeMcpError, McpError } from '../mcp-error.ts'
-import { lookAtAudience, otherAudience, type TokenAudience } from './audience.ts'
+import { examineTokenAudience, otherAudience, type TokenAudience } from './audience.ts'
 import type { Answer } from './observed-fetch.ts'
 import {
-  BrokenStep,
   describeOAuthFailure,
+  FailedStep,
   type Failure,
   passed,
   type StepResult,
   warned,
 } from './step.ts'
-import type { Granted, TokenScene } from './token-request.ts'
+import type { Granted, TokenInputs } from './token-request.ts'
 
 /**
- * Uses the token at the MCP server. Whether its audience is right shows there, where the token does not say; and where
- * it says otherwise, whether the server minds.
+ * Uses the token at the MCP server.
+ *
+ * When the audience of the token is not known, the server's response shows whether it is right. When it is wrong, the
+ * response shows whether the server checks it.
  */
 export async function* examineMcp(
-  scene: TokenScene,
+  inputs: TokenInputs,
   granted: Granted,
   resource: string,
   mcp: string,
 ): AsyncGenerator<StepResult, void> {
-  const { context, observed } = scene
-  const audience = await lookAtAudience(scene, granted, resource)
+  const { context, observed } = inputs
+  const audience = await examineTokenAudience(inputs, granted, resource)
   const url = new URL(mcp)
   const { Client, StreamableHTTPClientTransport } = await import('@modelcontextprotocol/client')
   const client = new Client({ name: 'countersign-doctor', version })
   const transport = new StreamableHTTPClientTransport(url, { fetch: granted.source.fetch })
 
-  /** What a request comes to: its result, or why it failed. */
+  /** Returns the result of a request, or describes why it failed. */
   async function outcomeOf<T>(
     request: (signal: AbortSignal) => Promise<T>,
   ): Promise<{ readonly result: T; readonly failure?: undefined } | { readonly failure: Failure }> {
@@ -48,11 +50,11 @@ export async function* examineMcp(
   try {
     const { failure } = await outcomeOf((signal) => client.connect(transport, { signal }))
     yield audienceByUse(audience, resource, failure)
-    if (failure !== undefined) throw new BrokenStep('mcp initialize', failure)
+    if (failure !== undefined) throw new FailedStep('mcp initialize', failure)
     const { name = 'a server', version: its = '' } = client.getServerVersion() ?? {}
     yield passed('mcp initialize', sanitize(`${name} ${its}`.trim()))
     const listing = await outcomeOf((signal) => listTools(client, signal))
-    if (listing.failure !== undefined) throw new BrokenStep('tools', listing.failure)
+    if (listing.failure !== undefined) throw new FailedStep('tools', listing.failure)
     yield passed('tools', listing.result)
   } finally {
     await context.within(() => transport.terminateSession()).catch(() => {})
@@ -67,17 +69,21 @@ function audienceByUse(
 ): StepResult {
   const name = 'token audience'
   const isRefused = refusal?.code === 'ERR_OAUTH_TOKEN_REFUSED'
-  if (fits === false && isRefused) throw new BrokenStep(name, otherAudience(found, resource))
+  if (fits === false && isRefused) throw new FailedStep(name, otherAudience(found, resource))
   if (fits === true || (fits === undefined && refusal === undefined)) {
-    return passed(name, fits === true ? found : `${found}; the MCP server takes it`)
+    return passed(name, fits === true ? found : `${found}; the MCP server accepts it`)
   }
   if (fits === undefined) {
-    return warned(name, found, 'look into the token at the authorization server, or introspect it')
+    return warned(
+      name,
+      found,
+      'check the audience at the authorization server, or introspect the token',
+    )
   }
-  const remedy = `${otherAudience(found, resource).remedy}; a server that takes tokens for others can be made to take stolen ones`
+  const remedy = `${otherAudience(found, resource).remedy}; an MCP server that accepts tokens for other resources also accepts tokens that were stolen there`
   return warned(
     name,
-    refusal === undefined ? `${found}, and the MCP server takes it` : found,
+    refusal === undefined ? `${found}, and the MCP server accepts it` : found,
     remedy,
   )
 }
@@ -89,7 +95,7 @@ async function listTools(client: Client, signal: AbortSignal): Promise<string> {
   return sanitize(`${names.length} listed: ${names.slice(0, 10).join(', ')}${more}`)
 }
 
-/** Why a request to the MCP server failed. */
+/** Describes why a request to the MCP server failed. */
 function explain(error: unknown, answer: Answer | undefined): Failure {
   const { status, challenge } = answer ?? {}
   const renewal = OAuthError.is(error) ? error : undefined
@@ -98,8 +104,8 @@ function explain(error: unknown, answer: Answer | undefined): Failure {
     const wanted = scope === undefined ? 'more scope' : `the scope "${sanitize(scope)}"`
     const why = renewal === undefined ? '' : `; ${renewal.message}`
     return {
-      found: `HTTP status 403, insufficient_scope: the MCP server wants ${wanted}${why}`,
-      remedy: `grant ${wanted} to the client at the authorization server, and ask for it by --scope`,
+      found: `HTTP status 403, insufficient_scope: the MCP server needs ${wanted}${why}`,
+      remedy: `grant ${wanted} to the client at the authorization server, and request it with --scope`,
       side: 'refused',
     }
   }
@@ -119,8 +125,8 @@ function explain(error: unknown, answer: Answer | undefined): Failure {
   return {
     found: message,
     remedy: isNetwork
-      ? 'check that the MCP server still runs, and look into its log'
-      : 'look into the log of the MCP server, and check that the URL is that of its MCP endpoint',
+      ? 'check that the MCP server still runs, and check its log'
+      : 'check the log of the MCP server, and that the URL is that of its MCP endpoint',
     side: isNetwork ? 'network' : 'refused',
   }
 }

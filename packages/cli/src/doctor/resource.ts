@@ -9,33 +9,33 @@ import { chooseScope } from '../authentication.ts'
 import type { ObservedFetch } from './observed-fetch.ts'
 import {
   attempt,
-  BrokenStep,
   describeOAuthFailure,
   type Examination,
+  FailedStep,
   type Failure,
   passed,
   type StepResult,
   warned,
 } from './step.ts'
 
-/** Where to get a token, for what, and with which scope. */
+/** The issuer, resource and scope of the token request. */
 export interface Target {
   readonly issuer: string
-  /** The URL of the MCP server when that names the issuer, and not the caller. */
+  /** The URL of the MCP server, when the issuer comes from it and not from the caller. */
   readonly namedBy?: string | undefined
   /** What the token is for. */
   readonly resource: string | undefined
   readonly scope: string | undefined
 }
 
-/** Asks the MCP server where tokens for it are to be had, as RFC 9728 has it. */
+/** Finds the authorization server and the scope of an MCP server, RFC 9728. */
 export async function* examineResource(
   context: Examination,
   observed: ObservedFetch,
   mcp: string,
 ): AsyncGenerator<StepResult, Target> {
   const url = await attempt((async () => requireSecureUrl(mcp, 'MCP server'))(), 'mcp server')
-  yield await knock(context, observed, url)
+  yield await requestWithoutToken(context, observed, url)
   const challenge = observed.answerOf(url)?.challenge
 
   const { href } = new URL(url.pathname, url)
@@ -47,7 +47,7 @@ export async function* examineResource(
       found.absence,
       `the authorization server ${found.source} is used; have the MCP server publish its metadata`,
     )
-    yield passed('resource', `${href}, for want of metadata`)
+    yield passed('resource', `${href}, because there is no metadata`)
     yield passed('authorization server', `${sanitize(found.issuer)}, ${found.source}`)
     const scope = chooseScope(context, challenge?.scope, undefined)
     return { issuer: found.issuer, resource: href, scope }
@@ -56,9 +56,9 @@ export async function* examineResource(
     'resource metadata',
     metadataUrl === undefined
       ? 'at its well-known location'
-      : `where the challenge says: ${sanitize(metadataUrl)}`,
+      : `at the URL in the challenge: ${sanitize(metadataUrl)}`,
   )
-  if (found.mismatch !== undefined) throw new BrokenStep('resource', found.mismatch)
+  if (found.mismatch !== undefined) throw new FailedStep('resource', found.mismatch)
   const { metadata } = found
   yield passed('resource', sanitize(metadata.resource))
   const { authorization_servers: named, scopes_supported: supported } = metadata
@@ -73,8 +73,8 @@ export async function* examineResource(
   }
 }
 
-/** Makes a request without a token, whose answer says how to get one. */
-async function knock(
+/** Sends a request without a token; the challenge in the response says where to get one. */
+async function requestWithoutToken(
   { within }: Examination,
   { fetch, answerOf }: ObservedFetch,
   url: URL,
@@ -91,18 +91,18 @@ async function knock(
   if (status === 401 && challenge !== undefined) return passed(name, `${found}, with a challenge`)
   if (status === 401) {
     const remedy = 'have the MCP server send "WWW-Authenticate: Bearer" with its 401'
-    return warned(name, `${found}, and no challenge that asks for one`, remedy)
+    return warned(name, `${found}, without a challenge`, remedy)
   }
   if (status >= 500 || status === 429) {
     const code = 'ERR_OAUTH_UNAVAILABLE'
-    const remedy = 'look into the log of the MCP server, and of what stands before it'
-    throw new BrokenStep(name, { found, remedy, side: 'network', code })
+    const remedy = 'check the logs of the MCP server and of a proxy in front of it'
+    throw new FailedStep(name, { found, remedy, side: 'network', code })
   }
   if (status === 404 || status === 405 || (status >= 300 && status < 400)) {
     const to = response.headers.get('location')
     const where = to === null ? '' : `, and a redirection to ${sanitize(to)}`
     const remedy = 'give the URL of the MCP endpoint itself, often one that ends in /mcp'
-    throw new BrokenStep(name, { found: found + where, remedy, side: 'refused' })
+    throw new FailedStep(name, { found: found + where, remedy, side: 'refused' })
   }
   const remedy = 'check that this is an MCP server, and that it should ask for a token'
   return warned(name, `${found}: it does not ask for one`, remedy)
@@ -136,9 +136,9 @@ function unreachable(url: URL): (cause: unknown) => never {
 
 type Metadata =
   | { readonly metadata: ResourceServer; readonly mismatch?: undefined }
-  /** It is of another resource. */
+  /** The metadata is for another resource. */
   | { readonly metadata: 'other'; readonly mismatch: Failure }
-  /** There is no metadata, but an issuer was given, or the origin is one. */
+  /** There is no metadata, but an issuer was given, or the origin of the MCP server is an issuer. */
   | {
       readonly metadata?: undefined
       readonly absence: string
@@ -161,10 +161,10 @@ async function readMetadata(
     const failure = describeOAuthFailure(error)
     const { code, found } = failure
     if (code === 'ERR_OAUTH_RESOURCE_MISMATCH') return { metadata: 'other', mismatch: failure }
-    if (code !== 'ERR_OAUTH_DISCOVERY') throw new BrokenStep('resource metadata', failure)
+    if (code !== 'ERR_OAUTH_DISCOVERY') throw new FailedStep('resource metadata', failure)
     const { issuer } = context
     if (issuer !== undefined) return { absence: found, issuer, source: 'that was given' }
-    // As the library does, which MCP had before RFC 9728.
+    // As in versions of MCP before RFC 9728; the library does the same.
     const { origin } = new URL(href)
     const atOrigin = await context
       .within((signal) => discoverAuthorizationServer(origin, { fetch, signal }))
@@ -173,12 +173,12 @@ async function readMetadata(
     if (atOrigin !== undefined) {
       return { absence: found, issuer: atOrigin.issuer, source: 'at its own origin' }
     }
-    throw new BrokenStep('resource metadata', { ...failure, remedy: unpublished })
+    throw new FailedStep('resource metadata', { ...failure, remedy: unpublished })
   }
 }
 
 const unpublished =
-  'have the MCP server publish its metadata (RFC 9728), correct its URL, or name the authorization server by --issuer'
+  'have the MCP server publish its metadata (RFC 9728), correct its URL, or give the issuer with --issuer'
 
 function chooseIssuer(
   { issuer }: Examination,
@@ -188,19 +188,19 @@ function chooseIssuer(
   const name = 'authorization server'
   const chosen = issuer ?? named?.[0]
   if (chosen === undefined) {
-    throw new BrokenStep(name, {
+    throw new FailedStep(name, {
       found: `The metadata of ${href} names no authorization server`,
       remedy:
-        'have the MCP server list "authorization_servers" in its metadata, or name one by --issuer',
+        'have the MCP server list "authorization_servers" in its metadata, or give the issuer with --issuer',
       side: 'refused',
       code: 'ERR_OAUTH_DISCOVERY',
     })
   }
   if (named === undefined || named.some((one) => sameIssuer(one, chosen))) return chosen
-  throw new BrokenStep(name, {
+  throw new FailedStep(name, {
     found: `The resource ${href} names ${sanitizeValue(named.slice(0, 5))}, and not ${sanitizeValue(chosen)}`,
     remedy:
-      'give an issuer that the resource names, character by character; if the resource has moved there, register the client with it; if the given issuer is right, the configuration of the MCP server is not',
+      'give an issuer that the resource names, character by character; if the resource moved to that server, register the client there; if the given issuer is right, correct the configuration of the MCP server',
     side: 'refused',
     code: 'ERR_OAUTH_ISSUER_MISMATCH',
   })

@@ -13,43 +13,43 @@ import type { ObservedFetch } from './observed-fetch.ts'
 import type { Target } from './resource.ts'
 import {
   attempt,
-  BrokenStep,
   describeOAuthFailure,
   type Examination,
+  FailedStep,
   passed,
   type StepName,
   type StepResult,
   warned,
 } from './step.ts'
 
-/** Reads the authorization server's metadata, and holds it to what is needed before anything is signed. */
+/** Reads the metadata of the authorization server, and checks what must be true before an assertion is signed. */
 export async function* examineServer(
   context: Examination,
   { fetch }: ObservedFetch,
   { issuer, namedBy }: Pick<Target, 'issuer' | 'namedBy'>,
   alg: string,
 ): AsyncGenerator<StepResult, AuthorizationServer> {
-  await holds('https', () => requireSecureUrl(issuer, 'issuer', { namedBy }))
+  await check('https', () => requireSecureUrl(issuer, 'issuer', { namedBy }))
   yield passed('https', new URL(issuer).protocol === 'https:' ? 'https' : 'loopback')
 
   const found = await discover(context, fetch, issuer)
   yield passed('server metadata', 'published')
-  if (OAuthError.is(found)) throw new BrokenStep('issuer', describeOAuthFailure(found))
+  if (OAuthError.is(found)) throw new FailedStep('issuer', describeOAuthFailure(found))
   yield passed('issuer', sanitize(found.issuer))
 
-  await holds('token endpoint', () =>
+  await check('token endpoint', () =>
     requireSecureUrl(found.token_endpoint, 'token endpoint', { namedBy: found.issuer }),
   )
   yield passed('token endpoint', sanitize(found.token_endpoint ?? ''))
-  await holds('authentication method', () => requireAdvertised(found, 'private_key_jwt'))
+  await check('authentication method', () => requireAdvertised(found, 'private_key_jwt'))
   yield passed('authentication method', 'private_key_jwt is listed')
-  await holds('signing algorithm', () => requireAdvertised(found, 'private_key_jwt', alg))
+  await check('signing algorithm', () => requireAdvertised(found, 'private_key_jwt', alg))
   yield signingAlgorithm(found, alg)
   yield grant(found)
   return found
 }
 
-/** The metadata, or how it names another issuer. */
+/** Returns the metadata, or the error when it names another issuer. */
 async function discover(
   { within }: Examination,
   fetch: ObservedFetch['fetch'],
@@ -59,25 +59,25 @@ async function discover(
     return await within((signal) => discoverAuthorizationServer(issuer, { fetch, signal }))
   } catch (error) {
     if (OAuthError.is(error) && error.code === 'ERR_OAUTH_ISSUER_MISMATCH') return error
-    throw new BrokenStep('server metadata', describeOAuthFailure(error))
+    throw new FailedStep('server metadata', describeOAuthFailure(error))
   }
 }
 
-/** Makes a check of the library's, whose refusal ends the line at this step. */
-function holds(step: StepName, check: () => unknown): Promise<unknown> {
-  return attempt((async () => check())(), step)
+/** Runs a check of the library; when it throws, the step fails. */
+function check(step: StepName, requirement: () => unknown): Promise<unknown> {
+  return attempt((async () => requirement())(), step)
 }
 
 function signingAlgorithm(as: AuthorizationServer, alg: string): StepResult {
   const name = 'signing algorithm'
-  // That there is a list, and that it holds this algorithm, was checked.
+  // If there is a list, it has this algorithm: that was checked.
   if (as.token_endpoint_auth_signing_alg_values_supported !== undefined) {
     return passed(name, `${alg} is listed`)
   }
   return warned(
     name,
     'the server does not list any',
-    `check in its documentation that it takes ${alg}; RFC 8414 §2 wants the list beside private_key_jwt`,
+    `check in its documentation that it accepts ${alg}; RFC 8414 §2 requires the list with private_key_jwt`,
   )
 }
 

@@ -14,8 +14,8 @@ import type { ObservedFetch } from './observed-fetch.ts'
 import type { Target } from './resource.ts'
 import type { AssertionSettings, Examination } from './step.ts'
 
-/** What a token is asked with. */
-export interface TokenScene {
+/** What a token request needs. */
+export interface TokenInputs {
   readonly context: Examination
   readonly observed: ObservedFetch
   readonly signer: Signer
@@ -23,36 +23,36 @@ export interface TokenScene {
   readonly target: Target
 }
 
-/** How an assertion differs from the one that a program would send. */
+/** How an assertion differs from the one that the options ask for. */
 export type Change = AssertionSettings & Pick<PrivateKeyJwtOptions, 'now'>
 
-/** A token, and where more of them come from. */
+/** A token, and its source. */
 export interface Granted {
   readonly source: TokenSource
   readonly response: TokenResponse
 }
 
-/** A token, or why there is none. */
+/** A token, or the error of the request. */
 export type Outcome = Granted | { readonly error: unknown }
 
-/** Authenticates the client as a program would; an issuer is pinned only when the caller gave it. */
+/** Makes the client authentication. The issuer is pinned only when the caller gave it. */
 export function authenticationOf(
-  { context, signer }: Pick<TokenScene, 'context' | 'signer'>,
+  { context, signer }: Pick<TokenInputs, 'context' | 'signer'>,
   change: Change = {},
 ): ClientAuthentication {
   const { assertion, now, issuer } = context
   return pinnedAuthentication(signer, { ...assertion, now, ...change, issuer })
 }
 
-/** Asks for a token once, with the library's own token source. */
-export async function askForToken(scene: TokenScene, change: Change = {}): Promise<Outcome> {
-  const { context, observed, as, target } = scene
+/** Sends one token request, with the library's token source. */
+export async function requestToken(inputs: TokenInputs, change: Change = {}): Promise<Outcome> {
+  const { context, observed, as, target } = inputs
   const { within, clientId, now, timeoutSeconds } = context
   try {
     const source = tokenSource({
       issuer: as.issuer,
       clientId,
-      authentication: authenticationOf(scene, change),
+      authentication: authenticationOf(inputs, change),
       scope: target.scope,
       maxScope: context.maxScope,
       resource: target.resource,
@@ -71,14 +71,14 @@ export async function askForToken(scene: TokenScene, change: Change = {}): Promi
   }
 }
 
-/** Whether the client was let in, even if it was then refused for another reason. */
-export function isAdmitted(outcome: Outcome): boolean {
+/** Whether the client was authenticated, even if the request was then refused for another reason. */
+export function isAuthenticated(outcome: Outcome): boolean {
   if (!('error' in outcome)) return true
   const { error } = outcome
   return OAuthError.is(error) && error.code === 'ERR_OAUTH_RESPONSE' && !isUnauthenticated(error)
 }
 
-/** Whether a server refused the client, or its request, without having looked at what it asks for. */
+/** Whether the server refused the client or the form of the request, before it looked at what is requested. */
 export function isUnauthenticated(error: unknown): error is OAuthError {
   return (
     OAuthError.is(error) &&

@@ -6,11 +6,11 @@ import { jwks } from '@countersign/core'
 import { localSigner } from '@countersign/local'
 import { PAIR_SCOPE, type Pair, startPair } from '../servers/pair.js'
 
-/** The client that the servers of a scene know. */
+/** The client that the servers of a fixtures know. */
 export const clientId = 'billing-agent'
 
 /** A key in a file, and servers that know its public half. */
-export interface Scene extends AsyncDisposable {
+export interface Fixtures extends AsyncDisposable {
   readonly folder: string
   /** Path of the private key. */
   readonly key: string
@@ -23,7 +23,7 @@ export interface Scene extends AsyncDisposable {
 }
 
 /** Makes a key, and starts an authorization server and an MCP server that take its signatures. */
-export async function openScene(): Promise<Scene> {
+export async function startFixtures(): Promise<Fixtures> {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-cli-'))
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const key = join(folder, 'key.pem')

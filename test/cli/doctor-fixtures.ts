@@ -17,32 +17,32 @@ import { keyPair } from '../support/key-pairs.js'
 
 export const clientId = 'billing-agent'
 
-/** A key, an authorization server that knows it, and an MCP server that takes its tokens. */
-export interface Line {
+/** A key, an authorization server that knows it, and an MCP server that accepts its tokens. */
+export interface DoctorFixtures {
   readonly signer: Signer
   /** Path of the key, as PEM. */
   readonly keyFile: string
   readonly as: ScriptedServer
   readonly mcp: TestMcpServer
-  /** What arrived at the token endpoint. */
+  /** The number of requests to the token endpoint. */
   tokenRequests(): number
   diagnose(options?: Partial<DiagnoseOptions>): Promise<readonly StepResult[]>
 }
 
-/** What is planted into a line. */
-export interface Planted {
+/** What differs from a setup in which every step passes. */
+export interface Faults {
   readonly as?: StrictOptions
   readonly mcp?: Partial<McpServerOptions>
 }
 
-/** Starts a line that is whole but for what is planted; it ends with the test. */
-export async function startLine(planted: Planted = {}): Promise<Line> {
+/** Starts servers with which every step passes, except for the faults; they stop at the end of the test. */
+export async function startDoctorFixtures(faults: Faults = {}): Promise<DoctorFixtures> {
   const { privateKey } = keyPair('P-256')
   const signer = await localSigner({ key: privateKey })
   const known = { [clientId]: { keys: [...jwks(signer).keys] } }
-  const as = closing(await startStrictAuthorizationServer({ clients: known, ...planted.as }))
+  const as = closing(await startStrictAuthorizationServer({ clients: known, ...faults.as }))
   const scopes = { scopesSupported: ['tools'], requiredScopes: ['tools'] }
-  const mcp = closing(await startMcpServer({ issuer: as.url, ...scopes, ...planted.mcp }))
+  const mcp = closing(await startMcpServer({ issuer: as.url, ...scopes, ...faults.mcp }))
   return {
     signer,
     keyFile: writeKey(String(privateKey.export({ type: 'pkcs8', format: 'pem' }))),
@@ -53,7 +53,7 @@ export async function startLine(planted: Planted = {}): Promise<Line> {
   }
 }
 
-/** Has everything diagnosed, with a signer that is there already unless told otherwise. */
+/** Runs all steps, by default with this signer as the opened key. */
 export async function examine(
   signer: Signer,
   options: Partial<DiagnoseOptions>,
@@ -65,8 +65,8 @@ export async function examine(
   return steps
 }
 
-/** The step that a line is broken at. All before it went well, and none behind it was reached. */
-export function brokenStep(steps: readonly StepResult[]): StepResult {
+/** Returns the step that failed. All steps before it passed, and none after it was reached. */
+export function failedStep(steps: readonly StepResult[]): StepResult {
   const at = steps.findIndex(({ state }) => state === 'failed')
   const broken = steps[at]
   if (broken === undefined) throw new Error(`nothing failed: ${JSON.stringify(steps, null, 2)}`)
@@ -78,18 +78,18 @@ export function brokenStep(steps: readonly StepResult[]): StepResult {
   return broken
 }
 
-/** What a step of this name found. */
+/** Returns the result of a step. */
 export function step(steps: readonly StepResult[], name: StepResult['name']): StepResult {
   const found = steps.find((one) => one.name === name)
   if (found === undefined) throw new Error(`there is no step ${name}`)
   return found
 }
 
-/** Steps that are not as they should be. */
-export const oddSteps = (steps: readonly StepResult[]): readonly StepResult[] =>
+/** The steps that did not pass without a warning. */
+export const notOk = (steps: readonly StepResult[]): readonly StepResult[] =>
   steps.filter(({ state }) => state !== 'ok')
 
-/** Writes a file that nobody else can read; it goes with the test. */
+/** Writes a file that only its owner can read; it is deleted at the end of the test. */
 export function writeKey(text: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-doctor-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
@@ -98,7 +98,7 @@ export function writeKey(text: string): string {
   return path
 }
 
-/** Closes something when the running test is over. */
+/** Closes a resource at the end of the running test. */
 export function closing<T extends { close(): Promise<void> }>(closable: T): T {
   onTestFinished(() => closable.close())
   return closable

@@ -3,7 +3,9 @@ import { SignerError, type SignerErrorCode } from '@countersign/core'
 /** Name of this package in errors. */
 export const backend = 'uri'
 
-/** A URI that is not taken. The message has names and positions, and never a value: any may be a PIN in the wrong place. */
+/**
+ * Refuses a URI. The message contains names and positions, and never a value: any value may be a PIN in the wrong place.
+ */
 export function refused(message: string): SignerError {
   return failure('ERR_SIGNER_CONFIG', message)
 }
