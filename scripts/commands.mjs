@@ -22,6 +22,7 @@ export const commands = {
   test,
   check: () => test(['--lane', 'check']),
   demo: (/** @type {string[]} */ args) => node('packages/demo/dist/bin.js', args),
+  mutation: (/** @type {string[]} */ args) => node('test/mutation/run.mjs', args),
   bench: (/** @type {string[]} */ args) => node('test/bench/run.mjs', args),
   /** In the folder of the caller, whose files the arguments name. */
   countersign: (/** @type {string[]} */ args) =>
