@@ -58,7 +58,7 @@ export async function startAwsKms({ region = 'eu-west-1', latencyMilliseconds = 
   /** @type {KmsRequest[]} */
   const requests = []
   /** @type {{ fault: Fault, operation: Operation | undefined, left: number }[]} */
-  let planted = []
+  let active = []
   /** @type {Set<string>} */
   const denied = new Set()
 
@@ -87,7 +87,7 @@ export async function startAwsKms({ region = 'eu-west-1', latencyMilliseconds = 
 
   /** @param {string} operation */
   function takeFault(operation) {
-    const next = planted.find(
+    const next = active.find(
       (one) => one.left > 0 && (one.operation === undefined || one.operation === operation),
     )
     if (next !== undefined) next.left--
@@ -123,10 +123,10 @@ export async function startAwsKms({ region = 'eu-west-1', latencyMilliseconds = 
     deleteKey: (key) => store.remove(key),
     deny: (...operations) => operations.forEach((operation) => void denied.add(operation)),
     fail(fault, { operation, times = Number.POSITIVE_INFINITY } = {}) {
-      planted.push({ fault: faults[fault], operation, left: times })
+      active.push({ fault: faults[fault], operation, left: times })
     },
     forget() {
-      planted = []
+      active = []
       denied.clear()
       requests.length = 0
     },

@@ -19,7 +19,7 @@ import { text } from 'node:stream/consumers'
  */
 
 /**
- * Listens on a free port of 127.0.0.1, and gives the outcome to whoever asks.
+ * Listens on a free port of 127.0.0.1, and answers each request with its outcome.
  *
  * @param {{ key: string, cert: string }} tls
  * @param {(request: KeyVaultRequest) => Promise<import('./faults.js').Outcome>} handle
