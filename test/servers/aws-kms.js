@@ -26,8 +26,8 @@ import { listenOnLoopback } from './loopback.js'
  * @property {string} url
  * @property {string} region
  * @property {{ endpoint: string, region: string, credentials: { accessKeyId: string, secretAccessKey: string } }} client
- *   what a `KMSClient` that reaches it is made with
- * @property {Record<string, string>} env  what a process that reaches it has in its environment
+ *   options of a `KMSClient` that reaches it
+ * @property {Record<string, string>} env  the environment of a process that reaches it
  * @property {KmsRequest[]} requests  oldest first
  * @property {(kind: KeyKind, options?: KeyOptions) => KmsKey} createKey
  * @property {(privateKey: import('node:crypto').KeyObject, options?: KeyOptions) => KmsKey} importKey
@@ -37,9 +37,9 @@ import { listenOnLoopback } from './loopback.js'
  * @property {(key: KmsKey) => void} disableKey
  * @property {(key: KmsKey) => void} scheduleKeyDeletion
  * @property {(key: KmsKey) => void} deleteKey
- * @property {(...operations: Operation[]) => void} deny  to everybody, until {@link forget}
+ * @property {(...operations: Operation[]) => void} deny  for all clients, until {@link forget}
  * @property {(fault: FaultName, options?: { operation?: Operation, times?: number }) => void} fail  the next requests;
- *   all that follow when it is not said how many
+ *   all following requests by default
  * @property {() => void} forget  faults, denials and requests
  * @property {() => Promise<void>} close
  */
@@ -107,7 +107,7 @@ export async function startAwsKms({ region = 'eu-west-1', latencyMilliseconds = 
       AWS_REGION: region,
       AWS_ACCESS_KEY_ID: credentials.accessKeyId,
       AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-      // Neither the machine's own settings nor an instance's metadata.
+      // No settings of the machine and no instance metadata.
       AWS_EC2_METADATA_DISABLED: 'true',
       AWS_CONFIG_FILE: '/nonexistent',
       AWS_SHARED_CREDENTIALS_FILE: '/nonexistent',

@@ -103,7 +103,7 @@ function send(response, { status, body, headers }) {
   response.end(content)
 }
 
-/** Connects to this machine whatever the name, and checks the certificate for that name. */
+/** Connects to this machine for any host name, and checks the certificate for that name. */
 export class LoopbackAgent extends Agent {
   /**
    * @param {import('node:https').AgentOptions & { host?: string }} options
