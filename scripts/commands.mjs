@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { packAll, withTarballs } from './pack.mjs'
+import { packAll, release, withTarballs } from './pack.mjs'
 import { prepared, runSync } from './prepare.mjs'
 import { cache, root } from './workspace.mjs'
 
@@ -38,6 +38,10 @@ export const commands = {
     console.log(
       `npm install ${withTarballs(args.length ? args : ['countersign'], packed).join(' ')}`,
     )
+    return 0
+  },
+  release: (/** @type {string[]} */ args) => {
+    release(join(cache, 'release'), args)
     return 0
   },
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
 import { nodeComplaint } from '../../scripts/node-version.mjs'
+import { repositoryUrl } from '../../scripts/pack.mjs'
 import { findHeaders } from '../../scripts/prepare.mjs'
 import { root } from '../../scripts/workspace.mjs'
 import { secretsIn } from '../support/secrets.js'
@@ -68,6 +69,35 @@ describe('an addon is compiled with the headers', () => {
       expect(findHeaders(install(join(folder, 'without-headers')))).toBe('/usr')
     },
   )
+})
+
+describe('a release', () => {
+  test.each([
+    ['https://github.com/acme/countersign.git', 'https://github.com/acme/countersign'],
+    ['https://user:token@github.com/acme/countersign', 'https://github.com/acme/countersign'],
+    ['git@github.com:acme/countersign.git', 'https://github.com/acme/countersign'],
+    [
+      'ssh://git@gitlab.example.com/acme/countersign.git\n',
+      'https://gitlab.example.com/acme/countersign',
+    ],
+    ['/srv/git/countersign', undefined],
+    ['file:///srv/git/countersign', undefined],
+    ['https://localhost/countersign', undefined],
+  ])('names the repository of the remote %s as %s', (remote, url) => {
+    expect(repositoryUrl(remote)).toBe(url)
+  })
+
+  test('publishes nothing without a remote that packages can name', async () => {
+    const repository = join(folder, 'without-remote')
+    const run = promisify(execFile)
+    await run('git', ['init', '--quiet', repository])
+    const env = { ...process.env, COUNTERSIGN_PREPARED: '1', GIT_DIR: join(repository, '.git') }
+    const args = [join(root, 'scripts/run.mjs'), 'release', '--dry-run']
+    await expect(run(process.execPath, args, { env })).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^Nothing was published: .*origin/),
+    })
+  })
 })
 
 test('only a Node.js that is too old is refused', () => {

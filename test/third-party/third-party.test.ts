@@ -247,6 +247,13 @@ describe('the command', () => {
     expect(ended.stderr).toContain('--scheme takes the name of an installed package')
   })
 
+  it('finds a package beside itself, whatever the current folder is', async () => {
+    const args = ['inspect', uri, '--scheme', '@countersign/uri']
+    const { code, stderr } = await countersign(args, { cwd: tmpdir(), env })
+    expect(code).toBe(2)
+    expect(stderr).toContain('The package @countersign/uri must export "schemes"')
+  })
+
   it('says what to install, and what a package without schemes must export', async () => {
     const inspect = (named: string) =>
       countersign(['inspect', uri, '--scheme', named], { cwd: project, env })
