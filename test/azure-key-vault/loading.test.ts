@@ -382,3 +382,14 @@ describe('options:', () => {
     expect([kid, publicJwk.kid]).toEqual(['agent-1', 'agent-1'])
   })
 })
+
+test.each(['P-256', 'RSA-2048'] as const)('a %s key says whether it is in an HSM', async (kind) => {
+  const inSoftware = vault.createKey('agent', { kind })
+  const premium = vault.createKey('premium', { kind, hsm: true })
+  const managed = hsm.createKey('agent', { kind })
+  const said = async (keyId: string, at: typeof vault) =>
+    (await azureKeyVaultSigner({ keyId, ...via(at) })).protection
+  expect(await said(inSoftware.id, vault)).toBe('software')
+  expect(await said(premium.id, vault)).toBe('hsm')
+  expect(await said(managed.id, hsm)).toBe('hsm')
+})
