@@ -155,8 +155,8 @@ describe('the passphrase', () => {
 
 describe('a file without a usable key', () => {
   it.each([
-    ['nothing', '', /no PKCS#8|no PEM/],
-    ['text', 'CANARY', /no PKCS#8/],
+    ['nothing', '', /not a PKCS#8, SEC1 or PKCS#1 private key/],
+    ['text', 'CANARY', /not a PKCS#8, SEC1 or PKCS#1 private key/],
     ['a public JWK', JSON.stringify({ ...jwk, d: undefined }), /public key/],
     ['a JWK Set', JSON.stringify({ keys: [jwk] }), /JSON.*not a private JWK.*not a set/],
     ['broken JSON', `{"d": CANARY${JSON.stringify(jwk)}`, /JSON.*not a private JWK/],
