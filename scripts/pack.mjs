@@ -58,7 +58,7 @@ const keywords = [
  * @param {string} repository
  * @param {string} directory
  */
-export const publicMembers = (repository, directory) => ({
+const publicMembers = (repository, directory) => ({
   keywords,
   homepage: `${repository}#readme`,
   bugs: { url: `${repository}/issues` },
