@@ -32,6 +32,8 @@ export const commands = {
       ...['run', '--update', '--project', 'unit'],
       ...['test/cli/reference.test.ts', 'test/faults/page.test.ts'],
     ]),
+  /** Prints the measurements that docs/architecture.md shows. */
+  architecture: (/** @type {string[]} */ args) => node('scripts/architecture.mjs', args),
   /** Packs the packages, and prints the `npm install` line with tarballs for their names. */
   pack: async (/** @type {string[]} */ args) => {
     const packed = packAll(join(cache, 'tarballs'))
