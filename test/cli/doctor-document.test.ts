@@ -1,5 +1,6 @@
-import { clientMetadata, jwks } from '@countersign/core'
+import { jwks } from '@countersign/core'
 import { localSigner } from '@countersign/local'
+import { clientMetadata } from '@countersign/oauth'
 import { expect, test } from 'vitest'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
 import { startScriptedServer } from '../servers/scripted-server.js'

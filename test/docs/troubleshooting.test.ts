@@ -14,7 +14,7 @@ function membersOf(union: string, path: string): string[] {
 }
 
 const signerCodes = membersOf('SignerErrorCode', 'packages/core/src/error.ts')
-const oauthCodes = membersOf('OAuthErrorCode', 'packages/oauth/src/error.ts')
+const oauthCodes = membersOf('OAuthErrorCode', 'packages/oauth/src/errors.ts')
 
 /** What stands in the rows of the tables, by their first cell. */
 const rows = new Map(

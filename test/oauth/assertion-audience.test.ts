@@ -1,6 +1,7 @@
 import { assertionProvider, clientAssertion, type Signer, spkiThumbprint } from '@countersign/core'
 import {
   type ClientAuthentication,
+  clientSecretPost,
   discoverAuthorizationServer,
   externalAssertion,
   type PrivateKeyJwtOptions,
@@ -17,8 +18,8 @@ import { closing, es256Signer, refusal, signaturesOf } from './fixtures.ts'
 const bank = 'https://bank.test'
 const insecure = { [oauth.allowInsecureRequests]: true }
 
-/** Asks for a token as a program does that goes wherever a resource sends it: without a pin. */
-async function askUnpinned(
+/** Requests a token from a server without a pinned issuer, as a program does that trusts the resource's metadata. */
+async function requestUnpinned(
   server: ScriptedServer,
   authentication: ClientAuthentication,
   parameters: Record<string, string> = {},
@@ -51,21 +52,27 @@ function external(audience: (asked: string) => unknown): Make {
     })
 }
 
-const forAnother: [string, Make][] = [
-  ['the audience of another', (signer) => privateKeyJwt(signer, { audience: bank })],
-  ["another's token endpoint", (signer) => privateKeyJwt(signer, { audience: `${bank}/token` })],
+const forAnotherServer: [string, Make][] = [
   [
-    'its token endpoint with a slash more',
+    'the issuer of another server as audience',
+    (signer) => privateKeyJwt(signer, { audience: bank }),
+  ],
+  [
+    'the token endpoint of another server',
+    (signer) => privateKeyJwt(signer, { audience: `${bank}/token` }),
+  ],
+  [
+    'its token endpoint with an additional slash',
     (signer, own) => privateKeyJwt(signer, { audience: `${own}/token/` }),
   ],
   [
-    'its issuer with a path more',
+    'its issuer with an additional path',
     (signer, own) => privateKeyJwt(signer, { audience: `${own}/tenant` }),
   ],
   ['an empty audience', (signer) => privateKeyJwt(signer, { audience: '' })],
-  ['an external assertion for another', external(() => bank)],
-  ['an external assertion for itself and another', external((asked) => [asked, bank])],
-  ['an external assertion for nobody', external(() => undefined)],
+  ['an external assertion for another server', external(() => bank)],
+  ['an external assertion for itself and another server', external((asked) => [asked, bank])],
+  ['an external assertion without an audience', external(() => undefined)],
   ['an external assertion for an empty list', external(() => [])],
   ['an external assertion for an object', external((asked) => ({ 0: asked, length: 1 }))],
   ['an opaque assertion', () => externalAssertion(() => 'opaque.opaque.opaque')],
@@ -73,11 +80,11 @@ const forAnother: [string, Make][] = [
 ]
 
 describe('without a pinned issuer, a hostile server gets no assertion that has', () => {
-  it.each(forAnother)('%s', async (what, make) => {
+  it.each(forAnotherServer)('%s', async (what, make) => {
     const server = closing(await startScriptedAuthorizationServer())
     const authentication = make(await es256Signer(), server.url)
     const signatures = await signaturesOf(async () => {
-      const error = await refusal(() => askUnpinned(server, authentication))
+      const error = await refusal(() => requestUnpinned(server, authentication))
       expect(error).toMatchObject({ code: 'ERR_OAUTH_AUDIENCE', retryable: false })
       expect(error.message).toContain(server.url)
       expect(error.message).toContain('Pin the issuer')
@@ -88,9 +95,9 @@ describe('without a pinned issuer, a hostile server gets no assertion that has',
   })
 
   it.each([`${bank}/token`, 'token_endpoint'])(
-    "another's token endpoint, which it gives for its own: %s",
+    "another server's token endpoint, which its metadata names: %s",
     async (audience) => {
-      // The other server would grant a token, which would then go to the hostile resource.
+      // The other server would grant a token, which would then be sent to the hostile resource.
       const server = closing(
         await startScriptedAuthorizationServer({ metadata: { token_endpoint: `${bank}/token` } }),
       )
@@ -106,7 +113,19 @@ describe('without a pinned issuer, a hostile server gets no assertion that has',
   )
 })
 
-const forItself: [string, Make, (own: string) => unknown][] = [
+it('without a pinned issuer, an issuer that is not a URL gets no assertion for its token endpoint', async () => {
+  const as = {
+    issuer: 'bank',
+    token_endpoint: 'https://as.test/token',
+    token_endpoint_auth_methods_supported: ['private_key_jwt'],
+  }
+  const authentication = privateKeyJwt(await es256Signer(), { audience: 'token_endpoint' })
+  const send = () =>
+    authentication(as, { client_id: 'agent' }, new URLSearchParams(), new Headers())
+  expect((await refusal(send)).code).toBe('ERR_OAUTH_AUDIENCE')
+})
+
+const forThisServer: [string, Make, (own: string) => unknown][] = [
   ['its issuer', (signer) => privateKeyJwt(signer), (own) => own],
   [
     'its issuer, as an option',
@@ -129,27 +148,27 @@ const forItself: [string, Make, (own: string) => unknown][] = [
     (own) => `${own}/token`,
   ],
   [
-    'its issuer, from elsewhere',
+    'its issuer, in an external assertion',
     (signer) => externalAssertion(assertionProvider(signer, { clientId: 'agent' })),
     (own) => own,
   ],
   [
-    'its token endpoint, from elsewhere',
+    'its token endpoint, in an external assertion',
     external((asked) => `${asked}/token`),
     (own) => `${own}/token`,
   ],
   [
-    'a list of both, from elsewhere',
+    'a list of both, in an external assertion',
     external((asked) => [asked, `${asked}/token`]),
     (own) => [own, `${own}/token`],
   ],
 ]
 
-it.each(forItself)(
+it.each(forThisServer)(
   'without a pinned issuer, a server gets an assertion for %s',
   async (_what, make, audience) => {
     const server = closing(await startScriptedAuthorizationServer())
-    await askUnpinned(server, make(await es256Signer(), server.url))
+    await requestUnpinned(server, make(await es256Signer(), server.url))
     const [form] = tokenRequestsOf(server)
     expect(decodeJwt(assertionIn(form)).aud).toEqual(audience(server.url))
   },
@@ -163,7 +182,7 @@ describe('with a pinned issuer', () => {
 
   it.each(anyAudience)('%s sends any audience to that issuer', async (_name, make) => {
     const server = closing(await startScriptedAuthorizationServer())
-    await askUnpinned(server, make(await es256Signer(), server.url))
+    await requestUnpinned(server, make(await es256Signer(), server.url))
     const authentication = make(await es256Signer())
     await tokenSource({ issuer: server.url, clientId: 'agent', authentication }).token()
     const as = await discoverAuthorizationServer(server.url)
@@ -173,7 +192,7 @@ describe('with a pinned issuer', () => {
     for (const form of [...tokenRequestsOf(server), body]) expect(assertionIn(form)).not.toBe('')
   })
 
-  it.each(anyAudience)('%s makes nothing for another issuer', async (_name, make) => {
+  it.each(anyAudience)('%s refuses another issuer', async (_name, make) => {
     const server = closing(await startScriptedAuthorizationServer())
     const signer = await es256Signer()
     const as = await discoverAuthorizationServer(server.url)
@@ -200,26 +219,26 @@ describe('client_id in the body', () => {
     parameters: Record<string, string> = {},
   ): Promise<URLSearchParams | undefined> {
     const server = closing(await startScriptedAuthorizationServer())
-    await askUnpinned(server, make(await es256Signer()), parameters)
+    await requestUnpinned(server, make(await es256Signer()), parameters)
     return tokenRequestsOf(server)[0]
   }
   const assertion = (signer: Signer) => assertionProvider(signer, { clientId: 'agent' })
 
-  it('is left out, unless it is asked for', async () => {
-    const left = [
+  it('is left out without the option', async () => {
+    const without = [
       await bodyOf(privateKeyJwt),
       await bodyOf((signer) => externalAssertion(assertion(signer))),
     ]
-    for (const body of left) expect(body?.has('client_id')).toBe(false)
+    for (const body of without) expect(body?.has('client_id')).toBe(false)
     const clientIdInBody = true
-    const asked = [
+    const withOption = [
       await bodyOf((signer) => privateKeyJwt(signer, { clientIdInBody })),
       await bodyOf((signer) => externalAssertion(assertion(signer), { clientIdInBody })),
     ]
-    for (const body of asked) expect(body?.get('client_id')).toBe('agent')
+    for (const body of withOption) expect(body?.get('client_id')).toBe('agent')
   })
 
-  it('stays where the library or the caller has put it', async () => {
+  it('stays if the library or the caller has set it', async () => {
     const parameters = { client_id: 'of-the-caller' }
     const stayed = [
       await bodyOf(privateKeyJwt, parameters),
@@ -248,16 +267,16 @@ describe('the header of an assertion', () => {
   async function headerOf(options: (signer: Signer) => PrivateKeyJwtOptions) {
     const server = closing(await startScriptedAuthorizationServer())
     const signer = await es256Signer()
-    await askUnpinned(server, privateKeyJwt(signer, options(signer)))
+    await requestUnpinned(server, privateKeyJwt(signer, options(signer)))
     return {
       signer,
       header: decodeProtectedHeader(assertionIn(tokenRequestsOf(server)[0])),
     }
   }
 
-  it('has the type and the key ID that the options ask for, or no key ID', async () => {
-    const typed = await headerOf(() => ({ typ: 'JWT', kid: 'of-mine' }))
-    expect(typed.header).toEqual({ alg: 'ES256', typ: 'JWT', kid: 'of-mine' })
+  it('has the type and the key ID of the options, or no key ID', async () => {
+    const typed = await headerOf(() => ({ typ: 'JWT', kid: 'my-key' }))
+    expect(typed.header).toEqual({ alg: 'ES256', typ: 'JWT', kid: 'my-key' })
     const certified = await headerOf(() => ({ kid: spkiThumbprint }))
     expect(certified.header.kid).toBe(spkiThumbprint(certified.signer.publicJwk))
     const { header } = await headerOf(() => ({ kid: null }))
@@ -265,7 +284,7 @@ describe('the header of an assertion', () => {
   })
 })
 
-it('an option on a polluted prototype pins nothing, and changes no audience or scope', async () => {
+it('a polluted prototype pins no issuer, and changes no audience or scope', async () => {
   const server = closing(await startScriptedAuthorizationServer())
   const signer = await es256Signer()
   const prototype = Object.prototype as { issuer?: string; audience?: string; scope?: string }
@@ -280,6 +299,9 @@ it('an option on a polluted prototype pins nothing, and changes no audience or s
     expect(decodeJwt(assertionIn(body)).aud).toBe(server.url)
     await tokenSource({ issuer: server.url, clientId: 'agent', authentication }).token()
     expect(tokenRequestsOf(server)[0]?.has('scope')).toBe(false)
+    prototype.issuer = bank
+    await clientSecretPost('secret')(as, { client_id: 'agent' }, body, new Headers())
+    expect(body.get('client_secret')).toBe('secret')
   } finally {
     delete prototype.issuer
     delete prototype.audience

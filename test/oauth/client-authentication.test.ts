@@ -17,12 +17,12 @@ import { closing, es256Signer } from './fixtures.ts'
 
 const RESOURCE = 'https://resource.test/mcp'
 const SECRET = 'a secret: 100 % + & ~*"=/'
-/** Allowed by RFC 6749 appendix A.1, and each of them is another after a careless encoding. */
+/** RFC 6749 appendix A.1 allows these characters, and each of them changes if it is not encoded correctly. */
 const CLIENT_ID = 'agent: 50 % + more & ~*'
 
 type Method = ClientAuthentication['method']
 
-/** An authorization server that knows one client, and the ways in which the client can prove who it is. */
+/** An authorization server with one client, and the client's authentications. */
 async function startServer(method: Method) {
   const signer = await es256Signer()
   const as = closing(
@@ -95,8 +95,8 @@ describe.each(libraries)('as client authentication of %s', (_library, requestTok
   })
 })
 
-describe('what goes over the wire', () => {
-  it('has the identity in the assertion alone with private_key_jwt', async () => {
+describe('the token request', () => {
+  it('names the client in the assertion only with private_key_jwt', async () => {
     const { as, authentications } = await startServer('private_key_jwt')
     await withOauth4webapi(as, authentications.privateKeyJwt)
     const [request] = as.tokenRequests
@@ -108,7 +108,7 @@ describe('what goes over the wire', () => {
     })
   })
 
-  it('has a proof of its own in each of two requests', async () => {
+  it('has a new assertion each time', async () => {
     const { as, authentications } = await startServer('private_key_jwt')
     await withOauth4webapi(as, authentications.privateKeyJwt)
     await withOpenidClient(as, authentications.privateKeyJwt)
@@ -117,7 +117,7 @@ describe('what goes over the wire', () => {
     expect(other).not.toBe(one)
   })
 
-  it('has neither identity nor secret in the body with client_secret_basic', async () => {
+  it('has neither client nor secret in the body with client_secret_basic', async () => {
     const { as, authentications } = await startServer('client_secret_basic')
     await withOpenidClient(as, authentications.clientSecretBasic)
     expect(Object.keys(as.tokenRequests[0]?.form ?? {}).sort()).toEqual([
@@ -127,9 +127,9 @@ describe('what goes over the wire', () => {
     ])
   })
 
-  it('has a secret that is read anew for each request', async () => {
+  it('has the secret that the function returns for it', async () => {
     const { as } = await startServer('client_secret_basic')
-    const secrets = ['an old one', SECRET]
+    const secrets = ['an old secret', SECRET]
     const authentication = clientSecretBasic(() => secrets.shift() ?? '')
     await expect(withOauth4webapi(as, authentication)).rejects.toThrow()
     await withOauth4webapi(as, authentication)

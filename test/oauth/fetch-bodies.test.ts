@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { redirect } from '../servers/token-responses.js'
-import { accepting, startFetchScene } from './fetch-scene.ts'
+import { accepting, startResource } from './servers.ts'
 
 function formData(): FormData {
   const form = new FormData()
@@ -9,8 +9,8 @@ function formData(): FormData {
 }
 
 const replayable: [string, () => RequestInit['body'], RegExp][] = [
-  ['a text', () => 'text', /^text$/],
-  ['an empty text', () => '', /^$/],
+  ['a string', () => 'text', /^text$/],
+  ['an empty string', () => '', /^$/],
   ['a form', () => new URLSearchParams({ a: 'b c' }), /^a=b\+c$/],
   ['a Uint8Array', () => new TextEncoder().encode('octets'), /^octets$/],
   ['a part of a Buffer', () => Buffer.from('xoctetsx').subarray(1, 7), /^octets$/],
@@ -22,8 +22,8 @@ const replayable: [string, () => RequestInit['body'], RegExp][] = [
 ]
 
 describe.each(replayable)('%s', (_what, body, expected) => {
-  it('is sent once more after a 401', async () => {
-    const { source, api, resource, bearers } = await startFetchScene({
+  it('is sent again after a 401', async () => {
+    const { source, api, resource, bearers } = await startResource({
       answer: accepting('token-2'),
     })
     const response = await source.fetch(resource, { method: 'POST', body: body() } as RequestInit)
@@ -32,8 +32,8 @@ describe.each(replayable)('%s', (_what, body, expected) => {
     for (const request of api.requests) expect(request.body).toMatch(expected)
   })
 
-  it('is sent once more after a redirect that keeps it', async () => {
-    const { source, api, resource } = await startFetchScene({
+  it('is sent again after a redirect that keeps the body', async () => {
+    const { source, api, resource } = await startResource({
       answer: ({ path }) => (path === '/mcp' ? redirect('/mcp/to', 308) : new Response('here')),
     })
     const response = await source.fetch(resource, { method: 'PUT', body: body() } as RequestInit)
@@ -43,8 +43,8 @@ describe.each(replayable)('%s', (_what, body, expected) => {
   })
 })
 
-it('each sending of a form has the boundary that its header names', async () => {
-  const { source, api, resource } = await startFetchScene({ answer: accepting('token-2') })
+it('each request with a form has the boundary that its header names', async () => {
+  const { source, api, resource } = await startResource({ answer: accepting('token-2') })
   await source.fetch(resource, { method: 'POST', body: formData() })
   for (const { headers, body } of api.requests) {
     const boundary = /boundary=(\S+)/.exec(headers['content-type'] ?? '')?.[1]
@@ -58,12 +58,12 @@ async function* generated() {
 
 const notReplayable: [string, () => RequestInit['body']][] = [
   ['a stream', () => new Blob(['streamed']).stream()],
-  ['what a generator yields', () => generated() as unknown as RequestInit['body']],
+  ['an async generator', () => generated() as unknown as RequestInit['body']],
 ]
 
 describe.each(notReplayable)('%s', (_what, body) => {
-  it('cannot be sent again: the 401 comes back, and the next request has a new token', async () => {
-    const { source, resource, bearers } = await startFetchScene({ answer: accepting('token-2') })
+  it('cannot be sent again: the caller gets the 401, and the next request has a new token', async () => {
+    const { source, resource, bearers } = await startResource({ answer: accepting('token-2') })
     const init = () => ({ method: 'POST', body: body() ?? null, duplex: 'half' }) as RequestInit
     const response = await source.fetch(resource, init())
     expect([response.status, await response.text()]).toEqual([401, 'no'])
@@ -74,8 +74,8 @@ describe.each(notReplayable)('%s', (_what, body) => {
 })
 
 describe('a Request', () => {
-  it('with a body cannot be sent again: the 401 comes back', async () => {
-    const { source, api, resource, bearers } = await startFetchScene({
+  it('with a body cannot be sent again: the caller gets the 401', async () => {
+    const { source, api, resource, bearers } = await startResource({
       answer: accepting('token-2'),
     })
     const request = () => new Request(resource, { method: 'POST', body: 'of the request' })
@@ -86,21 +86,21 @@ describe('a Request', () => {
   })
 
   it('without a body is sent again', async () => {
-    const { source, resource, bearers } = await startFetchScene({ answer: accepting('token-2') })
+    const { source, resource, bearers } = await startResource({ answer: accepting('token-2') })
     const response = await source.fetch(new Request(resource, { method: 'DELETE' }))
     expect(response.status).toBe(200)
     expect(bearers()).toEqual(['token-1', 'token-2'])
   })
 
   it('keeps its method, headers and body', async () => {
-    const { source, api, resource } = await startFetchScene()
+    const { source, api, resource } = await startResource()
     const headers = { 'x-mine': 'yes', 'content-type': 'text/x-mine' }
     await source.fetch(new Request(resource, { method: 'PATCH', body: 'of it', headers }))
     expect(api.requests).toMatchObject([{ method: 'PATCH', body: 'of it', headers }])
   })
 
-  it('gives way to what is given beside it, and to nothing that is undefined', async () => {
-    const { source, api, resource } = await startFetchScene({ answer: accepting('token-2') })
+  it('is overridden by the second argument, except by members that are undefined', async () => {
+    const { source, api, resource } = await startResource({ answer: accepting('token-2') })
     const init = { method: 'PATCH', body: 'of the request', headers: { 'x-mine': 'yes' } }
     const nothing: object = { method: undefined, headers: undefined, signal: undefined }
     await source.fetch(new Request(resource, init), {
@@ -115,8 +115,8 @@ describe('a Request', () => {
     ])
   })
 
-  it('keeps the hash that its answer must have', async () => {
-    const { source, resource } = await startFetchScene()
+  it('keeps its integrity hash', async () => {
+    const { source, resource } = await startResource()
     const integrity = 'sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='
     await expect(source.fetch(new Request(resource, { integrity }))).rejects.toThrow(TypeError)
   })

@@ -1,22 +1,15 @@
+import type { Fetch } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import { startScriptedServer } from '../servers/scripted-server.js'
 import { errorResponse, hang, inTurn, tokenResponse } from '../servers/token-responses.js'
-import { accepting, bearerOf, startFetchScene } from './fetch-scene.ts'
-import {
-  closing,
-  expectBackoff,
-  numberedTokens,
-  refusal,
-  signaturesOf,
-  thrown,
-  until,
-} from './fixtures.ts'
+import { closing, expectBackoff, refusal, signaturesOf, thrown, until } from './fixtures.ts'
+import { accepting, bearerOf, numberedTokens, startResource, startTokenSource } from './servers.ts'
 
 const unauthorized = () => new Response('no', { status: 401 })
 
 describe('a token that the resource refuses with a 401', () => {
-  it('is renewed once for 100 requests at a time, each of which is repeated once', async () => {
-    const { source, as, api, resource, bearers } = await startFetchScene({
+  it('is renewed once for 100 concurrent requests, each of which is sent again once', async () => {
+    const { source, as, api, resource, bearers } = await startResource({
       answer: accepting('token-2'),
     })
     await source.token()
@@ -32,9 +25,9 @@ describe('a token that the resource refuses with a 401', () => {
     expect(bearers().filter((bearer) => bearer === 'token-2')).toHaveLength(100)
   })
 
-  it('is renewed as often as it is revoked, if that helps each time', async () => {
+  it('is renewed each time it is revoked, if the new token is accepted', async () => {
     let good = 1
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       answer: (request) => accepting(`token-${good}`)(request),
     })
     for (good = 1; good <= 10; good += 1) {
@@ -44,9 +37,9 @@ describe('a token that the resource refuses with a 401', () => {
     }
   })
 
-  it('is not asked for again by a request that comes back late', async () => {
+  it('is not renewed again by a response that arrives late', async () => {
     const late: (() => void)[] = []
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       async answer(request) {
         if (request.path === '/mcp/late' && late.length === 0) {
           await new Promise<void>((resolve) => late.push(resolve))
@@ -61,9 +54,9 @@ describe('a token that the resource refuses with a 401', () => {
     expect(tokenRequests()).toHaveLength(2)
   })
 
-  it('is not replaced by one that has expired meanwhile, when a request comes back late', async () => {
+  it('is not replaced by a token that has expired when the response arrives', async () => {
     const late: (() => void)[] = []
-    const { source, clock, resource, bearers } = await startFetchScene({
+    const { source, clock, resource, bearers } = await startResource({
       async answer(request) {
         if (request.path === '/mcp/late' && late.length === 0) {
           await new Promise<void>((resolve) => late.push(resolve))
@@ -80,13 +73,13 @@ describe('a token that the resource refuses with a 401', () => {
     expect(bearers().at(-1)).toBe('token-3')
   })
 
-  it('is not asked for again by each request that comes back late, while no other can be had', async () => {
+  it('is not renewed by each late response while the authorization server refuses', async () => {
     const late: (() => void)[] = []
     const token = inTurn(
       () => tokenResponse(),
       () => errorResponse('invalid_client'),
     )
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       token,
       async answer() {
         await new Promise<void>((resolve) => late.push(resolve))
@@ -108,9 +101,9 @@ describe('a token that the resource refuses with a 401', () => {
     expect(tokenRequests()).toHaveLength(4)
   })
 
-  it('is replaced at once, however lately another was, when it was said to be bad meanwhile', async () => {
+  it('is replaced at once, even shortly after another renewal, if it was invalidated meanwhile', async () => {
     const late: (() => void)[] = []
-    const { source, resource } = await startFetchScene({
+    const { source, resource } = await startResource({
       async answer(request) {
         if (request.path === '/mcp/late') await new Promise<void>((resolve) => late.push(resolve))
         return accepting('token-3')(request)
@@ -128,8 +121,8 @@ describe('a token that the resource refuses with a 401', () => {
 })
 
 describe('a resource that refuses every token', () => {
-  it('costs one signature, and then one less and less often, however many requests are made', async () => {
-    const { source, clock, resource, tokenRequests } = await startFetchScene({
+  it('costs one signature, then one after delays that double, for any number of requests', async () => {
+    const { source, clock, resource, tokenRequests } = await startResource({
       answer: unauthorized,
       token: () => tokenResponse({ expires_in: 100_000 }),
     })
@@ -149,16 +142,16 @@ describe('a resource that refuses every token', () => {
     expect(tokenRequests()).toHaveLength(1 + renewed.length)
   })
 
-  it('costs one signature for 100 requests at a time', async () => {
-    const { source, resource, api, tokenRequests } = await startFetchScene({ answer: unauthorized })
+  it('costs one signature for 100 concurrent requests', async () => {
+    const { source, resource, api, tokenRequests } = await startResource({ answer: unauthorized })
     const all = Array.from({ length: 100 }, () => source.fetch(resource))
     for (const { status } of await Promise.all(all)) expect(status).toBe(401)
     expect(tokenRequests()).toHaveLength(2)
     expect(api.requests).toHaveLength(200)
   })
 
-  it('costs no signature for each request although other requests succeed in between', async () => {
-    const { source, resource, tokenRequests } = await startFetchScene({
+  it('costs one signature even if other requests succeed in between', async () => {
+    const { source, resource, tokenRequests } = await startResource({
       answer: ({ path }) => (path === '/mcp/forbidden' ? unauthorized() : new Response('welcome')),
     })
     for (let round = 0; round < 10; round += 1) {
@@ -170,7 +163,7 @@ describe('a resource that refuses every token', () => {
 
   it('costs a bounded number of signatures when it accepts each new token once', async () => {
     const used = new Set<string>()
-    const { source, clock, resource, tokenRequests } = await startFetchScene({
+    const { source, clock, resource, tokenRequests } = await startResource({
       token: numberedTokens({ expires_in: 100_000 }),
       answer({ headers }) {
         const bearer = bearerOf(headers) ?? ''
@@ -193,7 +186,7 @@ describe('a resource that refuses every token', () => {
 
   it('costs a bounded number of signatures when it asks for more scope and accepts each new token once', async () => {
     let calls = 0
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       token: numberedTokens(),
       answer: () =>
         ++calls % 2 === 1
@@ -209,8 +202,8 @@ describe('a resource that refuses every token', () => {
     expect(tokenRequests()).toHaveLength(11)
   })
 
-  it('costs no signature for each stream that is refused', async () => {
-    const { source, resource, tokenRequests } = await startFetchScene({ answer: unauthorized })
+  it('costs one signature for any number of refused streams', async () => {
+    const { source, resource, tokenRequests } = await startResource({ answer: unauthorized })
     for (let round = 0; round < 10; round += 1) {
       const body = new Blob(['streamed']).stream()
       await source.fetch(resource, { method: 'POST', body, duplex: 'half' })
@@ -219,13 +212,13 @@ describe('a resource that refuses every token', () => {
   })
 })
 
-describe('a renewal that a 401 asks for', () => {
-  it('fails the request with the reason that the authorization server gives', async () => {
+describe('a renewal after a 401', () => {
+  it('rejects with the error of the authorization server if it fails', async () => {
     const token = inTurn(
       () => tokenResponse(),
       () => errorResponse('invalid_client', { description: 'the client was removed' }),
     )
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       answer: unauthorized,
       token,
     })
@@ -236,10 +229,10 @@ describe('a renewal that a 401 asks for', () => {
     expect(tokenRequests()).toHaveLength(2)
   })
 
-  it('is left by a request whose signal aborts, with the very reason, and by no other', async () => {
+  it('is no longer waited for by a request whose signal aborts; other requests still wait', async () => {
     const controller = new AbortController()
     const reason = { what: 'my own' }
-    const { source, resource } = await startFetchScene({
+    const { source, resource } = await startResource({
       answer: accepting('token-2'),
       token: async () => {
         issued += 1
@@ -255,9 +248,46 @@ describe('a renewal that a 401 asks for', () => {
   })
 })
 
+describe('the body of a response that the caller does not get', () => {
+  /** Answers requests to the resource with bodies that never end, and records the ones that are cancelled. */
+  function endlessBodies(answers: readonly ResponseInit[]) {
+    const cancelled: number[] = []
+    let requests = 0
+    const fetch: Fetch = async (input, init) => {
+      if (new URL(String(input)).hostname !== 'api.test') return globalThis.fetch(input, init)
+      const index = requests++
+      const body = new ReadableStream({ cancel: () => void cancelled.push(index) })
+      return new Response(body, answers[index] ?? {})
+    }
+    return { fetch, cancelled, resource: 'https://api.test/mcp' }
+  }
+
+  it('is cancelled before the request is sent again', async () => {
+    const { cancelled, ...options } = endlessBodies([{ status: 401 }])
+    const { source } = await startTokenSource(undefined, options)
+    expect((await source.fetch(options.resource)).status).toBe(200)
+    expect(cancelled).toEqual([0])
+  })
+
+  it('is cancelled before a redirect is followed', async () => {
+    const { cancelled, ...options } = endlessBodies([{ status: 302, headers: { location: '/x' } }])
+    const { source } = await startTokenSource(undefined, options)
+    expect((await source.fetch(options.resource)).status).toBe(200)
+    expect(cancelled).toEqual([0])
+  })
+
+  it('is cancelled when the renewal fails', async () => {
+    const { cancelled, ...options } = endlessBodies([{ status: 401 }])
+    const token = inTurn(tokenResponse, () => errorResponse('invalid_client'))
+    const { source } = await startTokenSource(token, options)
+    await refusal(() => source.fetch(options.resource))
+    expect(cancelled).toEqual([0])
+  })
+})
+
 describe('a signal', () => {
-  it('ends waiting for the first token, with its very reason', async () => {
-    const { source, resource, api } = await startFetchScene({ token: () => hang })
+  it('ends the wait for the first token, with its reason', async () => {
+    const { source, resource, api } = await startResource({ token: () => hang })
     const controller = new AbortController()
     const requests = [
       thrown(() => source.fetch(resource, { signal: controller.signal })),
@@ -268,9 +298,9 @@ describe('a signal', () => {
     expect(api.requests).toEqual([])
   })
 
-  it('ends a request that is on its way', async () => {
+  it('ends a request to the resource', async () => {
     const server = closing(await startScriptedServer(() => hang))
-    const { source } = await startFetchScene({ resource: server.url })
+    const { source } = await startResource({ resource: server.url })
     const controller = new AbortController()
     const request = thrown(() => source.fetch(server.url, { signal: controller.signal }))
     await expect.poll(() => server.requests.length).toBe(1)
@@ -280,7 +310,7 @@ describe('a signal', () => {
   })
 
   it('may be null', async () => {
-    const { source, resource } = await startFetchScene({ answer: accepting('token-2') })
+    const { source, resource } = await startResource({ answer: accepting('token-2') })
     expect((await source.fetch(resource, { signal: null })).status).toBe(200)
   })
 })

@@ -2,10 +2,10 @@ import { limitScope } from '@countersign/oauth/provider'
 import { describe, expect, it } from 'vitest'
 import type { Script } from '../servers/scripted-server.js'
 import { errorResponse, tokenResponse } from '../servers/token-responses.js'
-import { bearerOf, startFetchScene } from './fetch-scene.ts'
 import { refusal, signaturesOf, until } from './fixtures.ts'
+import { bearerOf, startResource } from './servers.ts'
 
-/** Hands out tokens that name their scope, with dots for spaces. */
+/** Grants tokens that name their scope, with dots for spaces. */
 const scoped: Script = ({ form }) =>
   tokenResponse({ access_token: `of.${form.get('scope')?.replaceAll(' ', '.') ?? ''}` })
 
@@ -13,7 +13,7 @@ function insufficient(parameters: string): Response {
   return forbidden(`Bearer error="insufficient_scope"${parameters}`)
 }
 
-/** Wants in each token the scope that is named by the last part of the path. */
+/** Requires the scope that the last segment of the path names. */
 const strict: Script = ({ path, headers }) => {
   const scope = path.split('/').at(-1) ?? ''
   return bearerOf(headers)?.split('.').includes(scope)
@@ -22,8 +22,8 @@ const strict: Script = ({ path, headers }) => {
 }
 
 describe('a 403 for insufficient scope', () => {
-  it('is answered with one token for what was asked before and what is missing, and one retry', async () => {
-    const { source, resource, bearers, tokenRequests } = await startFetchScene({
+  it('is followed by one token request for the scope so far and the missing scope, and one retry', async () => {
+    const { source, resource, bearers, tokenRequests } = await startResource({
       answer: strict,
       token: scoped,
       scope: 'read',
@@ -34,8 +34,8 @@ describe('a 403 for insufficient scope', () => {
     expect(tokenRequests().map((form) => form.get('scope'))).toEqual(['read', 'read write'])
   })
 
-  it('costs one signature for 100 requests at a time', async () => {
-    const { source, resource, tokenRequests } = await startFetchScene({
+  it('costs one signature for 100 concurrent requests', async () => {
+    const { source, resource, tokenRequests } = await startResource({
       answer: strict,
       token: scoped,
       scope: 'read',
@@ -45,8 +45,8 @@ describe('a 403 for insufficient scope', () => {
     expect(tokenRequests()).toHaveLength(2)
   })
 
-  it('adds to what was granted when nothing in particular was asked for', async () => {
-    const { source, resource, tokenRequests } = await startFetchScene({
+  it('adds to the granted scope when no scope was requested', async () => {
+    const { source, resource, tokenRequests } = await startResource({
       answer: strict,
       token: ({ form }) =>
         tokenResponse({
@@ -58,8 +58,8 @@ describe('a 403 for insufficient scope', () => {
     expect(tokenRequests().map((form) => form.get('scope'))).toEqual([null, 'read write'])
   })
 
-  it('is remembered: later tokens have the scope from the start', async () => {
-    const { source, clock, resource, tokenRequests } = await startFetchScene({
+  it('widens the scope of all later tokens', async () => {
+    const { source, clock, resource, tokenRequests } = await startResource({
       answer: strict,
       token: scoped,
       scope: 'read',
@@ -70,9 +70,9 @@ describe('a 403 for insufficient scope', () => {
     expect(tokenRequests().at(-1)?.get('scope')).toBe('read write')
   })
 
-  it('leaves the token to requests that it is good for, which do not wait', async () => {
+  it('does not delay other requests, which use the old token', async () => {
     let grant: (() => void) | undefined
-    const { source, resource, bearers } = await startFetchScene({
+    const { source, resource, bearers } = await startResource({
       answer: strict,
       scope: 'read',
       async token(request) {
@@ -93,9 +93,9 @@ describe('a 403 for insufficient scope', () => {
   })
 })
 
-describe('requests that lack different scopes at the same time', () => {
-  it('each get theirs in the end, and no token is asked for twice', async () => {
-    const { source, resource, tokenRequests } = await startFetchScene({
+describe('concurrent requests that lack different scopes', () => {
+  it('each get a token with their scope, and no token is requested twice', async () => {
+    const { source, resource, tokenRequests } = await startResource({
       answer: strict,
       token: scoped,
       scope: 'read',
@@ -113,19 +113,19 @@ function forbidden(challenge: string): Response {
   return new Response('no', { status: 403, headers: { 'www-authenticate': challenge } })
 }
 
-const asItIs: [string, string, () => Response][] = [
+const unanswerable: [string, string, () => Response][] = [
   ['names no scope', 'read', () => insufficient('')],
   ['names a scope that the token has', 'read write', () => insufficient(', scope="write"')],
   ['has another error', 'read', () => forbidden('Bearer error="invalid_token", scope="write"')],
   ['has no error', 'read', () => forbidden('Bearer realm="mcp"')],
   ['is of another scheme', 'read', () => forbidden('DPoP error="insufficient_scope", scope="a"')],
-  ['has a header that cannot be read', 'read', () => forbidden('"')],
+  ['has a malformed header', 'read', () => forbidden('"')],
   ['has no challenge', 'read', () => new Response(null, { status: 403 })],
 ]
 
-describe('a 403 comes back as it is, and costs no signature, when it', () => {
-  it.each(asItIs)('%s', async (_what, scope, answer) => {
-    const { source, api, resource } = await startFetchScene({
+describe('the caller gets a 403, and it costs no signature, when it', () => {
+  it.each(unanswerable)('%s', async (_what, scope, answer) => {
+    const { source, api, resource } = await startResource({
       answer,
       token: scoped,
       scope,
@@ -139,8 +139,8 @@ describe('a 403 comes back as it is, and costs no signature, when it', () => {
     expect(await source.token()).toBe(token)
   })
 
-  it('answers a body that cannot be sent again', async () => {
-    const { source, resource, tokenRequests } = await startFetchScene({ answer: strict })
+  it('answers a request whose body cannot be sent again', async () => {
+    const { source, resource, tokenRequests } = await startResource({ answer: strict })
     const body = new Blob(['streamed']).stream()
     const init = { method: 'POST', body, duplex: 'half' } as const
     expect((await source.fetch(`${resource}/write`, init)).status).toBe(403)
@@ -149,9 +149,9 @@ describe('a 403 comes back as it is, and costs no signature, when it', () => {
   })
 })
 
-describe('more scope that the authorization server does not grant', () => {
-  it('silently: the 403 comes back after one retry, and is not answered each time', async () => {
-    const { source, resource, api, tokenRequests } = await startFetchScene({
+describe('when the authorization server does not grant the missing scope', () => {
+  it('and grants less, the caller gets the 403 after one retry, and not every 403 causes a renewal', async () => {
+    const { source, resource, api, tokenRequests } = await startResource({
       answer: strict,
       token: () => tokenResponse({ access_token: 'of.read', scope: 'read' }),
       scope: 'read',
@@ -163,8 +163,8 @@ describe('more scope that the authorization server does not grant', () => {
     expect(api.requests).toHaveLength(6)
   })
 
-  it('with an error: the caller gets it, and what was granted is renewed as ever', async () => {
-    const { source, clock, resource, tokenRequests } = await startFetchScene({
+  it('and answers with an error, the caller gets the error, and the granted scope is still renewed', async () => {
+    const { source, clock, resource, tokenRequests } = await startResource({
       answer: strict,
       token: (request) =>
         request.form.get('scope') === 'read' ? scoped(request) : errorResponse('invalid_scope'),
@@ -185,9 +185,9 @@ describe('more scope that the authorization server does not grant', () => {
     expect((await source.fetch(`${resource}/read`)).status).toBe(200)
   })
 
-  it('is no failure of a caller who needs nothing more and waits for the same request', async () => {
+  it('a caller that waits for the same request, but needs no more scope, gets a token', async () => {
     let refuse: (() => void) | undefined
-    const { source, clock, resource } = await startFetchScene({
+    const { source, clock, resource } = await startResource({
       answer: strict,
       scope: 'read',
       async token(request) {
@@ -208,8 +208,8 @@ describe('more scope that the authorization server does not grant', () => {
   })
 })
 
-it('a 401 that names a scope gets a token with that scope', async () => {
-  const { source, resource, tokenRequests } = await startFetchScene({
+it('after a 401 that names a scope, a token with that scope is requested', async () => {
+  const { source, resource, tokenRequests } = await startResource({
     answer: ({ headers }) =>
       bearerOf(headers) === 'of.read.write'
         ? new Response('welcome')
@@ -225,7 +225,7 @@ it('a 401 that names a scope gets a token with that scope', async () => {
 })
 
 describe('a hostile resource', () => {
-  /** Answers each request with a 403 for scope values that it has not asked for before. */
+  /** Answers each request with a 403 that asks for new scope values. */
   function widening(valuesEachTime: number): Script {
     let named = 0
     return () => {
@@ -234,8 +234,8 @@ describe('a hostile resource', () => {
     }
   }
 
-  async function widestScope(valuesEachTime: number, scope = 'read') {
-    const { source, clock, resource, tokenRequests } = await startFetchScene({
+  async function widestScopeOf(valuesEachTime: number, scope = 'read') {
+    const { source, clock, resource, tokenRequests } = await startResource({
       answer: widening(valuesEachTime),
       token: scoped,
       scope,
@@ -254,20 +254,20 @@ describe('a hostile resource', () => {
   }
 
   it('cannot widen the scope beyond 100 values', async () => {
-    expect((await widestScope(1)).values).toBe(100)
-    const many = await widestScope(1000)
+    expect((await widestScopeOf(1)).values).toBe(100)
+    const many = await widestScopeOf(1000)
     expect(many.values).toBe(1)
   })
 
   it('cannot widen the scope beyond 4,096 octets', async () => {
-    const long = await widestScope(1, `read ${'x'.repeat(4000)}`)
+    const long = await widestScopeOf(1, `read ${'x'.repeat(4000)}`)
     expect(long.octets).toBeGreaterThan(4050)
     expect(long.octets).toBeLessThanOrEqual(4096)
   })
 
-  it('gets no value that is not in "maxScope", by a 401 or a 403, and its response comes back', async () => {
+  it('cannot add a value that is not in "maxScope", by a 401 or a 403, and the caller gets its response', async () => {
     for (const status of [401, 403]) {
-      const { source, resource, api, tokenRequests } = await startFetchScene({
+      const { source, resource, api, tokenRequests } = await startResource({
         answer: () =>
           new Response('no', {
             status,
@@ -287,7 +287,7 @@ describe('a hostile resource', () => {
   })
 
   it('costs no signature when nothing that it asks for is in "maxScope"', async () => {
-    const { source, resource, tokenRequests } = await startFetchScene({
+    const { source, resource, tokenRequests } = await startResource({
       answer: widening(3),
       token: scoped,
       scope: 'read',
@@ -300,9 +300,9 @@ describe('a hostile resource', () => {
   })
 })
 
-it('the caller\'s own scope may be of any size, inside and outside of "maxScope"', async () => {
+it('the caller\'s own scope may have any size, and values that are not in "maxScope"', async () => {
   const scope = Array.from({ length: 200 }, (_, index) => `own-${index}`).join(' ')
-  const { source, tokenRequests } = await startFetchScene({ scope, maxScope: 'read' })
+  const { source, tokenRequests } = await startResource({ scope, maxScope: 'read' })
   await source.token()
   expect(tokenRequests()[0]?.get('scope')).toBe(scope)
 })
@@ -316,6 +316,6 @@ it.each([
   [Array.from({ length: 101 }, (_, index) => index).join(' '), undefined, undefined],
   ['é'.repeat(2049), undefined, undefined],
   ['é'.repeat(2048), undefined, 'é'.repeat(2048)],
-])('a provider adopts of the scope %j with the limit %j the scope %j', (scope, limit, adopted) => {
-  expect(limitScope(scope, limit)).toBe(adopted)
+])('limitScope(%j, %j) returns %j', (scope, limit, expected) => {
+  expect(limitScope(scope, limit)).toBe(expected)
 })

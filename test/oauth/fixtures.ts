@@ -2,20 +2,10 @@ import { generateKeyPairSync } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Signer, SignMessage } from '@countersign/core'
 import { localSigner } from '@countersign/local'
-import {
-  OAuthError,
-  privateKeyJwt,
-  type TokenMessage,
-  type TokenSource,
-  type TokenSourceOptions,
-  tokenSource,
-} from '@countersign/oauth'
+import { OAuthError, type TokenMessage } from '@countersign/oauth'
 import { expect, onTestFinished } from 'vitest'
-import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
-import type { Script, ScriptedServer } from '../servers/scripted-server.js'
-import { tokenResponse } from '../servers/token-responses.js'
 
-/** Closes something when the running test is over. */
+/** Closes a server or a signer at the end of the running test. */
 export function closing<T extends { close(): Promise<void> }>(closable: T): T {
   onTestFinished(() => closable.close())
   return closable
@@ -26,7 +16,7 @@ export function es256Signer(): Promise<Signer> {
   return localSigner({ key: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey })
 }
 
-/** What an action throws or rejects with; fails when it does neither. */
+/** Returns what an action throws or rejects with; throws if the action succeeds. */
 export async function thrown(action: () => unknown): Promise<unknown> {
   try {
     await action()
@@ -36,7 +26,7 @@ export async function thrown(action: () => unknown): Promise<unknown> {
   throw new Error('nothing was thrown')
 }
 
-/** The {@link OAuthError} that an action fails with. */
+/** Returns the {@link OAuthError} that an action throws. */
 export async function refusal(action: () => unknown): Promise<OAuthError> {
   const error = await thrown(action)
   if (OAuthError.is(error)) return error
@@ -58,21 +48,21 @@ export async function messagesOn<T>(
   }
 }
 
-/** The signatures that are made while an action runs. */
+/** Returns the messages about signatures that are made while an action runs. */
 export async function signaturesOf(action: () => unknown): Promise<SignMessage[]> {
   const messages: SignMessage[] = []
   await messagesOn('countersign:sign', messages, action)
   return messages
 }
 
-/** The renewals that end while an action runs. */
+/** Returns the messages about renewals that end while an action runs. */
 export async function renewalsOf(action: () => unknown): Promise<TokenMessage[]> {
   const messages: TokenMessage[] = []
   await messagesOn('countersign:token', messages, action)
   return messages
 }
 
-/** A clock that moves when it is told to. */
+/** A clock that the test advances. */
 export interface Clock {
   readonly now: () => number
   advance(seconds: number): void
@@ -88,52 +78,10 @@ export function startClock(): Clock {
   }
 }
 
-/** Hands out `token-1`, `token-2` and so on, with these members instead of the usual. */
-export function numberedTokens(members: Record<string, unknown> = {}): Script {
-  let issued = 0
-  return () => {
-    issued += 1
-    return tokenResponse({ access_token: `token-${issued}`, ...members })
-  }
-}
-
-/** A token source before a scripted authorization server. */
-export interface Scene {
-  readonly source: TokenSource
-  readonly as: ScriptedServer
-  readonly clock: Clock
-  /** What arrived at the token endpoint. */
-  tokenRequests(): URLSearchParams[]
-}
-
-export async function startScene(
-  token: Script = numberedTokens(),
-  options: Partial<TokenSourceOptions> = {},
-): Promise<Scene> {
-  const as = closing(await startScriptedAuthorizationServer({ token }))
-  const clock = startClock()
-  const source = tokenSource({
-    issuer: as.url,
-    clientId: 'agent',
-    authentication: options.authentication ?? privateKeyJwt(await es256Signer()),
-    now: clock.now,
-    ...options,
-  })
-  const tokenRequests = () =>
-    as.requests.filter(({ path }) => path === '/token').map(({ form }) => form)
-  return { source, as, clock, tokenRequests }
-}
-
-/** The claims of the assertion in a token request. */
-export function claimsOf(form: URLSearchParams | undefined): Record<string, unknown> {
-  const payload = form?.get('client_assertion')?.split('.')[1] ?? ''
-  return JSON.parse(Buffer.from(payload, 'base64url').toString())
-}
-
 /**
- * Expects that each pause is twice as long as the one before, from one second to a minute, each cut by up to half.
+ * Expects delays that double from one second to a minute, each shortened by up to half.
  *
- * @param seconds - the whole seconds at which something was tried.
+ * @param seconds - the whole seconds at which there was an attempt.
  */
 export function expectBackoff(seconds: readonly number[]): void {
   for (const [index, second] of seconds.slice(1).entries()) {
@@ -144,11 +92,11 @@ export function expectBackoff(seconds: readonly number[]): void {
   }
 }
 
-/** Waits for something that no promise tells of. */
+/** Polls a condition for two seconds. */
 export async function until(happened: () => boolean): Promise<void> {
   for (let turn = 0; turn < 400; turn += 1) {
     if (happened()) return
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
-  throw new Error('it did not happen')
+  throw new Error('the condition was not met within two seconds')
 }

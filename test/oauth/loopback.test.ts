@@ -45,7 +45,7 @@ const hosts = [
 ]
 const locations = hosts.flatMap((host) => [`http://${host}:2375`, `https://${host}:2375`])
 
-/** Answers as `https://*.test` would, and records every URL that is requested. */
+/** A `fetch` that answers for every host, and records the hosts. */
 function remote(body: Record<string, unknown>) {
   const requested: string[] = []
   const fetch: Fetch = async (input) => {
@@ -68,7 +68,7 @@ function serverMetadata(changes: Record<string, unknown> = {}) {
   }
 }
 
-describe.each(locations)('a server on another machine cannot send anyone to %s', (location) => {
+describe.each(locations)('a server on another machine cannot name %s', (location) => {
   it('as an authorization server of a resource', async () => {
     const { fetch, requested } = remote({
       resource: 'https://api.test/mcp',
@@ -96,7 +96,7 @@ describe.each(locations)('a server on another machine cannot send anyone to %s',
     },
   )
 
-  it('with a proof of the client', async () => {
+  it('as the token endpoint in given metadata', async () => {
     const metadata = serverMetadata({ token_endpoint: `${location}/token` })
     const { fetch, requested } = remote({})
     const signer = await es256Signer()
@@ -121,7 +121,7 @@ describe.each(locations)('a server on another machine cannot send anyone to %s',
     expect(requested).toEqual([])
   })
 
-  it('by a redirect', async () => {
+  it('as the target of a redirect', async () => {
     const { fetch: forTokens } = remote(serverMetadata())
     const requested: string[] = []
     const fetch: Fetch = async (input, init) => {
@@ -146,7 +146,7 @@ describe.each(locations)('a server on another machine cannot send anyone to %s',
 })
 
 describe('this machine may be named', () => {
-  it('by a resource and an issuer that are on it', async () => {
+  it('by a resource and an issuer on it', async () => {
     const as = closing(await startScriptedAuthorizationServer())
     const resource = closing(
       await startScriptedServer(({ headers: { host } }) =>
@@ -167,7 +167,7 @@ describe('this machine may be named', () => {
     expect(requireSecureUrl('http://[::1]/', 'issuer', options).href).toBe('http://[::1]/')
   })
 
-  it('by a host with a name below localhost, if that is the host itself', async () => {
+  it('by a host with a name below localhost that names itself', async () => {
     const server = serverMetadata({
       issuer: 'https://as.localhost',
       token_endpoint: 'https://as.localhost:8443/token',
@@ -183,7 +183,7 @@ describe('this machine may be named', () => {
     expect((await refusal(discover)).code).toBe(INSECURE)
   })
 
-  it('but not by what only looks like it, or cannot be read', () => {
+  it('but not by a similar name, or a malformed URL', () => {
     for (const namedBy of [
       'https://127.0.0.1.evil.test',
       'https://evil.localhost',

@@ -9,7 +9,7 @@ import { closing } from './fixtures.ts'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 
-/** Runs a program that has a token source, and tells what it printed and how long it lived. */
+/** Runs a program with a token source, and returns what it printed and how long it ran. */
 async function run(token: Script, program: string): Promise<{ stdout: string; seconds: number }> {
   const { url } = closing(await startScriptedAuthorizationServer({ token }))
   const source = `
@@ -31,7 +31,7 @@ async function run(token: Script, program: string): Promise<{ stdout: string; se
 
 const busy = () => tooManyRequests('10')
 
-describe('a process with a token source ends by itself', () => {
+describe('a process with a token source exits', () => {
   it('when it has its token', async () => {
     const { stdout, seconds } = await run(
       () => tokenResponse(),
@@ -41,7 +41,7 @@ describe('a process with a token source ends by itself', () => {
     expect(seconds).toBeLessThan(2)
   })
 
-  it('when nobody waits any more for an attempt that is still to come', async () => {
+  it('when no caller waits for the next attempt', async () => {
     const { stdout, seconds } = await run(
       busy,
       `const reason = await source.token({ signal: AbortSignal.timeout(200) }).catch((e) => e.name)
@@ -51,7 +51,7 @@ describe('a process with a token source ends by itself', () => {
     expect(seconds).toBeLessThan(4)
   })
 
-  it('when nothing but a deadline is left to wait for', async () => {
+  it('when only the timer of a deadline is left', async () => {
     const { stdout, seconds } = await run(
       () => tokenResponse(),
       `const never = externalAssertion(() => new Promise(() => {}))
@@ -62,7 +62,7 @@ describe('a process with a token source ends by itself', () => {
     expect(seconds).toBeLessThan(4)
   })
 
-  it('but not while somebody waits for another attempt', async () => {
+  it('but not while a caller waits for the next attempt', async () => {
     const answers = inTurn(
       () => tooManyRequests('1'),
       () => tokenResponse(),

@@ -9,8 +9,9 @@ import {
 } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import type { Script } from '../servers/scripted-server.js'
-import { hang, inTurn, tokenResponse } from '../servers/token-responses.js'
-import { numberedTokens, refusal, renewalsOf, startScene } from './fixtures.ts'
+import { hang, inTurn, tokenResponse, tooManyRequests } from '../servers/token-responses.js'
+import { refusal, renewalsOf } from './fixtures.ts'
+import { numberedTokens, startTokenSource } from './servers.ts'
 
 const never = new Promise<never>(() => {})
 
@@ -19,7 +20,7 @@ function hangingSigner(): Signer {
   return createSigner({ name: 'hanging', alg: 'ES256', publicKey, sign: () => never })
 }
 
-/** Sends a byte now and then, for ever. */
+/** Sends a byte every 20 ms without end. */
 const drip: Script = () => (response) => {
   response.writeHead(200, { 'content-type': 'application/json' })
   const timer = setInterval(() => response.write(' '), 20)
@@ -35,23 +36,23 @@ interface Hanging {
 const hanging: [string, Hanging][] = [
   ['a token endpoint that never answers', { token: () => hang }],
   ['a token endpoint that answers a byte at a time', { token: drip }],
-  ['metadata that never comes', { options: { fetch: () => never } }],
+  ['metadata that never arrives', { options: { fetch: () => never } }],
   [
-    'a fetch that heeds no signal',
+    'a fetch that ignores the signal',
     { options: { fetch: (url, init) => (init?.method === 'POST' ? never : fetch(url, init)) } },
   ],
   ['a key service that never answers', { authentication: () => privateKeyJwt(hangingSigner()) }],
   [
-    'an external assertion that never comes',
+    'an external assertion that is never made',
     { authentication: () => externalAssertion(() => never) },
   ],
-  ['a secret that never comes', { authentication: () => clientSecretBasic(() => never) }],
-  ['a grant that never comes', { options: { grant: () => never } }],
+  ['a secret that is never returned', { authentication: () => clientSecretBasic(() => never) }],
+  ['a grant that is never made', { options: { grant: () => never } }],
 ]
 
 describe('the deadline', () => {
-  it.each(hanging)('ends waiting for %s', async (_what, { token, options, authentication }) => {
-    const { source, tokenRequests } = await startScene(token, {
+  it.each(hanging)('ends the wait for %s', async (_what, { token, options, authentication }) => {
+    const { source, tokenRequests } = await startTokenSource(token, {
       timeoutSeconds: 0.15,
       ...(authentication && { authentication: authentication() }),
       ...options,
@@ -66,15 +67,15 @@ describe('the deadline', () => {
     expect(renewals).toMatchObject([{ outcome: 'failed', code: 'ERR_OAUTH_TIMEOUT' }])
   })
 
-  it('is what the caller is told when an authentication fails because of it', async () => {
+  it('is the error when an authentication fails because of it', async () => {
     const authentication: ClientAuthentication = Object.assign(
       (...[, , , , options]: Parameters<ClientAuthentication>) =>
         new Promise<void>((_resolve, reject) => {
-          options?.signal?.addEventListener('abort', () => reject(new Error('gave up')))
+          options?.signal?.addEventListener('abort', () => reject(new Error('aborted')))
         }),
       { method: 'private_key_jwt' as const },
     )
-    const { source, tokenRequests } = await startScene(undefined, {
+    const { source, tokenRequests } = await startTokenSource(undefined, {
       timeoutSeconds: 0.15,
       authentication,
     })
@@ -82,15 +83,15 @@ describe('the deadline', () => {
     expect(tokenRequests()).toEqual([])
   })
 
-  it('is no end: the next caller is served', async () => {
+  it('does not prevent the next renewal', async () => {
     const tokens = inTurn(() => hang, numberedTokens() as () => Response)
-    const { source } = await startScene(tokens, { timeoutSeconds: 0.15 })
+    const { source } = await startTokenSource(tokens, { timeoutSeconds: 0.15 })
     expect((await refusal(() => source.token())).code).toBe('ERR_OAUTH_TIMEOUT')
     expect(await source.token()).toBe('token-1')
   })
 
   it('bounds all attempts together', async () => {
-    const { source, tokenRequests } = await startScene(
+    const { source, tokenRequests } = await startTokenSource(
       () => Response.json({}, { status: 503, headers: { 'retry-after': '0' } }),
       {
         timeoutSeconds: 0.3,
@@ -107,9 +108,31 @@ describe('the deadline', () => {
     expect(tokenRequests().length).toBeLessThan(5)
   })
 
+  it('ends the wait for a later attempt that hangs', async () => {
+    const { source, tokenRequests } = await startTokenSource(
+      inTurn(
+        () => tooManyRequests('0'),
+        () => hang,
+      ),
+      { timeoutSeconds: 1 },
+    )
+    expect((await refusal(() => source.token())).code).toBe('ERR_OAUTH_TIMEOUT')
+    expect(tokenRequests()).toHaveLength(2)
+  })
+
+  it('leaves an attempt as much time as the delay before it, or the error is thrown at once', async () => {
+    const { source, tokenRequests } = await startTokenSource(() => tooManyRequests('2'), {
+      timeoutSeconds: 3,
+    })
+    const start = performance.now()
+    expect(await refusal(() => source.token())).toMatchObject({ status: 429 })
+    expect(performance.now() - start).toBeLessThan(1000)
+    expect(tokenRequests()).toHaveLength(1)
+  })
+
   it.each([0, -1, Number.NaN, 601, '30'])('cannot be %j', async (timeoutSeconds) => {
     const options = { timeoutSeconds } as Partial<TokenSourceOptions>
-    const start = () => startScene(() => tokenResponse(), options)
+    const start = () => startTokenSource(() => tokenResponse(), options)
     await expect(start()).rejects.toThrow(TypeError)
   })
 })

@@ -2,10 +2,10 @@ import { privateKeyJwt, tokenSource } from '@countersign/oauth'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { startScriptedServer } from '../servers/scripted-server.js'
 import { tokenResponse } from '../servers/token-responses.js'
-import { closing, es256Signer, numberedTokens, refusal, startScene } from './fixtures.ts'
-import { startWatchedScene } from './watched-scene.ts'
+import { closing, es256Signer, refusal } from './fixtures.ts'
+import { numberedTokens, startObservedTokenSource, startTokenSource } from './servers.ts'
 
-/** From an `expires_in` to the seconds after which a renewal begins, and a caller waits for one. */
+/** `expires_in`, and the seconds after which a renewal starts, and a caller has to wait for one. */
 const lifetimes: [unknown, number, number][] = [
   [100_000, 99_700, 99_995],
   [3600, 3300, 3595],
@@ -16,54 +16,68 @@ const lifetimes: [unknown, number, number][] = [
   [0, 8, 9],
 ]
 
-const forever = { metadataLifetimeSeconds: Number.POSITIVE_INFINITY }
+const noRediscovery = { metadataLifetimeSeconds: Number.POSITIVE_INFINITY }
 
 describe.each(lifetimes)('a token with expires_in %j', (expires_in, renewAfter, waitAfter) => {
   it(`is renewed in the background after ${renewAfter} s`, async () => {
-    const { ask, clock } = await startWatchedScene(numberedTokens({ expires_in }), forever)
-    await ask()
+    const { getToken, clock } = await startObservedTokenSource(
+      numberedTokens({ expires_in }),
+      noRediscovery,
+    )
+    await getToken()
     clock.advance(renewAfter - 0.01)
-    expect(await ask()).toEqual({ token: 'token-1', renewal: undefined })
+    expect(await getToken()).toEqual({ token: 'token-1', renewal: undefined })
     clock.advance(0.02)
-    expect(await ask()).toMatchObject({ token: 'token-1', renewal: { background: true } })
+    expect(await getToken()).toMatchObject({ token: 'token-1', renewal: { background: true } })
   })
 
   it(`is waited for after ${waitAfter} s`, async () => {
-    const { ask, clock } = await startWatchedScene(numberedTokens({ expires_in }), forever)
-    await ask()
+    const { getToken, clock } = await startObservedTokenSource(
+      numberedTokens({ expires_in }),
+      noRediscovery,
+    )
+    await getToken()
     clock.advance(waitAfter + 0.01)
-    expect(await ask()).toMatchObject({ token: 'token-2', renewal: { background: false } })
+    expect(await getToken()).toMatchObject({ token: 'token-2', renewal: { background: false } })
   })
 })
 
 describe('a token', () => {
-  it.each([undefined, 1e300])('with expires_in %j is kept until it is refused', async (value) => {
-    const { source, clock } = await startScene(numberedTokens({ expires_in: value }))
-    const response = await source.tokenResponse()
-    expect(response.access_token).toBe('token-1')
-    expect(response.expires_in).toBe(value)
-    clock.advance(1e9)
-    expect(await source.token()).toBe('token-1')
-    source.invalidate('token-1')
-    expect(await source.token()).toBe('token-2')
-  })
+  it.each([undefined, 1e300])(
+    'with expires_in %j is used until it is invalidated',
+    async (value) => {
+      const { source, clock } = await startTokenSource(numberedTokens({ expires_in: value }))
+      const response = await source.tokenResponse()
+      expect(response.access_token).toBe('token-1')
+      expect(response.expires_in).toBe(value)
+      clock.advance(1e9)
+      expect(await source.token()).toBe('token-1')
+      source.invalidate('token-1')
+      expect(await source.token()).toBe('token-2')
+    },
+  )
 
-  it.each([0, 0.001, 1])('with expires_in %j costs no request per call', async (expires_in) => {
-    const { source, clock, tokenRequests } = await startScene(numberedTokens({ expires_in }))
-    for (let call = 0; call < 600; call += 1) {
-      await source.token()
-      clock.advance(0.1)
-    }
-    expect(tokenRequests().length).toBeGreaterThan(5)
-    expect(tokenRequests().length).toBeLessThanOrEqual(8)
-    expect((await source.tokenResponse()).expires_in).toBeLessThanOrEqual(1)
-  })
+  it.each([0, 0.001, 1])(
+    'with expires_in %j does not cause a request at each call',
+    async (expires_in) => {
+      const { source, clock, tokenRequests } = await startTokenSource(
+        numberedTokens({ expires_in }),
+      )
+      for (let call = 0; call < 600; call += 1) {
+        await source.token()
+        clock.advance(0.1)
+      }
+      expect(tokenRequests().length).toBeGreaterThan(5)
+      expect(tokenRequests().length).toBeLessThanOrEqual(8)
+      expect((await source.tokenResponse()).expires_in).toBeLessThanOrEqual(1)
+    },
+  )
 
   it.each([0, -1, Number.NaN])(
-    'that was obtained before, with expires_in %j, costs no request at once',
+    'that was given, with expires_in %j, is used for ten seconds',
     async (expires_in) => {
       const tokenResponse = { access_token: 'given', token_type: 'bearer', expires_in }
-      const { source, clock, as } = await startScene(undefined, { tokenResponse })
+      const { source, clock, as } = await startTokenSource(undefined, { tokenResponse })
       expect(await source.tokenResponse()).toMatchObject({ access_token: 'given', expires_in: 0 })
       expect(as.requests).toEqual([])
       clock.advance(10)
@@ -71,8 +85,10 @@ describe('a token', () => {
     },
   )
 
-  it('that was obtained an hour ago by the monotonic clock is not used, although the wall clock was set back', async () => {
-    const { source, clock, tokenRequests } = await startScene(numberedTokens({ expires_in: 300 }))
+  it('that is an hour old by the monotonic clock has expired, even if the wall clock was set back', async () => {
+    const { source, clock, tokenRequests } = await startTokenSource(
+      numberedTokens({ expires_in: 300 }),
+    )
     expect(await source.token()).toBe('token-1')
     clock.advance(-86_400)
     expect(await source.token()).toBe('token-1')
@@ -84,8 +100,8 @@ describe('a token', () => {
     expect(tokenRequests()).toHaveLength(2)
   })
 
-  it('that was obtained while the wall clock was a day ahead is not used a day longer', async () => {
-    const { source, clock } = await startScene(numberedTokens({ expires_in: 300 }))
+  it('that was obtained while the wall clock was a day ahead expires on time', async () => {
+    const { source, clock } = await startTokenSource(numberedTokens({ expires_in: 300 }))
     clock.advance(86_400)
     expect(await source.token()).toBe('token-1')
     clock.advance(-86_400)
@@ -96,9 +112,9 @@ describe('a token', () => {
   })
 
   it.each([-1, 'soon', null, true, {}])(
-    'with expires_in %j is not a token response, and costs no request per call',
+    'with expires_in %j is refused, and does not cause a request at each call',
     async (expires_in) => {
-      const { source, tokenRequests } = await startScene(() => tokenResponse({ expires_in }))
+      const { source, tokenRequests } = await startTokenSource(() => tokenResponse({ expires_in }))
       expect((await refusal(() => source.token())).code).toBe('ERR_OAUTH_INVALID_RESPONSE')
       expect(tokenRequests()).toHaveLength(1)
       for (let call = 0; call < 50; call += 1) await refusal(() => source.token())
@@ -106,8 +122,8 @@ describe('a token', () => {
     },
   )
 
-  it('is as old as its request, when the answer took long', async () => {
-    const { source, clock, tokenRequests } = await startScene(async () => {
+  it('has the age of its request when the response took long', async () => {
+    const { source, clock, tokenRequests } = await startTokenSource(async () => {
       clock.advance(50)
       return tokenResponse({ expires_in: 100 })
     })
@@ -118,7 +134,7 @@ describe('a token', () => {
     expect(tokenRequests()).toHaveLength(2)
   })
 
-  it('that was obtained before is used to its end, with no request until then', async () => {
+  it('that was given is used until it expires, and no request is sent before', async () => {
     const server = closing(await startScriptedServer(() => new Response(null, { status: 500 })))
     let time = 0
     const source = tokenSource({

@@ -11,7 +11,8 @@ import {
   tokenResponse,
   tooManyRequests,
 } from '../servers/token-responses.js'
-import { claimsOf, es256Signer, refusal, signaturesOf, startScene, thrown } from './fixtures.ts'
+import { es256Signer, refusal, signaturesOf, thrown } from './fixtures.ts'
+import { claimsOf, startTokenSource } from './servers.ts'
 
 const transient: [string, () => Answer][] = [
   ['a 500 with an OAuth error', jsonServerError],
@@ -23,8 +24,8 @@ const transient: [string, () => Answer][] = [
 ]
 
 describe.each(transient)('%s from the token endpoint', (_what, answer) => {
-  it('is followed by another attempt, with an assertion of its own', async () => {
-    const { source, tokenRequests } = await startScene(inTurn(answer, () => tokenResponse()))
+  it('is followed by another attempt with a new assertion', async () => {
+    const { source, tokenRequests } = await startTokenSource(inTurn(answer, () => tokenResponse()))
     const signatures = await signaturesOf(async () => {
       expect(await source.token()).toBe('access-token')
     })
@@ -37,8 +38,8 @@ describe.each(transient)('%s from the token endpoint', (_what, answer) => {
   it.each([
     [0, 1],
     [1, 2],
-  ])('is given up after %i further attempts', async (retries, requests) => {
-    const { source, tokenRequests } = await startScene(answer, { retries })
+  ])('is thrown after %i further attempts', async (retries, requests) => {
+    const { source, tokenRequests } = await startTokenSource(answer, { retries })
     const error = await refusal(() => source.token())
     expect(error).toMatchObject({ code: 'ERR_OAUTH_UNAVAILABLE', retryable: true })
     expect(tokenRequests()).toHaveLength(requests)
@@ -46,16 +47,16 @@ describe.each(transient)('%s from the token endpoint', (_what, answer) => {
 })
 
 describe('attempts', () => {
-  it('are three when nothing else is said', async () => {
-    const { source, tokenRequests } = await startScene(() => tooManyRequests('0'))
+  it('are three by default', async () => {
+    const { source, tokenRequests } = await startTokenSource(() => tooManyRequests('0'))
     expect(await refusal(() => source.token())).toMatchObject({ status: 429, error: 'slow_down' })
     expect(tokenRequests()).toHaveLength(3)
     expect(new Set(tokenRequests().map((form) => claimsOf(form)['jti'])).size).toBe(3)
   })
 
-  it('wait longer each time where the server does not say how long', async () => {
+  it('are delayed longer each time if the server names no time', async () => {
     const times: number[] = []
-    const { source } = await startScene(() => {
+    const { source } = await startTokenSource(() => {
       times.push(performance.now())
       return htmlBadGateway()
     })
@@ -66,18 +67,18 @@ describe('attempts', () => {
     expect(third - first).toBeLessThan(3000)
   })
 
-  it('are made for a server that cannot be reached, and say why in the cause', async () => {
-    const { source, as } = await startScene()
+  it('follow when the server cannot be reached, and the cause says why', async () => {
+    const { source, as } = await startTokenSource()
     await as.close()
     const error = await refusal(() => source.token())
     expect(error.code).toBe('ERR_OAUTH_UNAVAILABLE')
     expect(error.cause).toMatchObject({ cause: { code: 'ECONNREFUSED' } })
   })
 
-  it('that fail with a cause in a circle end in a finite error', async () => {
+  it('that fail with a circular cause have an error of finite depth', async () => {
     const circle = new Error('fetch failed')
     circle.cause = new Error('socket closed', { cause: circle })
-    const { source } = await startScene(undefined, {
+    const { source } = await startTokenSource(undefined, {
       retries: 0,
       fetch: () => Promise.reject(circle),
     })
@@ -89,9 +90,9 @@ describe('attempts', () => {
     expect(depth).toBeLessThan(10)
   })
 
-  it('are made for metadata, too', async () => {
+  it('follow when the metadata is unavailable', async () => {
     let refusals = 0
-    const { source, tokenRequests } = await startScene(undefined, {
+    const { source, tokenRequests } = await startTokenSource(undefined, {
       fetch: async (input, init) => {
         if (String(input).includes('/.well-known/') && ++refusals <= 2) {
           return new Response(null, { status: 503, headers: { 'retry-after': '0' } })
@@ -104,10 +105,10 @@ describe('attempts', () => {
   })
 })
 
-describe('a server that says when it wants to be asked again', () => {
-  async function waitedFor(answer: Script, now: () => number): Promise<number> {
+describe('a server with Retry-After', () => {
+  async function delayAfter(answer: Script, now: () => number): Promise<number> {
     const times: number[] = []
-    const { source } = await startScene(
+    const { source } = await startTokenSource(
       (request) => {
         times.push(performance.now())
         return times.length === 1 ? answer(request) : tokenResponse()
@@ -119,24 +120,24 @@ describe('a server that says when it wants to be asked again', () => {
     return second - first
   }
 
-  it('is left alone for that many seconds', async () => {
-    const waited = await waitedFor(() => tooManyRequests('1'), Date.now)
+  it('gets no request for that many seconds', async () => {
+    const waited = await delayAfter(() => tooManyRequests('1'), Date.now)
     expect(waited).toBeGreaterThan(990)
     expect(waited).toBeLessThan(3000)
   })
 
-  it('is left alone until that date', async () => {
+  it('gets no request until that date', async () => {
     const date = 'Sun, 06 Nov 1994 08:49:37 GMT'
     const now = () => Date.parse(date) - 300
-    const waited = await waitedFor(() => tooManyRequests(date), now)
+    const waited = await delayAfter(() => tooManyRequests(date), now)
     expect(waited).toBeGreaterThan(290)
     expect(waited).toBeLessThan(900)
   })
 
   it.each(['Sun, 06 Nov 1994 08:49:37 GMT', '0', '-5', '-1.5', '1.5 s', 'soon', '2001-01-01'])(
-    'is left alone for as long as without the header when it says %j',
+    'gets the next request after the usual delay when the value is %j',
     async (value) => {
-      const waited = await waitedFor(() => tooManyRequests(value), Date.now)
+      const waited = await delayAfter(() => tooManyRequests(value), Date.now)
       expect(waited).toBeGreaterThan(120)
       expect(waited).toBeLessThan(900)
     },
@@ -156,9 +157,9 @@ describe('a server that says when it wants to be asked again', () => {
     ['Infinity', undefined],
     ['Nov 6', undefined],
     ['', undefined],
-  ])('says with %j how long, in the error: %j', async (value, seconds) => {
+  ])('with the value %j: the error has retryAfterSeconds %j', async (value, seconds) => {
     const now = () => Date.parse(date) - 90_000
-    const { source } = await startScene(() => tooManyRequests(value), { retries: 0, now })
+    const { source } = await startTokenSource(() => tooManyRequests(value), { retries: 0, now })
     expect((await refusal(() => source.token())).retryAfterSeconds).toBe(seconds)
     const discover = () =>
       discoverProtectedResource('https://api.test', {
@@ -169,12 +170,12 @@ describe('a server that says when it wants to be asked again', () => {
     else expect(retryAfterSeconds).toBe(seconds)
   })
 
-  it('is not waited for longer than a caller would, and not asked before', async () => {
+  it('that asks for a long delay makes callers fail at once, and gets no request before', async () => {
     const later = inTurn(
       () => tooManyRequests('100'),
       () => tokenResponse(),
     )
-    const { source, clock, tokenRequests } = await startScene(later)
+    const { source, clock, tokenRequests } = await startTokenSource(later)
     for (const elapsed of [0, 50, 49]) {
       clock.advance(elapsed)
       const error = await refusal(() => source.token())
@@ -185,21 +186,21 @@ describe('a server that says when it wants to be asked again', () => {
     expect(await source.token()).toBe('access-token')
   })
 
-  it('cannot silence a client for ever', async () => {
+  it('cannot delay a client by more than an hour', async () => {
     const later = inTurn(
       () => tooManyRequests('999999999'),
       () => tokenResponse(),
     )
-    const { source, clock } = await startScene(later)
+    const { source, clock } = await startTokenSource(later)
     await refusal(() => source.token())
     clock.advance(4500)
     expect(await source.token()).toBe('access-token')
   })
 })
 
-describe('what the signer throws', () => {
+describe('an error of the signer', () => {
   it.each([true, false])(
-    'comes through as it is, with no other attempt (retryable: %s)',
+    'is thrown unchanged, after one attempt (retryable: %s)',
     async (retryable) => {
       const real = await es256Signer()
       const failure = new SignerError('ERR_SIGNER_THROTTLED', 'too many signatures', { retryable })
@@ -212,7 +213,7 @@ describe('what the signer throws', () => {
         },
       }
       const authentication = privateKeyJwt(signer)
-      const { source, tokenRequests } = await startScene(undefined, { authentication })
+      const { source, tokenRequests } = await startTokenSource(undefined, { authentication })
       expect(await thrown(() => source.token())).toBe(failure)
       expect(asked).toBe(1)
       expect(tokenRequests()).toEqual([])

@@ -6,25 +6,17 @@ import {
   tokenResponse,
   tooManyRequests,
 } from '../servers/token-responses.js'
-import {
-  claimsOf,
-  numberedTokens,
-  refusal,
-  renewalsOf,
-  signaturesOf,
-  startScene,
-  thrown,
-  until,
-} from './fixtures.ts'
+import { refusal, renewalsOf, signaturesOf, thrown, until } from './fixtures.ts'
+import { claimsOf, numberedTokens, startTokenSource } from './servers.ts'
 
-/** Starts as many calls at once. */
+/** Starts this many calls at once. */
 function together<T>(calls: number, call: () => Promise<T>): Promise<T[]> {
   return Promise.all(Array.from({ length: calls }, call))
 }
 
 describe('a token request', () => {
-  it('says what the token is for, and has the client in nothing but the assertion', async () => {
-    const { source, as, tokenRequests } = await startScene(undefined, {
+  it('has the scope and the resource, and names the client in the assertion only', async () => {
+    const { source, as, tokenRequests } = await startTokenSource(undefined, {
       resource: 'https://api.test/invoices?tenant=7',
       scope: 'read  write read',
     })
@@ -39,8 +31,8 @@ describe('a token request', () => {
     expect(claimsOf(tokenRequests()[0])).toMatchObject({ aud: as.url, iss: 'agent', sub: 'agent' })
   })
 
-  it('leaves out the scope and the resource that are not known', async () => {
-    const { source, tokenRequests } = await startScene(undefined, { scope: ' ' })
+  it('has no scope and no resource without these options', async () => {
+    const { source, tokenRequests } = await startTokenSource(undefined, { scope: ' ' })
     await source.token()
     expect([...(tokenRequests()[0]?.keys() ?? [])].sort()).toEqual([
       'client_assertion',
@@ -49,9 +41,9 @@ describe('a token request', () => {
     ])
   })
 
-  it('carries the parameters of another grant, made anew for each request', async () => {
+  it('has the parameters of another grant, made for each request', async () => {
     let made = 0
-    const { source, as, clock, tokenRequests } = await startScene(undefined, {
+    const { source, as, clock, tokenRequests } = await startTokenSource(undefined, {
       grant: async ({ issuer }) => ({ grant_type: 'urn:test', for: issuer, nr: `${++made}` }),
     })
     await source.token()
@@ -64,15 +56,15 @@ describe('a token request', () => {
     ])
   })
 
-  it('is not made before a token is asked for', async () => {
-    const { as } = await startScene()
+  it('is not sent before the first call', async () => {
+    const { as } = await startTokenSource()
     expect(as.requests).toEqual([])
   })
 })
 
 describe('callers that need a token at the same time', () => {
-  it('share one signature and one request, at the first token and at each expiry', async () => {
-    const { source, clock, tokenRequests } = await startScene()
+  it('share one signature and one request, for the first token and after each expiry', async () => {
+    const { source, clock, tokenRequests } = await startTokenSource()
     for (const expected of ['token-1', 'token-2']) {
       let tokens: string[] = []
       const signatures = await signaturesOf(async () => {
@@ -86,7 +78,7 @@ describe('callers that need a token at the same time', () => {
   })
 
   it('share one failure, which is reported once', async () => {
-    const { source, tokenRequests } = await startScene(jsonServerError, { retries: 0 })
+    const { source, tokenRequests } = await startTokenSource(jsonServerError, { retries: 0 })
     const renewals = await renewalsOf(async () => {
       const errors = await together(100, () => refusal(() => source.token()))
       expect(new Set(errors.map(({ code }) => code))).toEqual(new Set(['ERR_OAUTH_UNAVAILABLE']))
@@ -95,8 +87,8 @@ describe('callers that need a token at the same time', () => {
     expect(tokenRequests()).toHaveLength(1)
   })
 
-  it('get a token although one of them gave up, who gets the very reason of his signal', async () => {
-    const { source, clock, tokenRequests } = await startScene()
+  it('get a token even if the signal of one of them aborts, which gets the reason of its signal', async () => {
+    const { source, clock, tokenRequests } = await startTokenSource()
     for (const reason of [new Error('enough'), 'enough', 0]) {
       const controller = new AbortController()
       const leaving = thrown(() => source.token({ signal: controller.signal }))
@@ -109,8 +101,8 @@ describe('callers that need a token at the same time', () => {
     expect(tokenRequests()).toHaveLength(3)
   })
 
-  it('leave nothing behind when all of them give up, and whoever comes next is served', async () => {
-    const { source, tokenRequests } = await startScene(
+  it('may all stop waiting, and the next caller gets a token', async () => {
+    const { source, tokenRequests } = await startTokenSource(
       inTurn(() => hang, tokenResponse),
       {
         timeoutSeconds: 2,
@@ -126,18 +118,18 @@ describe('callers that need a token at the same time', () => {
     expect(await source.token({ signal })).toBe('access-token')
   })
 
-  it('leave no attempt behind for later when all of them give up', async () => {
-    const { source, tokenRequests } = await startScene(() => tooManyRequests('10'))
+  it('cause no further attempt after all of them have stopped waiting', async () => {
+    const { source, tokenRequests } = await startTokenSource(() => tooManyRequests('10'))
     const controllers = Array.from({ length: 3 }, () => new AbortController())
     let ended = 0
     const leaving = renewalsOf(async () => {
       const callers = controllers.map((one) => thrown(() => source.token({ signal: one.signal })))
       await until(() => tokenRequests().length === 1)
-      // The response is read, and the wait for the next attempt has begun.
+      // The response is read, and the delay before the next attempt has started.
       await new Promise((resolve) => setTimeout(resolve, 50))
       for (const one of controllers) one.abort('enough')
       await Promise.all(callers)
-      // The renewal itself ends, long before the next attempt was due.
+      // The renewal ends long before the time of the next attempt.
       await thrown(() => source.token())
       ended += 1
     })
@@ -146,20 +138,38 @@ describe('callers that need a token at the same time', () => {
     expect(tokenRequests()).toHaveLength(1)
   })
 
-  it('may share one signal, with no warning of a leak', async () => {
+  it('get a further attempt while one of them still waits', async () => {
+    const answers = inTurn(
+      () => tooManyRequests('1'),
+      () => tokenResponse(),
+    )
+    const { source, tokenRequests } = await startTokenSource(answers)
+    const controller = new AbortController()
+    const leaving = [1, 2].map(() => thrown(() => source.token({ signal: controller.signal })))
+    const staying = source.token()
+    await until(() => tokenRequests().length === 1)
+    // The response is read, and the delay before the next attempt has started.
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    controller.abort('enough')
+    await Promise.all(leaving)
+    expect(await staying).toBe('access-token')
+    expect(tokenRequests()).toHaveLength(2)
+  })
+
+  it('may share one signal without a warning about a leak', async () => {
     const warnings: Error[] = []
     const listener = (warning: Error) => void warnings.push(warning)
     process.on('warning', listener)
     onTestFinished(() => void process.off('warning', listener))
-    const { source } = await startScene()
+    const { source } = await startTokenSource()
     const { signal } = new AbortController()
     await together(100, () => source.token({ signal }))
     await new Promise(setImmediate)
     expect(warnings).toEqual([])
   })
 
-  it('are not served, and cause no request, with a signal that aborted before', async () => {
-    const { source, as } = await startScene()
+  it('get no token and cause no request if their signal has aborted before', async () => {
+    const { source, as } = await startTokenSource()
     const signal = AbortSignal.abort('too late')
     expect(await thrown(() => source.token({ signal }))).toBe('too late')
     expect(as.requests).toEqual([])
@@ -168,20 +178,20 @@ describe('callers that need a token at the same time', () => {
   })
 })
 
-describe('a token that is said to be bad', () => {
-  it('is dropped, and the next caller gets another', async () => {
-    const { source } = await startScene()
+describe('invalidate', () => {
+  it('removes the token, and the next caller gets another one', async () => {
+    const { source } = await startTokenSource()
     source.invalidate(await source.token())
     expect(await together(10, () => source.token())).toEqual(Array(10).fill('token-2'))
   })
 
-  it('is dropped only if it is the current one', async () => {
-    const { source, tokenRequests } = await startScene(numberedTokens())
+  it('does nothing for a token that is not the current one', async () => {
+    const { source, tokenRequests } = await startTokenSource(numberedTokens())
     const old = await source.token()
     source.invalidate(old)
     await source.token()
     source.invalidate(old)
-    source.invalidate('never-heard-of')
+    source.invalidate('unknown')
     expect(await source.token()).toBe('token-2')
     expect(tokenRequests()).toHaveLength(2)
   })

@@ -1,5 +1,5 @@
-import { clientMetadata, jwks, rotating, type Signer } from '@countersign/core'
-import { privateKeyJwt, tokenSource } from '@countersign/oauth'
+import { jwks, rotating, type Signer } from '@countersign/core'
+import { clientMetadata, privateKeyJwt, tokenSource } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import { es256Signer, refusal } from '../oauth/fixtures.ts'
 import { startAuthorizationServer } from '../servers/authorization-server.js'

@@ -1,4 +1,4 @@
-import { clientMetadata, jwks, type Signer } from '@countersign/core'
+import { jwks, type Signer } from '@countersign/core'
 import { required } from './client-options.ts'
 import type { JwksOptions } from './commands/jwks.ts'
 import type { Frame } from './frame.ts'
@@ -17,14 +17,15 @@ export async function printJwks(
     await using opened = await openKey(frame, key, options)
     signers.push(opened.signer)
   }
-  const document = describe(signers, options)
+  const document = await describe(signers, options)
   frame.output.print(document, () => jsonText(document, 2))
 }
 
-function describe(signers: readonly Signer[], options: JwksOptions): object {
+async function describe(signers: readonly Signer[], options: JwksOptions): Promise<object> {
   const { clientMetadata: clientId, clientName, jwksUri, scope } = options
   try {
     if (clientId === undefined) return jwks(...signers)
+    const { clientMetadata } = await import('@countersign/oauth')
     return clientMetadata(signers, {
       clientId,
       clientName: required(clientName, '--client-name', 'COUNTERSIGN_CLIENT_NAME'),

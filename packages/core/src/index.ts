@@ -12,11 +12,6 @@ export {
   clientAssertion,
 } from './client-assertion.ts'
 export {
-  type ClientMetadata,
-  type ClientMetadataOptions,
-  clientMetadata,
-} from './client-metadata.ts'
-export {
   type CreateSignerOptions,
   createSigner,
   type SignerBackend,

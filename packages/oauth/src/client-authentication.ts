@@ -1,37 +1,38 @@
+import { ownOptions } from '@countersign/core/backend'
 import type { AuthorizationServer, Client } from 'oauth4webapi'
+import { requireAdvertised, requirePinnedIssuer, requireTokenEndpoint } from './server-checks.ts'
 
-/** The client authentication methods there are here, by their registered names. */
+/** The client authentication methods of this package, by their registered names. */
 export type ClientAuthenticationMethod =
   | 'private_key_jwt'
   | 'client_secret_basic'
   | 'client_secret_post'
 
-/** What a {@link ClientAuthentication} is called with beside the request. */
+/** Options of a call of a {@link ClientAuthentication}. */
 export interface ClientAuthenticationOptions {
   /**
-   * The issuer that the caller pinned. Metadata of another issuer is refused, and an assertion with any other audience
-   * than the server is made only where there is a pin.
+   * The issuer that the caller pinned. Metadata of another issuer is refused. Only with a pin may the audience of an
+   * assertion be another one than the server.
    */
   readonly issuer?: string | undefined
-  /** Gives up waiting for the proof; the promise then rejects with `signal.reason`. */
+  /** Stops waiting for the signature; the promise then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined
-  /** Told, once a proof is made by a key that may be replaced, how to go on should the server refuse it. */
+  /** Called when a rotating signer has signed, with the function to call if the server refuses the signature. */
   readonly onReplaceable?: ((replace: ReplaceKey) => void) | undefined
 }
 
 /**
- * Looks for the successor of the key that a refused proof was made with; `true` when the next proof will be made with
- * another one.
+ * Loads the successor of the key whose signature a server refused. It resolves with `true` if the next assertion will
+ * be signed by another key.
  */
 export type ReplaceKey = (options?: {
   readonly signal?: AbortSignal | undefined
 }) => Promise<boolean>
 
 /**
- * Adds a client's proof of who it is to a request: a `ClientAuth` of `oauth4webapi` and `openid-client`,
- * that also says which method it is.
+ * Authenticates a client in a request: a `ClientAuth` of `oauth4webapi` and `openid-client` that also names its method.
  *
- * It is called once for each request, retries included, and makes its proof anew each time.
+ * Call it once for each request, retries included. Assertions are made for one request.
  *
  * @see [RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)
  */
@@ -43,18 +44,58 @@ export interface ClientAuthentication {
     headers: Headers,
     options?: ClientAuthenticationOptions,
   ): Promise<void>
-  /** The `token_endpoint_auth_method` of the registry. */
+  /** The registered `token_endpoint_auth_method`. */
   readonly method: ClientAuthenticationMethod
-  /** The JWS algorithm of the proof, when it has one that is known by now. */
+  /** The JWS algorithm of the assertion; `undefined` for a secret, or while it is not known. */
   readonly alg?: string | undefined
 }
 
-/** Gives a function that authenticates a client the name of its method, and of its algorithm if it has one. */
-export function namedMethod(
+/** One request to authenticate, for a server that was checked. */
+interface CheckedRequest extends Pick<ClientAuthenticationOptions, 'signal' | 'onReplaceable'> {
+  readonly as: AuthorizationServer
+  readonly client: Client
+  readonly body: URLSearchParams
+  readonly headers: Headers
+  /** Whether the server's issuer is pinned. */
+  readonly isPinned: boolean
+}
+
+/**
+ * Makes a client authentication from a function that adds the credentials.
+ *
+ * @param authenticate - called after the server's issuer, token endpoint and authentication methods were checked.
+ * @param options - the pinned issuer, and a function that returns the algorithm of the next assertion.
+ */
+export function clientAuthentication(
   method: ClientAuthenticationMethod,
-  authenticate: (...args: Parameters<ClientAuthentication>) => Promise<void>,
-  alg?: () => string | undefined,
+  authenticate: (request: CheckedRequest) => Promise<void>,
+  options: { readonly issuer?: string | undefined; alg?(): string | undefined } = {},
 ): ClientAuthentication {
-  if (alg !== undefined) Object.defineProperty(authenticate, 'alg', { get: alg })
-  return Object.freeze(Object.assign(authenticate, { method }))
+  const { issuer, alg } = ownOptions(options)
+  const authentication = async (
+    ...[as, client, body, headers, given = {}]: Parameters<ClientAuthentication>
+  ) => {
+    const { issuer: pin, signal, onReplaceable } = ownOptions(given)
+    const isPinned = requirePinnedIssuer(as, issuer, pin)
+    requireTokenEndpoint(as)
+    requireAdvertised(as, method)
+    await authenticate({ as, client, body, headers, isPinned, signal, onReplaceable })
+  }
+  if (alg !== undefined) Object.defineProperty(authentication, 'alg', { get: alg })
+  return Object.freeze(Object.assign(authentication, { method }))
+}
+
+/**
+ * Sets an assertion in the body of a request, RFC 7523 §2.2.
+ *
+ * @param withClientId - whether to set `client_id` as well; one that is in the body already stays in either case.
+ */
+export function setAssertion(
+  { client, body }: CheckedRequest,
+  assertion: string,
+  withClientId: boolean,
+): void {
+  if (withClientId) body.set('client_id', client.client_id)
+  body.set('client_assertion_type', 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
+  body.set('client_assertion', assertion)
 }

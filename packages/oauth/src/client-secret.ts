@@ -1,18 +1,17 @@
-import { requireAdvertised, requireSecureUrl } from './authorization-server.ts'
-import { type ClientAuthentication, namedMethod } from './client-authentication.ts'
+import { type ClientAuthentication, clientAuthentication } from './client-authentication.ts'
 
-/** A client secret, or a function that is asked for it at each request. */
-export type ClientSecret = string | (() => string | Promise<string>)
+/** A secret, or a function that is called for it at each request. */
+export type Secret = string | (() => string | Promise<string>)
 
 /**
  * Authenticates a client by its secret in the `Authorization` header.
  *
- * Client identifier and secret are form-encoded before they are joined, as RFC 6749 wants, so that each
+ * Client identifier and secret are form-encoded before they are joined, as RFC 6749 specifies, so that each
  * may contain any character.
  *
  * @param secret - the secret, or a function that returns it.
  * @returns a `ClientAuth` for `oauth4webapi` and `openid-client`, and for {@link tokenSource}. It throws an
- *   {@link OAuthError} when the server does not admit `client_secret_basic`.
+ *   {@link OAuthError} when the server does not list `client_secret_basic`.
  * @throws `TypeError` when `secret` is neither a non-empty string nor a function.
  *
  * @example
@@ -24,11 +23,9 @@ export type ClientSecret = string | (() => string | Promise<string>)
  *
  * @see [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)
  */
-export function clientSecretBasic(secret: ClientSecret): ClientAuthentication {
-  const read = reader(secret)
-  return namedMethod('client_secret_basic', async (as, client, _body, headers) => {
-    requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
-    requireAdvertised(as, 'client_secret_basic')
+export function clientSecretBasic(secret: Secret): ClientAuthentication {
+  const read = secretReader(secret)
+  return clientAuthentication('client_secret_basic', async ({ client, headers }) => {
     const credentials = `${formEncode(client.client_id)}:${formEncode(await read())}`
     headers.set('authorization', `Basic ${Buffer.from(credentials).toString('base64')}`)
   })
@@ -39,7 +36,7 @@ export function clientSecretBasic(secret: ClientSecret): ClientAuthentication {
  *
  * @param secret - the secret, or a function that returns it.
  * @returns a `ClientAuth` for `oauth4webapi` and `openid-client`, and for {@link tokenSource}. It throws an
- *   {@link OAuthError} when the server does not admit `client_secret_post`.
+ *   {@link OAuthError} when the server does not list `client_secret_post`.
  * @throws `TypeError` when `secret` is neither a non-empty string nor a function.
  *
  * @example
@@ -51,17 +48,15 @@ export function clientSecretBasic(secret: ClientSecret): ClientAuthentication {
  *
  * @see [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)
  */
-export function clientSecretPost(secret: ClientSecret): ClientAuthentication {
-  const read = reader(secret)
-  return namedMethod('client_secret_post', async (as, client, body) => {
-    requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
-    requireAdvertised(as, 'client_secret_post')
+export function clientSecretPost(secret: Secret): ClientAuthentication {
+  const read = secretReader(secret)
+  return clientAuthentication('client_secret_post', async ({ client, body }) => {
     body.set('client_id', client.client_id)
     body.set('client_secret', await read())
   })
 }
 
-function reader(secret: ClientSecret): () => Promise<string> {
+function secretReader(secret: Secret): () => Promise<string> {
   if (typeof secret !== 'function' && (typeof secret !== 'string' || secret === '')) {
     throw new TypeError('"secret" must be a non-empty string or a function that returns one')
   }

@@ -1,34 +1,51 @@
-import { sanitize, timeoutSignal } from '@countersign/core/backend'
-import { type AuthorizationServer, processDiscoveryResponse } from 'oauth4webapi'
-import { requireIssuer, requireReachable, requireSecureUrl } from './authorization-server.ts'
-import { OAuthError } from './error.ts'
-import { type Fetch, requestMetadata, retryAfterSeconds } from './http.ts'
+import { sanitize, sanitizeValue, timeoutSignal } from '@countersign/core/backend'
+import {
+  type AuthorizationServer,
+  processDiscoveryResponse,
+  type ResourceServer,
+} from 'oauth4webapi'
+import { OAuthError } from './errors.ts'
+import { type Fetch, isTransient, requestMetadata, retryAfterSeconds } from './http.ts'
+import {
+  isListOfStrings,
+  isWithin,
+  originOf,
+  requireIssuer,
+  requireReachable,
+  requireSecureUrl,
+} from './server-checks.ts'
 
 /** Options of {@link discoverAuthorizationServer}. */
 export interface DiscoveryOptions {
   /** Sends the requests; the global `fetch` by default. */
   readonly fetch?: Fetch | undefined
   /**
-   * Gives up waiting; the promise rejects with `signal.reason`, or `ERR_OAUTH_TIMEOUT` for an `AbortSignal.timeout()`.
+   * Stops waiting; the promise then rejects with `signal.reason`, or `ERR_OAUTH_TIMEOUT` for an `AbortSignal.timeout()`.
    * `AbortSignal.timeout(30_000)` by default.
    */
   readonly signal?: AbortSignal | undefined
 }
 
-/** The deadline of a discovery without a signal. */
-export const discoverySeconds = 30
+/** Options of {@link discoverProtectedResource}. */
+export interface ResourceDiscoveryOptions extends DiscoveryOptions {
+  /** The metadata URL from the resource's challenge; without it, the well-known locations are tried. */
+  readonly metadataUrl?: string | undefined
+}
+
+const timeoutSeconds = 30
 
 /**
- * Fetches the metadata of an authorization server, and makes sure that it speaks for the issuer that was asked.
+ * Fetches the metadata of an authorization server, and checks that it is the metadata of this issuer.
  *
- * RFC 8414's well-known location is tried first, then those of OpenID Connect.
+ * The well-known location of RFC 8414 is tried first, then those of OpenID Connect.
  *
- * @param issuer - the issuer identifier, an https URL, or an http one on loopback.
+ * @param issuer - the issuer identifier, an https URL, or an http URL on loopback.
  * @param options - the `fetch` to use, and a signal.
  * @returns the metadata as it was published.
  * @throws {@link OAuthError} `ERR_OAUTH_INSECURE_ENDPOINT` for a URL that is neither https nor on loopback, or metadata
- *   of another machine that names an endpoint on loopback, `ERR_OAUTH_ISSUER_MISMATCH` when the metadata is another issuer's, `ERR_OAUTH_DISCOVERY` when there is none,
- *   `ERR_OAUTH_UNAVAILABLE` when the server cannot be reached or fails.
+ *   of another machine that names an endpoint on loopback; `ERR_OAUTH_ISSUER_MISMATCH` when the metadata is another
+ *   issuer's; `ERR_OAUTH_DISCOVERY` when there is no metadata; `ERR_OAUTH_UNAVAILABLE` when the server cannot be
+ *   reached, or answers 429 or 5xx.
  *
  * @example
  * ```ts
@@ -42,18 +59,18 @@ export const discoverySeconds = 30
  */
 export async function discoverAuthorizationServer(
   issuer: string,
-  { fetch = globalThis.fetch, signal = timeoutSignal(discoverySeconds) }: DiscoveryOptions = {},
+  { fetch = globalThis.fetch, signal = timeoutSignal(timeoutSeconds) }: DiscoveryOptions = {},
 ): Promise<AuthorizationServer> {
   const url = requireSecureUrl(issuer, 'issuer')
   let refused: number | undefined
-  for (const location of wellKnownLocations(url)) {
+  for (const location of serverLocations(url)) {
     const response = await requestMetadata(fetch, location, signal)
     const { status } = response
-    if (status === 200) return readMetadata(response, issuer)
-    if (status >= 500 || status === 429) {
+    if (status === 200) return readServerMetadata(response, issuer)
+    if (isTransient(status)) {
       throw new OAuthError(
         'ERR_OAUTH_UNAVAILABLE',
-        `The metadata of ${sanitize(issuer)} was answered with HTTP status ${status}`,
+        `${sanitize(issuer)} answered the request for its metadata with HTTP status ${status}`,
         { status, retryAfterSeconds: retryAfterSeconds(response, Date.now()) },
       )
     }
@@ -66,8 +83,8 @@ export async function discoverAuthorizationServer(
   )
 }
 
-/** RFC 8414 §3.1 inserts before the issuer's path, and OpenID Connect's own name may be there too; §5 of it. */
-function wellKnownLocations(issuer: URL): URL[] {
+/** RFC 8414 §3.1 inserts before the issuer's path; OpenID Connect's name may be there as well (§5), or at the end. */
+function serverLocations(issuer: URL): URL[] {
   const path = issuer.pathname.replace(/\/$/, '')
   const paths = new Set([
     `/.well-known/oauth-authorization-server${path}`,
@@ -81,7 +98,10 @@ function wellKnownLocations(issuer: URL): URL[] {
   })
 }
 
-async function readMetadata(response: Response, issuer: string): Promise<AuthorizationServer> {
+async function readServerMetadata(
+  response: Response,
+  issuer: string,
+): Promise<AuthorizationServer> {
   const body: unknown = await response
     .clone()
     .json()
@@ -92,11 +112,11 @@ async function readMetadata(response: Response, issuer: string): Promise<Authori
   try {
     metadata = await processDiscoveryResponse(new URL(issuer), response)
   } catch (error) {
-    // Not kept as the cause: it holds all that the server sent.
+    // The library's error is not the cause of this one, because it holds the whole response.
     const why = error instanceof Error ? error.message : 'it cannot be read'
     throw new OAuthError(
       'ERR_OAUTH_DISCOVERY',
-      `What ${sanitize(issuer)} publishes at its well-known location is not authorization server metadata: ${sanitize(why)}`,
+      `The document at the well-known location of ${sanitize(issuer)} is not authorization server metadata: ${sanitize(why)}`,
     )
   }
   for (const [member, value] of Object.entries(metadata)) {
@@ -104,4 +124,97 @@ async function readMetadata(response: Response, issuer: string): Promise<Authori
     if (URL.canParse(value)) requireReachable(new URL(value), member.replaceAll('_', ' '), issuer)
   }
   return metadata
+}
+
+/**
+ * Fetches the metadata of a protected resource, and checks that it covers the URL that will be used.
+ *
+ * @param url - the URL of the resource, https, or http on loopback.
+ * @param options - the metadata's location from a challenge, the `fetch` to use, and a signal.
+ * @returns the metadata; its `resource` is the identifier for the token request.
+ * @throws {@link OAuthError} `ERR_OAUTH_DISCOVERY` when there is no metadata; `ERR_OAUTH_RESOURCE_MISMATCH` when it is
+ *   another resource's; `ERR_OAUTH_INSECURE_ENDPOINT` for a URL that is neither https nor on loopback, or a resource of
+ *   another machine that names an authorization server on loopback; `ERR_OAUTH_UNAVAILABLE` when the resource cannot be
+ *   reached, or answers 429 or 5xx.
+ *
+ * @example
+ * ```ts
+ * import { discoverProtectedResource } from '@countersign/oauth'
+ *
+ * const { resource, authorization_servers } = await discoverProtectedResource(
+ *   'https://mcp.example.com/mcp',
+ * )
+ * ```
+ *
+ * @see [RFC 9728 §3](https://www.rfc-editor.org/rfc/rfc9728#section-3)
+ */
+export async function discoverProtectedResource(
+  url: string,
+  {
+    metadataUrl,
+    fetch = globalThis.fetch,
+    signal = timeoutSignal(timeoutSeconds),
+  }: ResourceDiscoveryOptions = {},
+): Promise<ResourceServer> {
+  const used = requireSecureUrl(url, 'resource')
+  const locations =
+    metadataUrl === undefined
+      ? resourceLocations(used)
+      : [requireSecureUrl(metadataUrl, 'resource metadata', { namedBy: used.origin })]
+  let refused = 0
+  let retryAfter: number | undefined
+  for (const location of locations) {
+    const response = await requestMetadata(fetch, location, signal)
+    if (response.status === 200) return readResourceMetadata(response, used)
+    // After a failure that may pass, a 404 from another location does not mean that there is no metadata.
+    if (!isTransient(refused)) refused = response.status
+    retryAfter ??= retryAfterSeconds(response, Date.now())
+  }
+  throw new OAuthError(
+    isTransient(refused) ? 'ERR_OAUTH_UNAVAILABLE' : 'ERR_OAUTH_DISCOVERY',
+    `${withoutQuery(used)} answered the request for its resource metadata with HTTP status ${refused}`,
+    { status: refused, retryAfterSeconds: retryAfter },
+  )
+}
+
+/** RFC 9728 §3.1 appends the resource's path to the well-known one; the metadata may also be that of the origin. */
+function resourceLocations(used: URL): URL[] {
+  const paths = new Set([used.pathname === '/' ? '' : used.pathname, ''])
+  return [...paths].map((path) => {
+    const location = new URL(used.origin)
+    location.pathname = `/.well-known/oauth-protected-resource${path}`
+    return location
+  })
+}
+
+async function readResourceMetadata(response: Response, used: URL): Promise<ResourceServer> {
+  const body: unknown = await response.json().catch(() => undefined)
+  const metadata = (body ?? {}) as Partial<Record<keyof ResourceServer, unknown>>
+  const { resource, authorization_servers: servers, scopes_supported: scopes } = metadata
+  if (
+    typeof resource !== 'string' ||
+    !URL.canParse(resource) ||
+    !(servers === undefined || isListOfStrings(servers)) ||
+    !(scopes === undefined || isListOfStrings(scopes))
+  ) {
+    throw new OAuthError(
+      'ERR_OAUTH_DISCOVERY',
+      `The document at the metadata location of ${originOf(used)} is not protected resource metadata`,
+    )
+  }
+  if (!isWithin(used, new URL(resource))) {
+    throw new OAuthError(
+      'ERR_OAUTH_RESOURCE_MISMATCH',
+      `The metadata is that of the resource ${sanitizeValue(resource)}, which does not cover ${withoutQuery(used)}`,
+    )
+  }
+  for (const server of servers ?? []) {
+    if (!URL.canParse(server)) continue
+    requireReachable(new URL(server), 'authorization server', used.origin)
+  }
+  return body as ResourceServer
+}
+
+function withoutQuery(url: URL): string {
+  return sanitize(url.origin + url.pathname)
 }

@@ -1,19 +1,17 @@
 import { ownOptions } from '@countersign/core/backend'
 import {
-  requireAdvertised,
-  requireAudience,
-  requirePinnedIssuer,
-  requireSecureUrl,
-} from './authorization-server.ts'
-import { type ClientAuthentication, namedMethod } from './client-authentication.ts'
-import { OAuthError } from './error.ts'
-import { setAssertion } from './private-key-jwt.ts'
+  type ClientAuthentication,
+  clientAuthentication,
+  setAssertion,
+} from './client-authentication.ts'
+import { OAuthError } from './errors.ts'
+import { requireAudience } from './server-checks.ts'
 
 /** Options of {@link externalAssertion}. */
 export interface ExternalAssertionOptions {
-  /** Pins the authorization server: metadata of any other issuer is refused before an assertion is asked for. */
+  /** Pins the authorization server: metadata of another issuer is refused before the assertion is requested. */
   readonly issuer?: string | undefined
-  /** Also sends `client_id` in the body, for servers that demand it; `false` by default. */
+  /** Also sends `client_id` in the body, for servers that require it; `false` by default. */
   readonly clientIdInBody?: boolean | undefined
 }
 
@@ -24,15 +22,15 @@ const compactJws = /^[\w-]+\.([\w-]+)\.[\w-]+$/
  * that the program runs on.
  *
  * Unless an issuer is pinned, here or by {@link tokenSource}, the assertion's `aud` must be the issuer or the token
- * endpoint of the server that it is sent to, and an assertion whose `aud` cannot be read is not sent.
+ * endpoint of the server that it is sent to. An assertion whose `aud` cannot be read is then not sent.
  *
- * @param provide - is called for each request with the authorization server's issuer identifier, and returns a
- *   signed JWT in compact serialization for that audience. `assertionProvider` of `@countersign/core` makes such functions.
- * @param options - a pin on the issuer, and whether `client_id` goes into the body.
+ * @param provide - called for each request with the authorization server's issuer identifier; returns a signed JWT in
+ *   compact serialization for that audience. `assertionProvider` of `@countersign/core` makes such functions.
+ * @param options - a pinned issuer, and whether `client_id` goes into the body.
  * @returns a `ClientAuth` for `oauth4webapi` and `openid-client`, and for {@link tokenSource}. It throws an
- *   {@link OAuthError} when the server does not admit `private_key_jwt`, when what `provide` returns is not a
- *   signed JWT (`ERR_OAUTH_ASSERTION`) or is for another server (`ERR_OAUTH_AUDIENCE`); what `provide` throws is passed
- *   on.
+ *   {@link OAuthError} when the server does not list `private_key_jwt`, when `provide` does not return a signed JWT
+ *   (`ERR_OAUTH_ASSERTION`) or returns one for another server (`ERR_OAUTH_AUDIENCE`), and whatever `provide` throws.
+ * @throws `TypeError` when `provide` is not a function.
  *
  * @example
  * ```ts
@@ -53,25 +51,26 @@ export function externalAssertion(
 ): ClientAuthentication {
   if (typeof provide !== 'function') throw new TypeError('the first argument must be a function')
   const { issuer, clientIdInBody = false } = ownOptions(options)
-  return namedMethod('private_key_jwt', async (as, client, body, _headers, given = {}) => {
-    const isPinned = requirePinnedIssuer(as, issuer, ownOptions(given).issuer)
-    requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
-    requireAdvertised(as, 'private_key_jwt')
-    const assertion: unknown = await provide(as.issuer)
-    const parts = typeof assertion === 'string' ? compactJws.exec(assertion) : null
-    if (parts === null) {
-      throw new OAuthError(
-        'ERR_OAUTH_ASSERTION',
-        'The external assertion is not a signed JWT in compact serialization; nothing was sent',
-      )
-    }
-    if (!isPinned) requireAudience(as, audienceIn(parts[1]))
-    setAssertion(body, parts[0], clientIdInBody ? client.client_id : undefined)
-  })
+  return clientAuthentication(
+    'private_key_jwt',
+    async (request) => {
+      const assertion: unknown = await provide(request.as.issuer)
+      const parts = typeof assertion === 'string' ? compactJws.exec(assertion) : null
+      if (parts === null) {
+        throw new OAuthError(
+          'ERR_OAUTH_ASSERTION',
+          'The external assertion is not a signed JWT in compact serialization; nothing was sent. Fix the function that makes it',
+        )
+      }
+      if (!request.isPinned) requireAudience(request.as, audienceOf(parts[1]))
+      setAssertion(request, parts[0], clientIdInBody)
+    },
+    { issuer },
+  )
 }
 
-/** The `aud` of a JWT whose payload can be read, and nothing of any other. */
-function audienceIn(payload = ''): unknown {
+/** The `aud` in the payload of a JWT; `undefined` if the payload cannot be read. */
+function audienceOf(payload = ''): unknown {
   try {
     const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString())
     return (claims as { readonly aud?: unknown } | null)?.aud

@@ -1,16 +1,16 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sanitize, unlessAborted } from '@countersign/core/backend'
-import { originOf } from './authorization-server.ts'
-import { OAuthError, type OAuthErrorCode } from './error.ts'
+import { OAuthError, type OAuthErrorCode } from './errors.ts'
+import { originOf } from './server-checks.ts'
 
-/** The shape of `fetch` as far as it is used here. */
+/** The part of the platform's `fetch` that is used here. */
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 
-const largestBody = 1024 * 1024
+const maxOctets = 1024 * 1024
 
 /**
- * Wraps a `fetch` for requests to metadata and token endpoints: bodies are read to the end at once and up to 1 MiB.
- *
- * Servers that are not trusted yet are on the other side.
+ * Wraps a `fetch` for requests to metadata and token endpoints, whose servers may not be trusted yet: it reads each
+ * body to its end, and refuses one that is larger than 1 MiB.
  *
  * @param tooLarge - the code of the error for a larger body.
  */
@@ -22,13 +22,13 @@ export function boundedFetch(
     const response = await fetch(url, init)
     if (response.body === null) return response
     const chunks: Uint8Array[] = []
-    let size = 0
+    let octets = 0
     for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-      size += chunk.byteLength
-      if (size > largestBody) {
+      octets += chunk.byteLength
+      if (octets > maxOctets) {
         throw new OAuthError(
           tooLarge,
-          `The answer of ${originOf(new URL(url))} is larger than 1 MiB`,
+          `The response of ${originOf(new URL(url))} is larger than 1 MiB`,
         )
       }
       chunks.push(chunk)
@@ -38,7 +38,7 @@ export function boundedFetch(
   }
 }
 
-/** Fetches metadata from one of its well-known locations, or from where a challenge says that it is. */
+/** Requests metadata without following redirects. */
 export function requestMetadata(fetch: Fetch, url: URL, signal: AbortSignal): Promise<Response> {
   const headers = { accept: 'application/json' }
   const bounded = boundedFetch(fetch, 'ERR_OAUTH_DISCOVERY')
@@ -49,7 +49,12 @@ export function requestMetadata(fetch: Fetch, url: URL, signal: AbortSignal): Pr
   })
 }
 
-/** Names what `fetch` threw: an abort's own reason, a deadline, or a server that cannot be reached. */
+/**
+ * Describes what `fetch` threw: the caller's reason for an abort, a timeout, or a server that cannot be reached.
+ *
+ * @param what - names what was requested.
+ * @param secrets - removed from the messages of the cause.
+ */
 export function describeFetchError(
   error: unknown,
   signal: AbortSignal,
@@ -68,8 +73,8 @@ export function describeFetchError(
 }
 
 /**
- * Name, message and code of an error and its causes, and nothing else: HTTP libraries hang requests and half-read
- * responses on their errors, with the secrets in them.
+ * Copies name, message and code of an error and its causes. HTTP libraries put the request and partial responses on
+ * their errors, with the secrets in them.
  */
 function plainError(error: unknown, secrets: readonly string[], depth = 3): unknown {
   if (!(error instanceof Error)) return undefined
@@ -84,17 +89,56 @@ function plainError(error: unknown, secrets: readonly string[], depth = 3): unkn
   return typeof code === 'string' ? Object.assign(plain, { code }) : plain
 }
 
+/** Tells whether the same request may succeed later. */
+export function isTransient(status: number): boolean {
+  return status === 429 || status >= 500
+}
+
 /**
- * How long a response asks the client to wait, RFC 9110 §10.2.3: seconds, or an HTTP date.
+ * The seconds that a response asks the client to wait, as a number or an HTTP date, RFC 9110 §10.2.3.
  *
- * `undefined` for a header that cannot be read. The caller's own delay is the least there is in any case.
+ * @returns `undefined` without the header, or when it is malformed.
  */
 export function retryAfterSeconds(response: Response, now: number): number | undefined {
   const value = response.headers.get('retry-after')
   if (value === null) return undefined
   if (/^\d+(\.\d+)?$/.test(value)) return Math.min(Number(value), Number.MAX_SAFE_INTEGER)
-  // `Date.parse` by itself takes "-5" and "1.5 s" for dates of 2001.
+  // `Date.parse` alone reads "-5" and "1.5 s" as dates in 2001.
   if (!/^[A-Z][a-z]{2,8}, /.test(value)) return undefined
   const date = Date.parse(value)
   return Number.isNaN(date) ? undefined : Math.max(0, (date - now) / 1000)
+}
+
+/** Limits of {@link retry}. */
+export interface RetryLimits {
+  /** Attempts after the first. */
+  readonly retries: number
+  /** The time for all attempts; the caller ends them when it is over. */
+  readonly timeoutSeconds: number
+  /** Aborts when no caller waits any longer. */
+  readonly abandoned: AbortSignal
+}
+
+/** Repeats requests that failed because the server was unavailable. */
+export async function retry<T>(attempt: () => Promise<T>, limits: RetryLimits): Promise<T> {
+  const { retries, timeoutSeconds, abandoned: signal } = limits
+  const start = performance.now()
+  for (let left = retries, delaySeconds = 0.25; ; left--, delaySeconds *= 2) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (left === 0 || !OAuthError.is(error) || error.code !== 'ERR_OAUTH_UNAVAILABLE') throw error
+      const jitter = Math.random()
+      const own = delaySeconds * (0.5 + jitter / 2)
+      // At least the client's own delay. The jitter spreads clients that were told the same number of seconds.
+      const wait = Math.max(own, (error.retryAfterSeconds ?? 0) * (1 + jitter / 4))
+      const secondsLeft = timeoutSeconds - (performance.now() - start) / 1000
+      // The attempt after the wait needs time as well.
+      if (wait > secondsLeft / 2) throw error
+      // This timer keeps the process alive, because a caller waits.
+      await sleep(wait * 1000, undefined, { signal }).catch(() => {
+        throw error
+      })
+    }
+  }
 }

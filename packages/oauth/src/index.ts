@@ -5,16 +5,23 @@ export type {
   ClientAuthenticationOptions,
   ReplaceKey,
 } from './client-authentication.ts'
-export { type ClientSecret, clientSecretBasic, clientSecretPost } from './client-secret.ts'
-export { type DiscoveryOptions, discoverAuthorizationServer } from './discovery.ts'
-export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions } from './error.ts'
+export {
+  type ClientMetadata,
+  type ClientMetadataOptions,
+  clientMetadata,
+} from './client-metadata.ts'
+export { clientSecretBasic, clientSecretPost, type Secret } from './client-secret.ts'
+export type { TokenMessage } from './diagnostics.ts'
+export {
+  type DiscoveryOptions,
+  discoverAuthorizationServer,
+  discoverProtectedResource,
+  type ResourceDiscoveryOptions,
+} from './discovery.ts'
+export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions } from './errors.ts'
 export { type ExternalAssertionOptions, externalAssertion } from './external-assertion.ts'
 export type { Fetch } from './http.ts'
 export { type PrivateKeyJwtOptions, privateKeyJwt } from './private-key-jwt.ts'
-export {
-  discoverProtectedResource,
-  type ResourceDiscoveryOptions,
-} from './protected-resource.ts'
 export type { TokenResponse } from './token-request.ts'
 export {
   type Grant,
@@ -23,4 +30,3 @@ export {
   type TokenSourceOptions,
   tokenSource,
 } from './token-source.ts'
-export type { TokenMessage } from './tracing.ts'

@@ -6,43 +6,40 @@ import {
 } from '@countersign/core'
 import { ownOptions } from '@countersign/core/backend'
 import {
-  requireAdvertised,
-  requireAudience,
-  requirePinnedIssuer,
-  requireSecureUrl,
-} from './authorization-server.ts'
-import { type ClientAuthentication, namedMethod } from './client-authentication.ts'
-
-/** The registered name of a JWT as `client_assertion_type`, RFC 7523 §2.2. */
-const jwtBearer = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+  type ClientAuthentication,
+  clientAuthentication,
+  setAssertion,
+} from './client-authentication.ts'
+import { requireAdvertised, requireAudience } from './server-checks.ts'
 
 /** Options of {@link privateKeyJwt}. */
 export interface PrivateKeyJwtOptions
   extends Omit<ClientAssertionOptions, 'clientId' | 'audience' | 'signal'> {
-  /** Pins the authorization server: metadata of any other issuer is refused before anything is signed. */
+  /** Pins the authorization server: metadata of another issuer is refused before anything is signed. */
   readonly issuer?: string | undefined
   /**
    * Replaces the issuer identifier as `aud`: `'token_endpoint'` for the server's token endpoint, or any string. A string
    * that is neither the issuer nor the token endpoint needs a pinned issuer.
    */
   readonly audience?: 'token_endpoint' | (string & {}) | undefined
-  /** Also sends `client_id` in the body, for servers that demand it; `false` by default. */
+  /** Also sends `client_id` in the body, for servers that require it; `false` by default. */
   readonly clientIdInBody?: boolean | undefined
 }
 
 /**
- * Authenticates a client by a JWT that its key signs, made anew for each request.
+ * Authenticates a client by a JWT that its key signs, a new one for each request.
  *
- * Before anything is signed it checks that the token endpoint is https or on loopback, and that the
- * server's metadata admits `private_key_jwt` and the signer's algorithm, and that the assertion is for this server. The
- * identity is the assertion's `sub`: `client_id` is not added to the body unless you ask for it. With a rotating signer
- * the algorithm is that of the key that signs.
+ * Before it signs, it checks that the token endpoint is https or on loopback, that the server's metadata lists
+ * `private_key_jwt` and the signer's algorithm, and that the audience is this server. With a rotating signer, it checks
+ * the algorithm of the key that signs. The client is identified by the assertion's `sub`: `client_id` is not added to the
+ * body unless you ask for it.
  *
- * @param source - who signs.
- * @param options - a pin on the issuer, and what `clientAssertion` takes beside client and audience.
+ * @param source - the signer.
+ * @param options - a pinned issuer, and the options of `clientAssertion` other than client and audience.
  * @returns a `ClientAuth` for `oauth4webapi` and `openid-client`, and for {@link tokenSource}. It throws an
  *   {@link OAuthError} when the server is refused, `ERR_OAUTH_AUDIENCE` when the assertion would be for another server and
  *   no issuer is pinned, and a `SignerError` when the signer cannot sign.
+ * @throws `TypeError` when `source` is not a signer.
  *
  * @example
  * ```ts
@@ -64,45 +61,29 @@ export function privateKeyJwt(
   options: PrivateKeyJwtOptions = {},
 ): ClientAuthentication {
   requireSource(source)
-  const { issuer, audience, clientIdInBody = false, ...assertion } = ownOptions(options)
-  return namedMethod(
+  const { issuer, audience, clientIdInBody = false, ...assertionOptions } = ownOptions(options)
+  return clientAuthentication(
     'private_key_jwt',
-    async (as, client, body, _headers, given = {}) => {
-      const { issuer: pinned, signal, onReplaceable } = ownOptions(given)
-      const isPinned = requirePinnedIssuer(as, issuer, pinned)
-      requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
-      // Also before a rotating source is asked, which may have to load its key first.
-      requireAdvertised(as, 'private_key_jwt')
-      const aud = audience === 'token_endpoint' ? as.token_endpoint : (audience ?? as.issuer)
+    async (request) => {
+      const { as, client, isPinned, signal, onReplaceable } = request
+      const aud = (audience === 'token_endpoint' ? as.token_endpoint : audience) ?? as.issuer
       if (!isPinned) requireAudience(as, aud)
+      let signedBy: Signer | undefined
       const sign = (signer: Signer) => {
+        signedBy = signer
         requireAdvertised(as, 'private_key_jwt', signer.alg)
-        return clientAssertion(signer, {
-          ...assertion,
-          clientId: client.client_id,
-          audience: aud ?? '',
-          signal,
-        })
+        const { client_id: clientId } = client
+        return clientAssertion(signer, { ...assertionOptions, clientId, audience: aud, signal })
       }
-      const set = (made: string) =>
-        setAssertion(body, made, clientIdInBody ? client.client_id : undefined)
       if (!('use' in source)) {
-        set(await sign(source))
+        setAssertion(request, await sign(source), clientIdInBody)
         return
       }
-      let signedBy: Signer | undefined
-      const made = await source.use(
-        (signer) => {
-          signedBy = signer
-          return sign(signer)
-        },
-        { signal },
-      )
-      set(made)
+      setAssertion(request, await source.use(sign, { signal }), clientIdInBody)
       const refused = signedBy
       if (refused !== undefined) onReplaceable?.((options) => source.replace(refused, options))
     },
-    () => ('use' in source ? source.current?.alg : source.alg),
+    { issuer, alg: () => ('use' in source ? source.current?.alg : source.alg) },
   )
 }
 
@@ -111,19 +92,4 @@ function requireSource(source: SignerSource): void {
   if (typeof sign !== 'function' && typeof use !== 'function') {
     throw new TypeError('the first argument must be a signer')
   }
-}
-
-/**
- * Puts an assertion into the body of a request.
- *
- * @param clientId - is added when it is given; a `client_id` that is there already is left alone.
- */
-export function setAssertion(
-  body: URLSearchParams,
-  assertion: string,
-  clientId: string | undefined,
-): void {
-  if (clientId !== undefined) body.set('client_id', clientId)
-  body.set('client_assertion_type', jwtBearer)
-  body.set('client_assertion', assertion)
 }

@@ -1,5 +1,5 @@
 /**
- * The pieces that a provider for a particular OAuth client library is built from, `@countersign/mcp` for one.
+ * The parts from which a provider for an OAuth client library is built, such as `@countersign/mcp`.
  *
  * @module
  */
@@ -11,16 +11,16 @@ export {
   timeoutSignal,
   unlessAborted,
 } from '@countersign/core/backend'
+export { type BearerChallenge, bearerChallenge } from './challenge.ts'
+export { boundedFetch } from './http.ts'
+export { firstHop, followRedirects, isReplayable } from './redirects.ts'
+export { limitScope, uniteScopes } from './scope.ts'
 export {
+  isWithin,
   requireAdvertised,
   requireIssuer,
   requireReachable,
   requireSecureUrl,
   type SecureUrlOptions,
   sameIssuer,
-} from './authorization-server.ts'
-export { type BearerChallenge, bearerChallenge } from './challenge.ts'
-export { boundedFetch } from './http.ts'
-export { isWithin } from './protected-resource.ts'
-export { firstHop, followRedirects, isReplayable } from './redirect.ts'
-export { limitScope, uniteScopes } from './scope.ts'
+} from './server-checks.ts'

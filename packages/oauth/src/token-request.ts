@@ -6,13 +6,19 @@ import {
   genericTokenEndpointRequest,
   processGenericTokenEndpointResponse,
 } from 'oauth4webapi'
-import { originOf, requireSecureUrl } from './authorization-server.ts'
 import type { ClientAuthentication, ReplaceKey } from './client-authentication.ts'
-import { OAuthError } from './error.ts'
-import { boundedFetch, describeFetchError, type Fetch, retryAfterSeconds } from './http.ts'
+import { OAuthError } from './errors.ts'
+import {
+  boundedFetch,
+  describeFetchError,
+  type Fetch,
+  isTransient,
+  retryAfterSeconds,
+} from './http.ts'
+import { originOf, requireAdvertised, requireTokenEndpoint } from './server-checks.ts'
 
 /**
- * An access token as the server granted it, RFC 6749 §5.1.
+ * A successful token response.
  *
  * @see [RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)
  */
@@ -20,41 +26,71 @@ export interface TokenResponse {
   readonly access_token: string
   /** In lower case. */
   readonly token_type: string
-  /** Seconds that the token is good for; absent when the server does not say. */
+  /** Seconds until the token expires; absent when the server does not say. */
   readonly expires_in?: number | undefined
-  /** What was granted; absent when it is what was asked for. */
+  /** The granted scope; absent when it is the requested one. */
   readonly scope?: string | undefined
   readonly [member: string]: unknown
 }
 
-/** One token request: for whom, of whom, and what. */
+/** What a token request is made of. */
 export interface TokenRequest {
   readonly as: AuthorizationServer
-  /** The issuer that the caller pinned. */
+  /** The pinned issuer. */
   readonly issuer: string
   readonly clientId: string
   readonly authentication: ClientAuthentication
-  /** Body parameters, `grant_type` among them. */
-  readonly parameters: URLSearchParams
+  /** Makes the body parameters of one request, with `grant_type`. */
+  readonly parameters: () => Promise<URLSearchParams>
   readonly fetch: Fetch
   readonly signal: AbortSignal
   readonly now: () => number
-  /** Told how to go on should the server not accept the client's proof. */
-  readonly onReplaceable: (replace: ReplaceKey) => void
 }
 
-/** Sends one token request and reads its answer; the client authenticates itself anew each time. */
+/**
+ * Requests an access token.
+ *
+ * A server that answers `invalid_client` to a rotating signer may know the successor of its key. Then one more request
+ * is sent, if another key can be loaded.
+ */
 export async function requestToken(request: TokenRequest): Promise<TokenResponse> {
-  const { as, issuer, clientId, authentication, parameters, signal, onReplaceable } = request
+  const { signal } = request
+  let replaceKey: ReplaceKey | undefined
+  try {
+    return await send(request, (replace) => {
+      replaceKey = replace
+    })
+  } catch (error) {
+    if (!isUnknownClient(error) || replaceKey === undefined) throw error
+    const isReplaced = await replaceKey({ signal }).catch(() => false)
+    if (!isReplaced) throw error
+  }
+  return send(request)
+}
+
+function isUnknownClient(error: unknown): boolean {
+  if (!OAuthError.is(error) || error.code !== 'ERR_OAUTH_RESPONSE') return false
+  return error.error === 'invalid_client'
+}
+
+async function send(
+  request: TokenRequest,
+  onReplaceable?: (replace: ReplaceKey) => void,
+): Promise<TokenResponse> {
+  const { as, issuer, clientId, authentication, signal } = request
+  const endpoint = requireTokenEndpoint(as)
+  const { method, alg } = authentication
+  // Before the parameters are made, because a grant may be signed as well.
+  if (method !== undefined) requireAdvertised(as, method, alg)
+  const parameters = await request.parameters()
   const client = { client_id: clientId }
-  const endpoint = requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
-  let sent: readonly string[] | undefined
+  let secrets: readonly string[] | undefined
   const response = await genericTokenEndpointRequest(
     as,
     client,
     async (server, self, body, headers) => {
       await authentication(server, self, body, headers, { issuer, signal, onReplaceable })
-      sent = secretsOf(body, headers)
+      secrets = secretsIn(body, headers)
     },
     parameters.get('grant_type') ?? '',
     parameters,
@@ -64,12 +100,12 @@ export async function requestToken(request: TokenRequest): Promise<TokenResponse
       [allowInsecureRequests]: endpoint.protocol === 'http:',
     },
   ).catch((error) => {
-    // The error of an authentication says by itself what to do.
-    if (sent === undefined) throw error
-    throw describeFetchError(error, signal, `token endpoint ${originOf(endpoint)}`, sent)
+    // An error of the authentication is passed on.
+    if (secrets === undefined) throw error
+    throw describeFetchError(error, signal, `token endpoint ${originOf(endpoint)}`, secrets)
   })
-  if (response.status !== 200) throw await describeRefusal(response, as, sent ?? [], request.now())
-  return readToken(response, as, client)
+  if (response.status === 200) return readToken(response, as, client)
+  throw await describeRefusal(response, as, secrets ?? [], request.now())
 }
 
 async function readToken(
@@ -81,11 +117,11 @@ async function readToken(
   try {
     token = await processGenericTokenEndpointResponse(as, client, response)
   } catch (error) {
-    // Not kept as the cause: the library's errors hold the body, and with it perhaps a token.
+    // The library's error is not the cause of this one, because it holds the response, perhaps with a token.
     const why = error instanceof Error ? error.message : 'it cannot be read'
     throw new OAuthError(
       'ERR_OAUTH_INVALID_RESPONSE',
-      `The answer of ${sanitize(as.issuer)} is not a token response: ${sanitize(why)}`,
+      `The response of ${sanitize(as.issuer)} is not a token response: ${sanitize(why)}`,
       { status: response.status },
     )
   }
@@ -95,7 +131,7 @@ async function readToken(
       `${sanitize(as.issuer)} granted a token of type ${sanitizeValue(token.token_type)}; only bearer tokens can be used`,
     )
   }
-  // What no header can carry would be repeated in full by the error of whoever tries.
+  // A header cannot carry other characters, and the error of the platform would show the whole token.
   if (!/^[\x21-\x7e]+$/.test(token.access_token)) {
     throw new OAuthError(
       'ERR_OAUTH_INVALID_RESPONSE',
@@ -108,7 +144,7 @@ async function readToken(
 async function describeRefusal(
   response: Response,
   as: AuthorizationServer,
-  sent: readonly string[],
+  secrets: readonly string[],
   now: number,
 ): Promise<OAuthError> {
   const { status } = response
@@ -117,11 +153,10 @@ async function describeRefusal(
     readonly error?: unknown
     readonly error_description?: unknown
   }
-  const error = typeof code === 'string' ? sanitize(code, sent) : undefined
-  const error_description = typeof text === 'string' ? sanitize(text, sent) : undefined
-  const transient = status === 429 || status >= 500 || error === 'temporarily_unavailable'
+  const error = typeof code === 'string' ? sanitize(code, secrets) : undefined
+  const error_description = typeof text === 'string' ? sanitize(text, secrets) : undefined
   const said = [error ?? `HTTP status ${status}`, error_description].filter(Boolean).join(': ')
-  if (transient) {
+  if (isTransient(status) || error === 'temporarily_unavailable') {
     return new OAuthError(
       'ERR_OAUTH_UNAVAILABLE',
       `${sanitize(as.issuer)} cannot grant a token now: ${said}`,
@@ -143,7 +178,7 @@ async function describeRefusal(
   const { pathname } = new URL(as.token_endpoint ?? as.issuer)
   return new OAuthError(
     'ERR_OAUTH_INVALID_RESPONSE',
-    `The token endpoint ${sanitize(pathname)} of ${sanitize(as.issuer)} answered with HTTP status ${status} and no OAuth error`,
+    `The token endpoint ${sanitize(pathname)} of ${sanitize(as.issuer)} answered with HTTP status ${status} and without an OAuth error; check the token endpoint`,
     { status },
   )
 }
@@ -160,8 +195,8 @@ const publicParameters: ReadonlySet<string> = new Set([
   'actor_token_type',
 ])
 
-/** All that a server must not be able to have repeated in an error, in each form that it was sent in or decodes to. */
-function secretsOf(body: URLSearchParams, headers: Headers): string[] {
+/** The secrets of a request in each form that a server may repeat in an error: as they were sent, encoded and decoded. */
+function secretsIn(body: URLSearchParams, headers: Headers): string[] {
   const secrets = [...body].flatMap(([name, value]) => (publicParameters.has(name) ? [] : [value]))
   const [scheme = '', credentials = ''] = headers.get('authorization')?.split(' ') ?? []
   secrets.push(credentials)

@@ -1,21 +1,18 @@
-import { ownOptions } from '@countersign/core/backend'
+import { ownOptions, requireString, requireTimeout } from '@countersign/core/backend'
 import type { AuthorizationServer } from 'oauth4webapi'
-import { requireAdvertised, requireSecureUrl } from './authorization-server.ts'
-import { bearerFetch } from './bearer-fetch.ts'
-import type { ClientAuthentication, ReplaceKey } from './client-authentication.ts'
-import { OAuthError } from './error.ts'
+import { authorizedFetch, resourceMatcher } from './authorized-fetch.ts'
+import type { ClientAuthentication } from './client-authentication.ts'
+import { discoverAuthorizationServer } from './discovery.ts'
+import { OAuthError } from './errors.ts'
 import type { Fetch } from './http.ts'
-import { tokenRenewal } from './renewal.ts'
 import { uniteScopes } from './scope.ts'
-import { serverMetadata } from './server-metadata.ts'
-import { tokenReach } from './token-reach.ts'
+import { requireIssuer, requireSecureUrl } from './server-checks.ts'
+import { stopwatch, tokenCache } from './token-cache.ts'
 import { requestToken, type TokenResponse } from './token-request.ts'
-import { tokenChannel } from './tracing.ts'
-import { withReplacedKey } from './with-replaced-key.ts'
 
 /**
- * The parameters of an access token request, `grant_type` among them, or a function that makes them anew
- * for each request; RFC 6749 §4.5.
+ * The parameters of an access token request, with `grant_type`, or a function that makes them for each request;
+ * RFC 6749 §4.5.
  */
 export type Grant =
   | Readonly<Record<string, string>>
@@ -27,28 +24,28 @@ export interface TokenSourceOptions {
   readonly issuer: string
   /** The client identifier. */
   readonly clientId: string
-  /** How the client proves who it is. */
+  /** How the client authenticates itself. */
   readonly authentication: ClientAuthentication
-  /** What to ask with; `{ grant_type: 'client_credentials' }` by default. */
+  /** The grant of the token request; `{ grant_type: 'client_credentials' }` by default. */
   readonly grant?: Grant | undefined
-  /** Space-separated scope values to ask for. */
+  /** The scope to request: values separated by spaces. */
   readonly scope?: string | undefined
   /**
-   * Space-separated scope values that the resource may ask for in a challenge; all by default. Tokens with more than 100
-   * values or 4,096 octets of scope are never asked for because of a challenge.
+   * The scope values that the resource may ask for in a challenge, separated by spaces; all by default. No challenge
+   * widens the scope beyond 100 values or 4,096 octets.
    */
   readonly maxScope?: string | undefined
-  /** The resource that the token is for, RFC 8707; `fetch` attaches the token to nothing else. */
+  /** The resource that the token is for, RFC 8707; `fetch` sends the token to no other URL. */
   readonly resource?: string | undefined
-  /** The server's metadata when it is known already; it is discovered when this is left out, or has become old. */
+  /** The server's metadata; discovered when it is left out, and after its lifetime. */
   readonly metadata?: AuthorizationServer | undefined
-  /** How long metadata is kept before it is discovered anew; 3600 by default. */
+  /** How long metadata is cached before it is discovered again; 3600 by default. */
   readonly metadataLifetimeSeconds?: number | undefined
-  /** A token that was obtained already, to start with. */
+  /** A token that was obtained before, to start with. */
   readonly tokenResponse?: TokenResponse | undefined
   /** Bound on one renewal: discovery, signature and all attempts; 30 by default. */
   readonly timeoutSeconds?: number | undefined
-  /** Further attempts when the server cannot be reached, or answers 429 or 5xx, while somebody waits; 2 by default. */
+  /** Further attempts when the server cannot be reached, or answers 429 or 5xx, while a caller waits; 2 by default. */
   readonly retries?: number | undefined
   /** Sends the requests; the global `fetch` by default. */
   readonly fetch?: Fetch | undefined
@@ -58,23 +55,26 @@ export interface TokenSourceOptions {
 
 /** Options of the methods of {@link TokenSource}. */
 export interface TokenOptions {
-  /** Gives up waiting; the promise rejects with `signal.reason`, and other callers are not affected. */
+  /** Stops waiting; the promise rejects with `signal.reason`, and other callers are not affected. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** One access token, always a good one. */
+/** A source of one access token, which it renews. */
 export interface TokenSource {
-  /** The access token. It is handed out at once while it is good, and renewed in the background near its end. */
+  /** Returns the cached access token, or waits for a new one. The token is renewed in the background before it expires. */
   token(options?: TokenOptions): Promise<string>
-  /** The whole token response; `expires_in` is what is left of it in whole seconds. */
+  /** Returns the whole token response; `expires_in` is the whole seconds that are left. */
   tokenResponse(options?: TokenOptions): Promise<TokenResponse>
-  /** Forgets a token that was refused; does nothing if another has taken its place. */
+  /** Removes a refused token from the cache; does nothing if another one has replaced it. */
   invalidate(token: string): void
   /**
    * A `fetch` that attaches the token to requests to the resource, its origin and path, and to no others,
-   * redirects included. A 401, or a 403 for insufficient scope, is answered once with a renewal that all callers
-   * share, if the body can be sent again; else the response comes back as it is, and so does that of a resource that
-   * refused the renewed token, too, only just now.
+   * redirects included. A URL whose path servers may read in different ways gets no token even if it is harmless, such
+   * as `/projects/a%2Fb`.
+   *
+   * After a 401, or a 403 for insufficient scope, the token is renewed once for all callers and the request is sent
+   * again. The caller gets the refusing response if the body cannot be sent again, or if the resource refused a renewed
+   * token as well a moment ago.
    */
   readonly fetch: Fetch
 }
@@ -82,11 +82,12 @@ export interface TokenSource {
 /**
  * Makes a source of access tokens for one client at one authorization server.
  *
- * Nothing is requested before the first token is asked for. Each token request is authenticated anew. A token is
- * renewed in the background during the last fifth of its life, at most five minutes; callers that have to wait
- * share one renewal. No timer keeps the process alive.
+ * It sends no request before the first call of a method. Each token request, retries included, has its own client
+ * authentication. A token is renewed in the background in the last fifth of its lifetime, at most five minutes; callers
+ * that have to wait share one renewal. No timer keeps the process alive, except the delay before a retry for which a
+ * caller waits.
  *
- * @param options - issuer, client, authentication; scope and resource.
+ * @param options - the issuer, the client and its authentication, and the scope and resource of the token.
  * @returns the source. Its methods throw an {@link OAuthError} when the server is refused or refuses, and a
  *   `SignerError` when the signer cannot sign.
  * @throws `TypeError` when an option is not of its type.
@@ -111,95 +112,129 @@ export interface TokenSource {
  */
 export function tokenSource(options: TokenSourceOptions): TokenSource {
   const own = ownOptions(options)
-  const { issuer, clientId, authentication, resource, maxScope } = own
+  const { issuer, clientId, authentication, resource, maxScope, tokenResponse } = own
   const {
     grant = { grant_type: 'client_credentials' },
     timeoutSeconds = 30,
     retries = 2,
     now = Date.now,
     fetch = globalThis.fetch,
-    metadataLifetimeSeconds: lifetimeSeconds = 3600,
+    metadataLifetimeSeconds = 3600,
   } = own
   requireString(issuer, 'issuer')
   requireString(clientId, 'clientId')
   if (typeof authentication !== 'function')
     throw new TypeError('"authentication" must be a function')
-  if (typeof timeoutSeconds !== 'number' || !(timeoutSeconds > 0 && timeoutSeconds <= 600)) {
-    throw new TypeError('"timeoutSeconds" must be a number above 0 and up to 600')
-  }
+  requireTimeout(timeoutSeconds)
   if (!(Number.isInteger(retries) && retries >= 0 && retries <= 10)) {
     throw new TypeError('"retries" must be a whole number from 0 to 10')
   }
-  if (typeof lifetimeSeconds !== 'number' || !(lifetimeSeconds > 0)) {
+  if (typeof metadataLifetimeSeconds !== 'number' || !(metadataLifetimeSeconds > 0)) {
     throw new TypeError('"metadataLifetimeSeconds" must be a number above 0')
   }
   if (maxScope !== undefined && typeof maxScope !== 'string') {
     throw new TypeError('"maxScope" must be a string of scope values, separated by spaces')
   }
   const resourceUrl = resource === undefined ? undefined : requireSecureUrl(resource, 'resource')
-  const server = serverMetadata({ issuer, metadata: own.metadata, lifetimeSeconds, fetch, now })
+  const lifetimeMs = metadataLifetimeSeconds * 1000
+  const metadata = metadataCache({ issuer, given: own.metadata, lifetimeMs, fetch, now })
 
-  const renewal = tokenRenewal({
+  const cache = tokenCache({
+    issuer,
+    clientId,
+    tokenResponse,
     scope: uniteScopes(own.scope),
     maxScope,
     retries,
     timeoutSeconds,
     now,
-    async ask(scope, signal) {
-      const as = await server.read(signal)
-      requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
-      // Here already, because a grant may be signed, too.
-      const { method, alg } = authentication
-      if (method !== undefined) requireAdvertised(as, method, alg)
-      const request = async (onReplaceable: (replace: ReplaceKey) => void) => {
+    async request(scope, signal) {
+      const as = await metadata.get(signal)
+      const parameters = async () => {
         const granted = typeof grant === 'function' ? await grant(as) : grant
-        const parameters = new URLSearchParams(granted)
-        if (scope !== undefined) parameters.set('scope', scope)
-        if (resource !== undefined) parameters.set('resource', resource)
-        const by = { as, issuer, clientId, authentication, fetch, now }
-        return requestToken({ ...by, parameters, signal, onReplaceable })
+        const body = new URLSearchParams(granted)
+        if (scope !== undefined) body.set('scope', scope)
+        if (resource !== undefined) body.set('resource', resource)
+        return body
       }
       try {
-        return await withReplacedKey(request, signal)
+        const request = { as, issuer, clientId, authentication, parameters, fetch, signal, now }
+        return await requestToken(request)
       } catch (error) {
-        // A token endpoint that is none may have moved.
-        if (OAuthError.is(error) && error.code === 'ERR_OAUTH_INVALID_RESPONSE') server.forget()
+        // The token endpoint may have moved.
+        if (OAuthError.is(error) && error.code === 'ERR_OAUTH_INVALID_RESPONSE') metadata.expire()
         throw error
       }
     },
-    report(background, durationSeconds, failure) {
-      if (!tokenChannel.hasSubscribers) return
-      const code = (failure as { readonly code?: string } | undefined)?.code
-      const outcome = failure === undefined ? 'granted' : 'failed'
-      const message = { issuer, clientId, background, durationSeconds, outcome }
-      tokenChannel.publish(code === undefined ? message : { ...message, code })
-    },
   })
-  if (own.tokenResponse !== undefined) renewal.adopt(own.tokenResponse)
 
-  const authorized =
-    resourceUrl &&
-    bearerFetch({ fetch, renewal, covers: tokenReach(resourceUrl, server.tokenEndpoint) })
+  const matches = resourceUrl && resourceMatcher(resourceUrl, metadata.tokenEndpoint)
+  const authorized = matches && authorizedFetch({ fetch, cache, matches })
 
   return Object.freeze({
     async token({ signal }: TokenOptions = {}) {
-      return (await renewal.current(signal)).response.access_token
+      return (await cache.get(signal)).response.access_token
     },
     async tokenResponse({ signal }: TokenOptions = {}) {
-      const { response, secondsLeft } = await renewal.current(signal)
+      const { response, secondsLeft } = await cache.get(signal)
       if (secondsLeft() === Number.POSITIVE_INFINITY) return response
       return { ...response, expires_in: Math.floor(secondsLeft()) }
     },
-    invalidate: renewal.invalidate,
+    invalidate: cache.invalidate,
     async fetch(input: string | URL | Request, init?: RequestInit) {
       if (authorized !== undefined) return authorized(input, init)
-      throw new TypeError('"fetch" needs the option "resource": it says where the token may go')
+      throw new TypeError(
+        '"fetch" needs the option "resource", the URL of the resource that the token is for',
+      )
     },
   })
 }
 
-function requireString(value: unknown, option: string): void {
-  if (typeof value !== 'string' || value === '') {
-    throw new TypeError(`"${option}" must be a non-empty string`)
+interface MetadataCache {
+  get(signal: AbortSignal): Promise<AuthorizationServer>
+  /** Discovers the metadata again at the next use. */
+  expire(): void
+  /** The token endpoint as far as it is known. */
+  tokenEndpoint(): string | undefined
+}
+
+/** Caches the authorization server's metadata, whether it was given or discovered. */
+function metadataCache(settings: {
+  readonly issuer: string
+  readonly given: AuthorizationServer | undefined
+  readonly lifetimeMs: number
+  readonly fetch: Fetch
+  readonly now: () => number
+}): MetadataCache {
+  const { issuer, given, lifetimeMs, fetch, now } = settings
+  if (given !== undefined) requireIssuer(given, issuer)
+  let cached = given
+  let age = stopwatch(now)
+  let expired = false
+
+  async function discover(signal: AbortSignal): Promise<AuthorizationServer> {
+    try {
+      return await discoverAuthorizationServer(issuer, { fetch, signal })
+    } catch (error) {
+      // The caller may have given the metadata because the server publishes none.
+      const isMissing = OAuthError.is(error) && error.code === 'ERR_OAUTH_DISCOVERY'
+      if (given !== undefined && isMissing) return given
+      throw error
+    }
+  }
+
+  return {
+    async get(signal) {
+      if (cached === undefined || expired || age() >= lifetimeMs) {
+        cached = await discover(signal)
+        age = stopwatch(now)
+        expired = false
+      }
+      return cached
+    },
+    expire() {
+      expired = true
+    },
+    tokenEndpoint: () => cached?.token_endpoint,
   }
 }

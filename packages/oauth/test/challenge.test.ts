@@ -8,7 +8,7 @@ function challenge(header: string) {
 const nothing = { error: undefined, scope: undefined, resourceMetadata: undefined }
 
 describe('a bearer challenge', () => {
-  it('says why, for what, and where there is more to read', async () => {
+  it('has the error, the scope and the metadata URL', async () => {
     const url = 'https://api.test/.well-known/oauth-protected-resource'
     const header = `Bearer realm="a, b", error="insufficient_scope", scope="read write", resource_metadata="${url}"`
     expect(await challenge(header)).toEqual({
@@ -20,7 +20,7 @@ describe('a bearer challenge', () => {
 
   it.each([
     ['with no parameters', 'Bearer', nothing],
-    ['in other letters', 'bEARER ERROR=invalid_token', { ...nothing, error: 'invalid_token' }],
+    ['in another case', 'bEARER ERROR=invalid_token', { ...nothing, error: 'invalid_token' }],
     ['beside others', 'Basic realm="x", Bearer scope=read, DPoP', { ...nothing, scope: 'read' }],
     ['after another', 'Negotiate a87421000492aa874209af8bc028==, Bearer', nothing],
     ['with escapes', 'Bearer scope="re\\ad"', { ...nothing, scope: 'read' }],
@@ -39,7 +39,7 @@ describe('a bearer challenge', () => {
     expect(await challenge(header)).toBeUndefined()
   })
 
-  it('is not in a response without one, and the body stays to be read', async () => {
+  it('is not in a response without the header, and leaves the body unread', async () => {
     expect(await bearerChallenge(new Response())).toBeUndefined()
     const headers = { 'www-authenticate': 'Bearer scope=read' }
     const response = new Response('mine', { status: 401, headers })
@@ -47,7 +47,7 @@ describe('a bearer challenge', () => {
     expect(await response.text()).toBe('mine')
   })
 
-  it('of 16 kB is read, or not, in no time', async () => {
+  it('of 16 kB is read quickly', async () => {
     const start = performance.now()
     for (const part of ['a', 'a=', 'a="', ', ', 'a=b, ', '"\\']) {
       await challenge(`Bearer ${part.repeat(16_000 / part.length)}`)

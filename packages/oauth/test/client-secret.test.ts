@@ -1,8 +1,8 @@
 import {
   type ClientAuthentication,
-  type ClientSecret,
   clientSecretBasic,
   clientSecretPost,
+  type Secret,
 } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import { metadata } from './fixtures.ts'
@@ -41,7 +41,7 @@ describe('clientSecretBasic', () => {
 })
 
 describe('clientSecretPost', () => {
-  it('puts client and secret into the body, each in full', async () => {
+  it('adds client and secret to the body', async () => {
     const { body, headers } = await sentBy(clientSecretPost('s+ %&=ü'), 'a&b')
     expect(Object.fromEntries(new URLSearchParams(body.toString()))).toEqual({
       grant_type: 'client_credentials',
@@ -53,22 +53,35 @@ describe('clientSecretPost', () => {
 })
 
 describe.each([clientSecretBasic, clientSecretPost])('$name', (make) => {
-  it.each(['', undefined, null, 7, Buffer.from('secret')])('takes no %j for a secret', (secret) => {
-    expect(() => make(secret as ClientSecret)).toThrow(TypeError)
+  it.each(['', undefined, null, 7, Buffer.from('secret')])('refuses %j as a secret', (secret) => {
+    expect(() => make(secret as Secret)).toThrow(TypeError)
   })
 
-  it.each(['', undefined, 7])('takes no %j from the function that knows it', async (secret) => {
+  it.each(['', undefined, 7])('refuses %j from the function', async (secret) => {
     const authentication = make(() => secret as string)
     await expect(sentBy(authentication, 'agent')).rejects.toThrow(TypeError)
   })
 
-  it('passes on what the function that knows the secret throws', async () => {
+  it('throws what the function throws', async () => {
     const reason = new Error('the vault is closed')
     const authentication = make(() => Promise.reject(reason))
     await expect(sentBy(authentication, 'agent')).rejects.toBe(reason)
   })
 
-  it('is frozen, and says which method it is', () => {
+  it('is refused for another issuer than the pinned one, and the secret is not read', async () => {
+    let reads = 0
+    const authentication = make(() => {
+      reads += 1
+      return 'secret'
+    })
+    const [body, headers] = [new URLSearchParams(), new Headers()]
+    const options = { issuer: 'https://honest.test' }
+    const authenticating = authentication(metadata(), { client_id: 'a' }, body, headers, options)
+    await expect(authenticating).rejects.toMatchObject({ code: 'ERR_OAUTH_ISSUER_MISMATCH' })
+    expect([reads, [...body], [...headers]]).toEqual([0, [], []])
+  })
+
+  it('is frozen, and names its method', () => {
     const authentication = make('secret')
     expect(Object.isFrozen(authentication)).toBe(true)
     expect(authentication.method).toBe(

@@ -2,7 +2,7 @@ import { OAuthError } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 
 describe('an OAuthError', () => {
-  it('has its code, its name, and what the server said', () => {
+  it('has its code, its name, and the members from the server', () => {
     const cause = new Error('inner')
     const options = { error: 'invalid_client', error_description: 'no', status: 401, cause }
     const error = new OAuthError('ERR_OAUTH_RESPONSE', 'refused', options)
@@ -12,13 +12,13 @@ describe('an OAuthError', () => {
   })
 
   it.each(['ERR_OAUTH_UNAVAILABLE', 'ERR_OAUTH_TIMEOUT'] as const)(
-    'of code %s may pass',
+    'with the code %s is retryable',
     (code) => {
       expect(new OAuthError(code, 'later').retryable).toBe(true)
     },
   )
 
-  it('is known by another copy of the package, and nothing else is', () => {
+  it('is recognised by another copy of the package, and no other value is', () => {
     const brand = Symbol.for('@countersign/oauth.OAuthError')
     expect(OAuthError.is(new OAuthError('ERR_OAUTH_TIMEOUT', 'later'))).toBe(true)
     expect(OAuthError.is(Object.assign(new Error(), { [brand]: true }))).toBe(true)
@@ -27,7 +27,7 @@ describe('an OAuthError', () => {
     }
   })
 
-  it('has a cause only when there is one', () => {
+  it('has no cause unless one is given', () => {
     expect('cause' in new OAuthError('ERR_OAUTH_TIMEOUT', 'later')).toBe(false)
   })
 })

@@ -4,7 +4,7 @@ import type { Signer } from '@countersign/core'
 import { localSigner } from '@countersign/local'
 import type { AuthorizationServer } from '@countersign/oauth'
 
-/** Metadata with which every method and algorithm is admitted, and what a test changes of it. */
+/** Metadata that lists every method, with the changes of a test. */
 export function metadata(changes: Record<string, unknown> = {}): AuthorizationServer {
   return {
     issuer: 'https://as.test',
@@ -23,7 +23,7 @@ export function es256Signer(): Promise<Signer> {
   return localSigner({ key: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey })
 }
 
-/** How many signatures are made while an action runs. */
+/** Counts the signatures that are made while an action runs. */
 export async function signaturesOf(action: () => unknown): Promise<number> {
   let signatures = 0
   const listener = () => {

@@ -15,7 +15,7 @@ const methods = 'token_endpoint_auth_methods_supported'
 const algs = 'token_endpoint_auth_signing_alg_values_supported'
 
 const client = { client_id: 'agent' }
-// Made before anything is counted, because a key is tried out when it is loaded.
+// Loaded before signatures are counted, because loading a key makes one.
 const signer = await es256Signer()
 
 async function assertionOf(options: PrivateKeyJwtOptions, changes: Record<string, unknown> = {}) {
@@ -26,7 +26,7 @@ async function assertionOf(options: PrivateKeyJwtOptions, changes: Record<string
 }
 
 describe('an assertion', () => {
-  it('is for the issuer as it calls itself, for a minute, and verifies with the published key', async () => {
+  it('has the issuer as its audience, expires after a minute, and verifies with the public key', async () => {
     const body = new URLSearchParams()
     await privateKeyJwt(signer)(metadata(), client, body, new Headers())
     expect([...body.keys()].sort()).toEqual(['client_assertion', 'client_assertion_type'])
@@ -49,7 +49,7 @@ describe('an assertion', () => {
     expect(iat).toBeLessThanOrEqual(Date.now() / 1000)
   })
 
-  it('is made as the options say', async () => {
+  it('has the members from the options', async () => {
     const assertion = await assertionOf({
       audience: 'https://as.test/token',
       claims: { tenant: 7 },
@@ -77,9 +77,9 @@ describe('an assertion', () => {
 
 describe('no signature is made', () => {
   it.each([
-    ['for another issuer than the pinned', {}, { issuer: 'https://honest.test' }, MISMATCH],
+    ['for another issuer than the pinned one', {}, { issuer: 'https://honest.test' }, MISMATCH],
     [
-      'for an issuer that only begins like the pinned',
+      'for an issuer with the pinned one as prefix',
       {},
       { issuer: 'https://as.test.honest.test' },
       MISMATCH,
@@ -94,11 +94,11 @@ describe('no signature is made', () => {
     ['without a token endpoint', { token_endpoint: undefined }, {}, DISCOVERY],
     ['for a server that lists other methods', { [methods]: ['none'] }, {}, METHOD],
     ['for a server that lists no methods', { [methods]: undefined }, {}, METHOD],
-    ['for a server whose methods are a text', { [methods]: 'private_key_jwt' }, {}, DISCOVERY],
+    ['for a server whose methods are a string', { [methods]: 'private_key_jwt' }, {}, DISCOVERY],
     ['for a server that lists other algorithms', { [algs]: ['RS256'] }, {}, ALG],
-    ['for a server whose algorithms are a text', { [algs]: 'ES256K' }, {}, DISCOVERY],
+    ['for a server whose algorithms are a string', { [algs]: 'ES256K' }, {}, DISCOVERY],
     [
-      'for a server whose algorithms are not texts',
+      'for a server whose algorithms are not strings',
       { [algs]: [{ toString: 1, valueOf: 1 }, null, 7] },
       {},
       DISCOVERY,
@@ -113,14 +113,14 @@ describe('no signature is made', () => {
     },
   )
 
-  it('only where something is contradicted: without a list of algorithms one is made', async () => {
+  it('except without a list of algorithms, when a signature is made', async () => {
     for (const nothing of [undefined, null]) {
       const changes = { [algs]: nothing }
       expect(await signaturesOf(() => assertionOf({}, changes))).toBe(1)
     }
   })
 
-  it('when the algorithm has another name here, and the message says which', async () => {
+  it('for a server that lists the algorithm by another name, which the message says', async () => {
     const changes = { [algs]: ['EdDSA'] }
     const { privateKey } = generateKeyPairSync('ed25519')
     const ed25519 = await localSigner({ key: privateKey, alg: 'Ed25519' })
@@ -135,18 +135,18 @@ describe('no signature is made', () => {
 })
 
 describe('an authentication', () => {
-  it('is frozen, and says its method and algorithm', async () => {
+  it('is frozen, and names its method and algorithm', async () => {
     const authentication = privateKeyJwt(signer)
     expect(Object.isFrozen(authentication)).toBe(true)
     expect([authentication.method, authentication.alg]).toEqual(['private_key_jwt', 'ES256'])
   })
 
-  it.each([undefined, null, {}, 'pem'])('cannot be made of %j', (source) => {
+  it.each([undefined, null, {}, 'pem'])('cannot be made from %j', (source) => {
     expect(() => privateKeyJwt(source as never)).toThrow(TypeError)
     expect(() => externalAssertion(source as never)).toThrow(TypeError)
   })
 
-  it('hears of the signal that it is given', async () => {
+  it('rejects with the reason of the signal', async () => {
     const signal = AbortSignal.abort('enough')
     const authentication = privateKeyJwt(signer)
     const [body, headers] = [new URLSearchParams(), new Headers()]

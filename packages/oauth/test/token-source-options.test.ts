@@ -25,7 +25,7 @@ const wrong: [string, unknown][] = [
   ['maxScope', ['read']],
 ]
 
-it.each(wrong)('a token source says that the option %s cannot be %j', (option, value) => {
+it.each(wrong)('a token source refuses the option %s with the value %j', (option, value) => {
   const make = () => tokenSource({ ...good, [option]: value } as TokenSourceOptions)
   expect(make).toThrow(TypeError)
   expect(make).toThrow(`"${option}" must be`)

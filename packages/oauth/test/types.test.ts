@@ -27,7 +27,7 @@ it('each client authentication is a ClientAuth of oauth4webapi and of openid-cli
   })
 })
 
-it('the fetch of a token source is taken where a fetch is', () => {
+it('the fetch of a token source has the type of fetch', () => {
   expectTypeOf<TokenSource['fetch']>().toExtend<typeof globalThis.fetch>()
   expectTypeOf<typeof globalThis.fetch>().toExtend<Fetch>()
 })

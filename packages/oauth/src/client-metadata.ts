@@ -1,19 +1,17 @@
-import { requireClientUrl, requireRedirectUri, requireWebUrl } from './client-url.ts'
-import { type Jwks, jwks } from './jwks.ts'
-import { requireString } from './options.ts'
-import { currentSigner, type SignerSource } from './signer.ts'
+import { type Jwks, jwks, type SignerSource } from '@countersign/core'
+import { isLoopback, ownOptions, requireString } from '@countersign/core/backend'
 
 /** Options of {@link clientMetadata}. */
 export interface ClientMetadataOptions {
   /** The https URL that the document is served from, which is the client identifier. */
   readonly clientId: string
-  /** A name for people. */
+  /** The name that users see. */
   readonly clientName: string
-  /** Where a user is sent back to, for a client that signs users in; none by default. */
+  /** The redirect URIs of a client that signs users in; none by default. */
   readonly redirectUris?: readonly string[] | undefined
   /** `client_credentials` by default; `authorization_code` and `refresh_token` with `redirectUris`. */
   readonly grantTypes?: readonly string[] | undefined
-  /** Space-separated scope values that the client may ask for. */
+  /** The scope values that the client may request, separated by spaces. */
   readonly scope?: string | undefined
   /** The https URL of the JWK Set; without it, the keys are in the document. */
   readonly jwksUri?: string | undefined
@@ -22,7 +20,7 @@ export interface ClientMetadataOptions {
 }
 
 /**
- * What a client says of itself where its identifier points to, in the members of RFC 7591 §2.
+ * A Client ID Metadata Document, in the members of RFC 7591 §2.
  *
  * @see [RFC 7591 §2](https://www.rfc-editor.org/rfc/rfc7591#section-2)
  */
@@ -34,7 +32,7 @@ export interface ClientMetadata {
   readonly grant_types: readonly string[]
   readonly response_types: readonly string[]
   readonly token_endpoint_auth_method: 'private_key_jwt'
-  /** Absent when the keys have several algorithms, of which this would admit one. */
+  /** Absent when the keys have several algorithms, since it names only one. */
   readonly token_endpoint_auth_signing_alg?: string
   readonly scope?: string
   readonly jwks?: Jwks
@@ -57,22 +55,24 @@ const reserved: ReadonlySet<string> = new Set([
 const secret = /^(?:client_secret(?:_expires_at)?|registration_access_token)$/
 const webUrl = /^(?:client|logo|tos|policy)_uri(?:#|$)/
 
-/** What authorization servers are advised to read at most. */
-const mostOctets = 5000
+/** The size that the draft advises authorization servers to read. */
+const maxOctets = 5000
 
 /**
- * Makes a Client ID Metadata Document: what a client publishes, under the URL that is its identifier, for
- * authorization servers that it was never registered with. It authenticates by `private_key_jwt`.
+ * Makes a Client ID Metadata Document, for a client that authenticates by `private_key_jwt`. The client publishes it at
+ * the URL that is its identifier, for authorization servers that it was never registered with.
  *
- * @param source - who signs; several while one key takes over from another.
- * @param options - identifier, name, and what the client is for.
- * @returns the document, frozen, to be served as JSON, with status 200 and without a redirect.
- * @throws `TypeError` when an option is not what the draft, or MCP, wants there; when a further member would replace
- *   one of these or contain a secret; and when the document is larger than 5000 octets, the size that servers are advised to read.
+ * @param source - the signer; several while one key replaces another.
+ * @param options - the client's identifier, name and grants.
+ * @returns the document, frozen, to be served as JSON with status 200 and without a redirect.
+ * @throws `TypeError` when an option breaks a rule of the draft or of MCP, when a further member would replace one of
+ *   these or contain a secret, and when the document is larger than 5000 octets, the size that the draft advises
+ *   servers to read.
  *
  * @example
  * ```ts
- * import { clientMetadata, type Signer } from '@countersign/core'
+ * import type { Signer } from '@countersign/core'
+ * import { clientMetadata } from '@countersign/oauth'
  *
  * declare const current: Signer
  * declare const next: Signer
@@ -91,18 +91,18 @@ export function clientMetadata(
   source: SignerSource | readonly SignerSource[],
   options: ClientMetadataOptions,
 ): ClientMetadata {
-  const { clientId, clientName, redirectUris = [], scope, jwksUri, members = {} } = options
+  const own = ownOptions(options)
+  const { clientId, clientName, redirectUris = [], scope, jwksUri, members = {} } = own
   requireClientUrl(clientId)
   requireString(clientName, 'clientName')
   requireStrings(redirectUris, 'redirectUris')
   for (const uri of redirectUris) requireRedirectUri(uri)
   if (scope !== undefined) requireScope(scope)
   if (jwksUri !== undefined) requireWebUrl(jwksUri, 'jwksUri')
-  const sources = [source].flat()
-  const keys = jwks(...sources)
-  const [alg, ...others] = new Set(sources.map((one) => currentSigner(one).alg))
+  const keys = jwks(...[source].flat())
+  const [alg, ...others] = new Set(keys.keys.map((key) => key.alg))
   if (alg === undefined) throw new TypeError('the first argument must be a signer')
-  const grantTypes = readGrantTypes(options.grantTypes, redirectUris)
+  const grantTypes = readGrantTypes(own.grantTypes, redirectUris)
 
   const document: ClientMetadata = Object.freeze({
     ...furtherMembers(members),
@@ -117,9 +117,9 @@ export function clientMetadata(
     ...(jwksUri === undefined ? { jwks: keys } : { jwks_uri: jwksUri }),
   })
   const octets = Buffer.byteLength(JSON.stringify(document))
-  if (octets <= mostOctets) return document
+  if (octets <= maxOctets) return document
   throw new TypeError(
-    `the document has ${octets} octets, and servers need not read more than ${mostOctets}; publish the keys under a "jwksUri", or leave out members`,
+    `the document has ${octets} octets, and servers need not read more than ${maxOctets}; publish the keys at a "jwksUri", or leave out members`,
   )
 }
 
@@ -158,4 +158,58 @@ function requireScope(scope: unknown): void {
 function requireStrings(values: unknown, option: string): asserts values is readonly string[] {
   const all = Array.isArray(values) && values.every((value) => typeof value === 'string' && value)
   if (!all) throw new TypeError(`"${option}" must be a list of non-empty strings`)
+}
+
+/**
+ * Refuses a client identifier that cannot be the URL of a metadata document, or that is not in normal form: servers
+ * compare it character by character.
+ */
+function requireClientUrl(value: unknown): asserts value is string {
+  const url = requireUrl(value, 'clientId')
+  const text = String(value)
+  if (url.protocol !== 'https:') throw new TypeError('"clientId" must be an https URL')
+  requireNoCredentials(url, 'clientId')
+  requireNoFragment(text, 'clientId')
+  if (text.includes('?')) throw new TypeError('"clientId" must have no query')
+  if (/\/(?:\.|%2e){1,2}(?:\/|$)/i.test(text)) {
+    throw new TypeError('"clientId" must have no "." and no ".." in its path')
+  }
+  if (url.pathname === '/') {
+    throw new TypeError(
+      '"clientId" must have a path, such as https://agent.example.com/client.json',
+    )
+  }
+  if (url.href !== text) throw new TypeError(`"clientId" must be written as ${url.href}`)
+}
+
+/** Refuses a value that is not an https URL, for an authorization server or a user to open. */
+function requireWebUrl(value: unknown, option: string): asserts value is string {
+  const url = requireUrl(value, option)
+  if (url.protocol !== 'https:') throw new TypeError(`"${option}" must be an https URL`)
+  requireNoCredentials(url, option)
+  requireNoFragment(String(value), option)
+}
+
+/** Refuses a redirect URI that RFC 6749 §3.1.2, RFC 8252 §7.3 or the MCP authorization rules do not allow. */
+function requireRedirectUri(value: unknown): asserts value is string {
+  const url = requireUrl(value, 'redirectUris')
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) {
+    throw new TypeError('each of "redirectUris" must be an https URL, or an http URL on loopback')
+  }
+  requireNoCredentials(url, 'redirectUris')
+  requireNoFragment(String(value), 'redirectUris')
+}
+
+function requireUrl(value: unknown, option: string): URL {
+  if (typeof value === 'string' && URL.canParse(value)) return new URL(value)
+  throw new TypeError(`"${option}" must be a URL`)
+}
+
+function requireNoCredentials(url: URL, option: string): void {
+  if (url.username === '' && url.password === '') return
+  throw new TypeError(`"${option}" must have no user name and no password in it`)
+}
+
+function requireNoFragment(text: string, option: string): void {
+  if (text.includes('#')) throw new TypeError(`"${option}" must have no fragment`)
 }

@@ -13,15 +13,14 @@ import { describe, expect, it } from 'vitest'
 import { errorResponse, tokenResponse } from '../servers/token-responses.js'
 import { es256Signer, refusal } from './fixtures.ts'
 
-/** Clears the screen, adds a line to a log, reorders what follows, and does not end. */
+/** Clears the screen, forges a line of a log, reorders text, and is long. */
 const hostile = `\u001b[2J\u009b31m\r\nforged line\u2028\u202e\u2066\u200b\u0000${'x'.repeat(300_000)}`
 const longHost = `https://${Array(10_000).fill('label').join('.')}.test`
 
-/** A `fetch` that answers metadata requests with this, and token requests with that. */
+/** A `fetch` that answers metadata requests and token requests. */
 function answering(metadata: unknown, token: () => Response = () => tokenResponse()): Fetch {
   return async (input, init) => {
     if (init?.method === 'POST') return token()
-    // A header that is not ASCII would not leave a server.
     return String(input).includes('/missing') ? new Response(null, { status: 404 }) : json(metadata)
   }
 }
@@ -37,7 +36,7 @@ function metadata(changes: Record<string, unknown> = {}) {
   }
 }
 
-async function askForToken(fetch: Fetch, changes: Record<string, unknown> = {}) {
+async function requestToken(fetch: Fetch, changes: Record<string, unknown> = {}) {
   const authentication = privateKeyJwt(await es256Signer())
   const { issuer } = metadata(changes) as { readonly issuer: string }
   const source = tokenSource({
@@ -47,8 +46,8 @@ async function askForToken(fetch: Fetch, changes: Record<string, unknown> = {}) 
   return source.token()
 }
 
-function askWith(changes: Record<string, unknown>, token?: () => Response) {
-  return () => askForToken(answering(metadata(changes), token), changes)
+function requestWith(changes: Record<string, unknown>, token?: () => Response) {
+  return () => requestToken(answering(metadata(changes), token), changes)
 }
 
 function discovered(server: Record<string, unknown>) {
@@ -65,7 +64,7 @@ const algs = 'token_endpoint_auth_signing_alg_values_supported'
 const messages: [string, OAuthErrorCode, () => Promise<unknown>][] = [
   ['an issuer', 'ERR_OAUTH_ISSUER_MISMATCH', discovered(metadata({ issuer: hostile }))],
   [
-    'an issuer that was asked',
+    'the issuer of the request',
     'ERR_OAUTH_DISCOVERY',
     () =>
       discoverAuthorizationServer(`https://as.test/missing${hostile}`, { fetch: answering({}) }),
@@ -75,32 +74,34 @@ const messages: [string, OAuthErrorCode, () => Promise<unknown>][] = [
     'ERR_OAUTH_INSECURE_ENDPOINT',
     discovered(metadata({ token_endpoint: `https://${'x.'.repeat(50_000)}localhost/token` })),
   ],
-  ['a list of methods', 'ERR_OAUTH_METHOD_NOT_ADVERTISED', askWith({ [methods]: [hostile] })],
-  ['a list of algorithms', 'ERR_OAUTH_ALG_NOT_ADVERTISED', askWith({ [algs]: [hostile] })],
+  ['a list of methods', 'ERR_OAUTH_METHOD_NOT_ADVERTISED', requestWith({ [methods]: [hostile] })],
+  ['a list of algorithms', 'ERR_OAUTH_ALG_NOT_ADVERTISED', requestWith({ [algs]: [hostile] })],
   [
     'the host of a token endpoint',
     'ERR_OAUTH_INSECURE_ENDPOINT',
-    askWith({ token_endpoint: longHost.replace('https', 'http') }),
+    requestWith({ token_endpoint: longHost.replace('https', 'http') }),
   ],
   [
     'the scheme of a token endpoint',
     'ERR_OAUTH_INSECURE_ENDPOINT',
-    askWith({ token_endpoint: `x${'y'.repeat(300_000)}:z` }),
+    requestWith({ token_endpoint: `x${'y'.repeat(300_000)}:z` }),
   ],
   [
     'a host that cannot be reached',
     'ERR_OAUTH_UNAVAILABLE',
-    () => askForToken(() => Promise.reject(new Error(hostile)), { token_endpoint: longHost }),
+    () => requestToken(() => Promise.reject(new Error(hostile)), { token_endpoint: longHost }),
   ],
   [
     'a host whose response is too large',
     'ERR_OAUTH_INVALID_RESPONSE',
-    askWith({ token_endpoint: longHost }, () => tokenResponse({ padding: 'x'.repeat(2_000_000) })),
+    requestWith({ token_endpoint: longHost }, () =>
+      tokenResponse({ padding: 'x'.repeat(2_000_000) }),
+    ),
   ],
   [
     'the path of a token endpoint',
     'ERR_OAUTH_INVALID_RESPONSE',
-    askWith(
+    requestWith(
       { token_endpoint: `https://as.test/${hostile}` },
       () => new Response(null, { status: 400 }),
     ),
@@ -108,23 +109,23 @@ const messages: [string, OAuthErrorCode, () => Promise<unknown>][] = [
   [
     'a token type',
     'ERR_OAUTH_INVALID_RESPONSE',
-    askWith({}, () => tokenResponse({ token_type: hostile })),
+    requestWith({}, () => tokenResponse({ token_type: hostile })),
   ],
-  ['an OAuth error', 'ERR_OAUTH_RESPONSE', askWith({}, () => errorResponse(hostile))],
+  ['an OAuth error', 'ERR_OAUTH_RESPONSE', requestWith({}, () => errorResponse(hostile))],
   [
     'a description',
     'ERR_OAUTH_RESPONSE',
-    askWith({}, () => errorResponse('invalid_client', { description: hostile })),
+    requestWith({}, () => errorResponse('invalid_client', { description: hostile })),
   ],
   [
     'an error that may pass',
     'ERR_OAUTH_UNAVAILABLE',
-    askWith({}, () => errorResponse(hostile, { status: 503, description: hostile })),
+    requestWith({}, () => errorResponse(hostile, { status: 503, description: hostile })),
   ],
   [
     'a response that is not a token response',
     'ERR_OAUTH_INVALID_RESPONSE',
-    askWith({}, () => tokenResponse({ access_token: { [hostile]: hostile } })),
+    requestWith({}, () => tokenResponse({ access_token: { [hostile]: hostile } })),
   ],
   [
     'an audience',
@@ -141,7 +142,7 @@ const messages: [string, OAuthErrorCode, () => Promise<unknown>][] = [
     resource({ resource: `https://a.test/${hostile}` }),
   ],
   [
-    'a resource that was asked',
+    'the resource of the request',
     'ERR_OAUTH_DISCOVERY',
     resource({}, `https://api.test/missing${hostile}`),
   ],
@@ -155,12 +156,12 @@ const messages: [string, OAuthErrorCode, () => Promise<unknown>][] = [
   ],
 ]
 
-/** An error with everything on it, however deep. */
+/** Everything that an error shows, to any depth. */
 function everythingShown(error: unknown): string {
   return inspect(error, { depth: Infinity, showHidden: true, maxStringLength: null })
 }
 
-describe('a server cannot make an error longer than a screen, or steer a terminal, by', () => {
+describe('a server cannot make an error long, or put control characters into it, by', () => {
   it.each(messages)('%s', async (_what, code, action) => {
     const error = await refusal(action)
     expect(error.code).toBe(code)
@@ -172,7 +173,7 @@ describe('a server cannot make an error longer than a screen, or steer a termina
     expect(shown).not.toMatch(/[^\P{C}\n]|[\u2028\u2029]/u)
   })
 
-  it.each(['issuer', 'token endpoint'])('the %s in any message about it', async (what) => {
+  it.each(['issuer', 'token endpoint'])('the %s in any message with it', async (what) => {
     const own = { [what.replace(' ', '_')]: `https://as.test/${hostile}` }
     for (const token of [
       () => new Response(null, { status: 400 }),
@@ -183,7 +184,7 @@ describe('a server cannot make an error longer than a screen, or steer a termina
       () => tokenResponse({ access_token: 7 }),
       () => new Response('<html>'),
     ]) {
-      const error = await refusal(askWith(own, token))
+      const error = await refusal(requestWith(own, token))
       expect(error.message.length).toBeLessThan(2000)
       expect(error.message).not.toMatch(/[\p{C}\p{Zl}\p{Zp}]/u)
     }
@@ -230,7 +231,7 @@ describe('a list that is nested 100,000 deep is refused as metadata,', () => {
     },
   )
 
-  it('and so is its issuer, in metadata that was given', async () => {
+  it('as the issuer of given metadata', async () => {
     const issuer = JSON.parse(deep) as string
     const authentication = clientSecretBasic('secret')
     const given = { ...metadata(), issuer }

@@ -1,17 +1,14 @@
-import {
-  type ClientMetadataOptions,
-  clientMetadata,
-  createSigner,
-  rotating,
-  type SignerSource,
-} from '@countersign/core'
+import { generateKeyPairSync } from 'node:crypto'
+import { rotating, type SignerSource } from '@countersign/core'
+import { localSigner } from '@countersign/local'
+import { type ClientMetadataOptions, clientMetadata } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
-import { backend } from './backend.ts'
-import { keyPair, mlDsa } from './keys.ts'
+import { es256Signer } from './fixtures.ts'
 
-const current = createSigner(backend('ES256'))
-const next = createSigner(backend('ES256', { publicKey: keyPair('ES256', 'other').publicKey }))
-const rsa = createSigner(backend('RS256'))
+const current = await es256Signer()
+const next = await es256Signer()
+const rsaKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+const rsa = await localSigner({ key: rsaKey, alg: 'RS256' })
 
 const clientId = 'https://agent.example.com/client.json'
 const self = { clientId, clientName: 'Billing agent' }
@@ -19,7 +16,7 @@ const document = (options: Partial<ClientMetadataOptions> = {}, source: SignerSo
   clientMetadata(source, { ...self, ...options })
 
 describe('a client metadata document', () => {
-  it('says who the client is, and that it authenticates by its key', () => {
+  it('names the client, its method and its keys', () => {
     expect(document()).toEqual({
       client_id: clientId,
       client_name: 'Billing agent',
@@ -32,7 +29,7 @@ describe('a client metadata document', () => {
     expect(Object.isFrozen(document())).toBe(true)
   })
 
-  it('has a client that signs users in say where they come back to', () => {
+  it('has the redirect URIs of a client that signs users in', () => {
     const redirectUris = ['https://app.example.com/callback', 'http://127.0.0.1:8000/callback']
     expect(document({ redirectUris, scope: 'read write' })).toMatchObject({
       redirect_uris: redirectUris,
@@ -42,7 +39,7 @@ describe('a client metadata document', () => {
     })
   })
 
-  it('has no "redirect_uris" for a client without redirects, since some servers refuse an empty list', () => {
+  it('has no "redirect_uris" without redirect URIs, since some servers refuse an empty list', () => {
     expect(document({ redirectUris: [] })).not.toHaveProperty('redirect_uris')
   })
 
@@ -50,7 +47,7 @@ describe('a client metadata document', () => {
     expect(() => document({ [option]: 'authorization_code' })).toThrow(TypeError)
   })
 
-  it('names the keys, or where they are', () => {
+  it('has the keys, or the URL of the keys', () => {
     const both = clientMetadata([current, next], self)
     expect(both.jwks?.keys.map(({ kid }) => kid)).toEqual([current.kid, next.kid])
     const jwksUri = 'https://agent.example.com/jwks.json'
@@ -60,13 +57,13 @@ describe('a client metadata document', () => {
     expect(elsewhere.token_endpoint_auth_signing_alg).toBe('ES256')
   })
 
-  it('admits the algorithms of both keys while one takes over from the other', () => {
+  it('names no algorithm while one key replaces another with a different algorithm', () => {
     const both = clientMetadata([current, rsa], self)
     expect(both).not.toHaveProperty('token_endpoint_auth_signing_alg')
     expect(both.jwks?.keys).toHaveLength(2)
   })
 
-  it('is that of the key which a rotating signer uses now', async () => {
+  it('has the current key of a rotating signer', async () => {
     let named = current
     const source = rotating(async () => named)
     expect(() => document({}, source)).toThrow(/await its ready\(\)/)
@@ -80,7 +77,7 @@ describe('a client metadata document', () => {
     })
   })
 
-  it('has the further members that it is given, and none that are undefined', () => {
+  it('has further members, except those that are undefined', () => {
     const members = {
       logo_uri: 'https://agent.example.com/logo.png',
       'client_name#de': 'Rechnungsagent',
@@ -136,7 +133,7 @@ describe('a client identifier', () => {
     expect(call).toThrow(why)
   })
 
-  it('is shown without its password when it is refused', () => {
+  it('is not shown in the error with its password', () => {
     const call = () => document({ clientId: 'https://me:MARKER@agent.example.com/c' })
     expect(call).toThrow(TypeError)
     expect(call).not.toThrow(/MARKER/)
@@ -151,33 +148,45 @@ describe('no document is made', () => {
     ['with a redirect to a script', { redirectUris: ['javascript:alert(1)'] }, /https URL/],
     ['with a fragment in a redirect', { redirectUris: ['https://a.example/#x'] }, /no fragment/],
     ['with a password in a redirect', { redirectUris: ['https://a:b@a.example/'] }, /no user name/],
-    ['with one redirect that is no list', { redirectUris: 'https://a.example/' }, /must be a list/],
-    ['for a code that goes nowhere', { grantTypes: ['authorization_code'] }, /go together/],
+    ['with a string as redirect URIs', { redirectUris: 'https://a.example/' }, /must be a list/],
     [
-      'with a redirect that no grant uses',
+      'for authorization_code without a redirect URI',
+      { grantTypes: ['authorization_code'] },
+      /go together/,
+    ],
+    [
+      'with a redirect URI for another grant',
       { grantTypes: ['client_credentials'], redirectUris: ['https://a.example/'] },
       /go together/,
     ],
-    ['for no grant', { grantTypes: [] }, /must name a grant type/],
-    ['for a grant without a name', { grantTypes: [''] }, /must be a list/],
-    ['with keys on http', { jwksUri: 'http://agent.example.com/jwks' }, /"jwksUri".*https/],
-    ['with a password for the keys', { jwksUri: 'https://a:b@a.example/jwks' }, /no user name/],
+    ['for an empty list of grants', { grantTypes: [] }, /must name a grant type/],
+    ['for an empty grant', { grantTypes: [''] }, /must be a list/],
+    ['with a jwksUri on http', { jwksUri: 'http://agent.example.com/jwks' }, /"jwksUri".*https/],
+    ['with a password in the jwksUri', { jwksUri: 'https://a:b@a.example/jwks' }, /no user name/],
     ['with an empty scope', { scope: '' }, /"scope"/],
-    ['with a scope of two lines', { scope: 'a\nb' }, /"scope"/],
-    ['with a secret', { members: { client_secret: 'MARKER' } }, /everyone can read/],
-    ['with the end of a secret', { members: { client_secret_expires_at: 0 } }, /everyone can read/],
-    ['with a token', { members: { registration_access_token: 'MARKER' } }, /everyone can read/],
+    ['with a line break in the scope', { scope: 'a\nb' }, /"scope"/],
+    ['with a client secret', { members: { client_secret: 'MARKER' } }, /everyone can read/],
     [
-      'with a shared secret as its method',
+      'with the expiry of a client secret',
+      { members: { client_secret_expires_at: 0 } },
+      /everyone can read/,
+    ],
+    [
+      'with a registration access token',
+      { members: { registration_access_token: 'MARKER' } },
+      /everyone can read/,
+    ],
+    [
+      'with another authentication method',
       { members: { token_endpoint_auth_method: 'client_secret_post' } },
       /cannot be set or replaced/,
     ],
     ['with other keys', { members: { jwks: { keys: [] } } }, /cannot be set or replaced/],
     ['with another identifier', { members: { client_id: 'x' } }, /cannot be set or replaced/],
     ['with a logo on http', { members: { logo_uri: 'http://a.example/l' } }, /https/],
-    ['with a localised script', { members: { 'tos_uri#de': 'javascript:1' } }, /https/],
-    ['with members in a list', { members: [] }, /"members" must be an object/],
-    ['that servers need not read', { members: { contacts: ['x'.repeat(5000)] } }, /octets/],
+    ['with a localised script URL', { members: { 'tos_uri#de': 'javascript:1' } }, /https/],
+    ['with a list as members', { members: [] }, /"members" must be an object/],
+    ['of more than 5000 octets', { members: { contacts: ['x'.repeat(5000)] } }, /octets/],
   ])('%s', (_what, options, why) => {
     const call = () => document(options as Partial<ClientMetadataOptions>)
     expect(call).toThrow(TypeError)
@@ -189,17 +198,26 @@ describe('no document is made', () => {
     expect(() => clientMetadata(source as never, self)).toThrow(TypeError)
   })
 
-  it('that shows a private key', () => {
+  it('with a private member in a key', () => {
     const publicJwk = { ...current.publicJwk, d: 'MARKER' }
     expect(() => document({}, { ...current, publicJwk })).toThrow(/private member/)
   })
 
-  it.runIf(mlDsa)('with keys too large to be in it, which a jwksUri mends', () => {
-    const [one, other] = (['ML-DSA-87', 'ML-DSA-65'] as const).map((alg) =>
-      createSigner(backend(alg)),
+  it('above 5000 octets', () => {
+    const document5000 = (more: number) => {
+      const members = (length: number) => ({ contacts: ['x'.repeat(length)] })
+      const octets = Buffer.byteLength(JSON.stringify(document({ members: members(0) })))
+      return document({ members: members(5000 - octets + more) })
+    }
+    expect(JSON.stringify(document5000(0))).toHaveLength(5000)
+    expect(() => document5000(1)).toThrow(/has 5001 octets/)
+  })
+
+  it('with more keys than fit in it; a jwksUri solves that', async () => {
+    const sources = await Promise.all(
+      Array.from({ length: 12 }, (_, n) => localSigner({ key: rsaKey, alg: 'RS256', kid: `${n}` })),
     )
-    const sources = [one, other].filter((signer) => signer !== undefined)
-    expect(() => clientMetadata(sources, self)).toThrow(/publish the keys under a "jwksUri"/)
+    expect(() => clientMetadata(sources, self)).toThrow(/publish the keys at a "jwksUri"/)
     const jwksUri = 'https://agent.example.com/jwks.json'
     expect(clientMetadata(sources, { ...self, jwksUri }).jwks_uri).toBe(jwksUri)
   })

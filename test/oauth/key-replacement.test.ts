@@ -22,18 +22,17 @@ import { startScriptedAuthorizationServer } from '../servers/hostile-authorizati
 import type { ScriptedRequest } from '../servers/scripted-server.js'
 import { errorResponse, tokenResponse } from '../servers/token-responses.js'
 import {
-  claimsOf,
   closing,
   es256Signer,
   messagesOn,
   refusal,
   renewalsOf,
   signaturesOf,
-  startScene,
   thrown,
 } from './fixtures.ts'
+import { claimsOf, startTokenSource } from './servers.ts'
 
-/** A name under which one key stands, and then another. */
+/** A rotating signer whose name refers to one key, and later to another. */
 function vault(first: Signer, options: RotatingOptions = {}) {
   let loads = 0
   let load = async () => first
@@ -57,52 +56,54 @@ function vault(first: Signer, options: RotatingOptions = {}) {
 const kidOf = (form: URLSearchParams) =>
   decodeProtectedHeader(form.get('client_assertion') ?? '').kid
 
-/** Grants a token to this key, and knows no other. */
-const knowing =
+/** Grants a token to this key, and answers `invalid_client` to any other. */
+const registered =
   ({ kid }: Signer) =>
   ({ form }: ScriptedRequest) =>
     kidOf(form) === kid ? tokenResponse() : errorResponse('invalid_client', { status: 401 })
 
-describe('invalid_client for a rotating key', () => {
-  it('is answered with one load and one new assertion, when there is another key', async () => {
+describe('invalid_client for a rotating signer', () => {
+  it('is followed by one load, and one new assertion if there is another key', async () => {
     const [old, next] = [await es256Signer(), await es256Signer()]
     const key = vault(old)
     await key.source.ready()
     key.name(next)
-    const scene = await startScene(knowing(next), { authentication: privateKeyJwt(key.source) })
+    const fixture = await startTokenSource(registered(next), {
+      authentication: privateKeyJwt(key.source),
+    })
     const loads: RotationMessage[] = []
     const renewals = await messagesOn('countersign:rotation', loads, () =>
-      renewalsOf(() => scene.source.token()),
+      renewalsOf(() => fixture.source.token()),
     )
     expect(renewals).toMatchObject([{ outcome: 'granted' }])
     expect(loads).toMatchObject([
       { cause: 'refusal', outcome: 'replaced', kid: next.kid, previousKid: old.kid },
     ])
-    const [refused, granted, ...others] = scene.tokenRequests()
+    const [refused, granted, ...others] = fixture.tokenRequests()
     expect(others).toEqual([])
     expect(refused && granted && [kidOf(refused), kidOf(granted)]).toEqual([old.kid, next.kid])
     expect(claimsOf(refused)['jti']).not.toBe(claimsOf(granted)['jti'])
   })
 
-  it('reaches the caller as it is when the key is the same, and does not wear the key down', async () => {
+  it('is thrown unchanged when the key is the same, and causes a bounded number of loads', async () => {
     const only = await es256Signer()
     const key = vault(only)
     const description = 'the key is not registered'
-    const scene = await startScene(() => errorResponse('invalid_client', { description }), {
+    const fixture = await startTokenSource(() => errorResponse('invalid_client', { description }), {
       authentication: privateKeyJwt(key.source),
     })
     for (let call = 0; call < 20; call++) {
-      expect(await refusal(() => scene.source.token())).toMatchObject({
+      expect(await refusal(() => fixture.source.token())).toMatchObject({
         code: 'ERR_OAUTH_RESPONSE',
         error: 'invalid_client',
         error_description: description,
       })
     }
     expect(key.loads).toBe(2)
-    expect(scene.tokenRequests().length).toBeLessThan(6)
+    expect(fixture.tokenRequests().length).toBeLessThan(6)
   })
 
-  it('that cannot be loaded does not hold back a caller whose signal aborts', async () => {
+  it('whose load does not end rejects when the signal aborts', async () => {
     const authentication = privateKeyJwt(closing(rotating(() => new Promise<never>(() => {}))))
     const as = closing(await startScriptedAuthorizationServer())
     const metadata = await discoverAuthorizationServer(as.url)
@@ -116,32 +117,36 @@ describe('invalid_client for a rotating key', () => {
     expect(await waiting).toBe('enough')
   })
 
-  it('reaches the caller as it is when the load fails', async () => {
+  it('is thrown unchanged when the load fails', async () => {
     const key = vault(await es256Signer())
     await key.source.ready()
     key.name(() => Promise.reject(new SignerError('ERR_SIGNER_UNAVAILABLE', 'the vault is down')))
     const authentication = privateKeyJwt(key.source)
-    const scene = await startScene(() => errorResponse('invalid_client'), { authentication })
-    expect(await refusal(() => scene.source.token())).toMatchObject({ error: 'invalid_client' })
-    expect([key.loads, scene.tokenRequests().length]).toEqual([2, 1])
+    const fixture = await startTokenSource(() => errorResponse('invalid_client'), {
+      authentication,
+    })
+    expect(await refusal(() => fixture.source.token())).toMatchObject({ error: 'invalid_client' })
+    expect([key.loads, fixture.tokenRequests().length]).toEqual([2, 1])
   })
 
-  it('for the successor, too, is not answered a second time', async () => {
+  it('for the successor as well is not followed by another load', async () => {
     const key = vault(await es256Signer())
     await key.source.ready()
     key.name(es256Signer)
     const authentication = privateKeyJwt(key.source)
-    const scene = await startScene(() => errorResponse('invalid_client'), { authentication })
-    expect(await refusal(() => scene.source.token())).toMatchObject({ error: 'invalid_client' })
-    expect([key.loads, scene.tokenRequests().length]).toEqual([2, 2])
+    const fixture = await startTokenSource(() => errorResponse('invalid_client'), {
+      authentication,
+    })
+    expect(await refusal(() => fixture.source.token())).toMatchObject({ error: 'invalid_client' })
+    expect([key.loads, fixture.tokenRequests().length]).toEqual([2, 2])
   })
 
-  it('costs many token sources one load', async () => {
+  it('in many token sources causes one load', async () => {
     const [old, next] = [await es256Signer(), await es256Signer()]
     const key = vault(old)
     await key.source.ready()
     key.name(next)
-    const as = closing(await startScriptedAuthorizationServer({ token: knowing(next) }))
+    const as = closing(await startScriptedAuthorizationServer({ token: registered(next) }))
     const authentication = privateKeyJwt(key.source)
     const sources = Array.from({ length: 20 }, (_, n) =>
       tokenSource({ issuer: as.url, clientId: `agent-${n}`, authentication }),
@@ -150,24 +155,24 @@ describe('invalid_client for a rotating key', () => {
     expect(key.loads).toBe(2)
   })
 
-  it('ends at the deadline of the token source when the load does not end', async () => {
+  it('is followed by a timeout when the load does not end', async () => {
     const key = vault(await es256Signer())
     await key.source.ready()
     key.name(() => new Promise(() => {}))
-    const scene = await startScene(() => errorResponse('invalid_client'), {
+    const fixture = await startTokenSource(() => errorResponse('invalid_client'), {
       authentication: privateKeyJwt(key.source),
       timeoutSeconds: 0.3,
     })
-    const error = await refusal(() => scene.source.token())
+    const error = await refusal(() => fixture.source.token())
     expect(error.code).toBe('ERR_OAUTH_TIMEOUT')
   })
 
-  it('has a signed grant made anew, too', async () => {
+  it('is followed by a new signed grant', async () => {
     const [old, next] = [await es256Signer(), await es256Signer()]
     const key = vault(old)
     await key.source.ready()
     key.name(next)
-    const scene = await startScene(knowing(next), {
+    const fixture = await startTokenSource(registered(next), {
       authentication: privateKeyJwt(key.source),
       grant: async (as) => ({
         grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
@@ -178,28 +183,28 @@ describe('invalid_client for a rotating key', () => {
         }),
       }),
     })
-    await scene.source.token()
-    const grants = scene.tokenRequests().map((form) => form.get('assertion') ?? '')
+    await fixture.source.token()
+    const grants = fixture.tokenRequests().map((form) => form.get('assertion') ?? '')
     expect(grants.map((grant) => decodeProtectedHeader(grant).kid)).toEqual([old.kid, next.kid])
   })
 
   it.each<[string, () => Response]>([
     ['another error', () => errorResponse('unauthorized_client')],
-    ['no token', () => new Response('<html>', { status: 401 })],
+    ['a response that is not a token response', () => new Response('<html>', { status: 401 })],
     ['a server that is down', () => errorResponse('invalid_client', { status: 503 })],
-  ])('is not taken for %s', async (_what, answer) => {
+  ])('is not assumed after %s', async (_what, answer) => {
     const key = vault(await es256Signer())
     await key.source.ready()
     key.name(es256Signer)
     const authentication = privateKeyJwt(key.source)
-    const scene = await startScene(answer, { authentication, retries: 0 })
-    expect(OAuthError.is(await refusal(() => scene.source.token()))).toBe(true)
-    expect([key.loads, scene.tokenRequests().length]).toEqual([1, 1])
+    const fixture = await startTokenSource(answer, { authentication, retries: 0 })
+    expect(OAuthError.is(await refusal(() => fixture.source.token()))).toBe(true)
+    expect([key.loads, fixture.tokenRequests().length]).toEqual([1, 1])
   })
 })
 
 describe('a key that is disabled', () => {
-  it('costs no token request: the successor signs', async () => {
+  it('costs no token request, since its successor signs', async () => {
     const [old, next] = [await es256Signer(), await es256Signer()]
     let disabled = false
     const refusing: Signer = {
@@ -211,12 +216,12 @@ describe('a key that is disabled', () => {
     }
     const key = vault(refusing)
     const authentication = privateKeyJwt(key.source)
-    const scene = await startScene(undefined, { authentication })
-    scene.source.invalidate(await scene.source.token())
+    const fixture = await startTokenSource(undefined, { authentication })
+    fixture.source.invalidate(await fixture.source.token())
     key.name(next)
     disabled = true
-    await scene.source.token()
-    expect(scene.tokenRequests().map(kidOf)).toEqual([old.kid, next.kid])
+    await fixture.source.token()
+    expect(fixture.tokenRequests().map(kidOf)).toEqual([old.kid, next.kid])
   })
 })
 
@@ -224,7 +229,7 @@ describe('a successor with another algorithm', () => {
   const ed25519 = () => localSigner({ key: generateKeyPairSync('ed25519').privateKey })
   const metadata = { token_endpoint_auth_signing_alg_values_supported: ['ES256'] }
 
-  async function scene(first: Signer, options: Partial<TokenSourceOptions> = {}) {
+  async function fixture(first: Signer, options: Partial<TokenSourceOptions> = {}) {
     const as = closing(await startScriptedAuthorizationServer({ metadata }))
     const key = vault(first)
     await key.source.ready()
@@ -233,8 +238,8 @@ describe('a successor with another algorithm', () => {
     return { as, key, authentication, source }
   }
 
-  it('is held against what the server advertises, by the key that would sign', async () => {
-    const { as, key, authentication, source } = await scene(await es256Signer())
+  it('is refused if the server does not list it', async () => {
+    const { as, key, authentication, source } = await fixture(await es256Signer())
     expect(authentication.alg).toBe('ES256')
     source.invalidate(await source.token())
     key.name(ed25519)
@@ -247,17 +252,17 @@ describe('a successor with another algorithm', () => {
     expect([signatures, as.credentials.length]).toEqual([[], 1])
   })
 
-  it('that comes in the middle of a request is, too', async () => {
+  it('is refused during a request as well', async () => {
     const old = await es256Signer()
     const gone = new SignerError('ERR_SIGNER_KEY_NOT_FOUND', 'no such key')
-    const { as, key, source } = await scene({ ...old, sign: () => Promise.reject(gone) })
+    const { as, key, source } = await fixture({ ...old, sign: () => Promise.reject(gone) })
     key.name(ed25519)
     const error = await refusal(() => source.token())
     expect([error.code, as.credentials.length]).toEqual(['ERR_OAUTH_ALG_NOT_ADVERTISED', 0])
   })
 
-  it('is welcome where its predecessor was not', async () => {
-    const { as, key, source } = await scene(await ed25519())
+  it('is used if the server lists it and did not list its predecessor', async () => {
+    const { as, key, source } = await fixture(await ed25519())
     key.name(es256Signer)
     await key.source.reload()
     await source.token()
@@ -265,8 +270,8 @@ describe('a successor with another algorithm', () => {
   })
 })
 
-describe('an authentication by a rotating key', () => {
-  it('knows no algorithm before there is a key, and holds the key to the metadata then', async () => {
+describe('an authentication by a rotating signer', () => {
+  it('has no algorithm before the key is loaded, and is checked when it is', async () => {
     const signer = await es256Signer()
     let finish = (_signer: Signer) => {}
     const source = closing(rotating(() => new Promise((resolve) => (finish = resolve))))
@@ -282,7 +287,7 @@ describe('an authentication by a rotating key', () => {
     expect([as.credentials.length, authentication.alg]).toEqual([0, 'ES256'])
   })
 
-  it('loads nothing for a server that does not take assertions', async () => {
+  it('loads no key for a server that does not list private_key_jwt', async () => {
     const down = new SignerError('ERR_SIGNER_UNAVAILABLE', 'the vault is down')
     const key = vault(await es256Signer())
     key.name(() => Promise.reject(down))
@@ -293,7 +298,7 @@ describe('an authentication by a rotating key', () => {
     expect((await refusal(() => source.token())).code).toBe('ERR_OAUTH_METHOD_NOT_ADVERTISED')
   })
 
-  it('is a ClientAuth of oauth4webapi, and follows the key there', async () => {
+  it('is a ClientAuth of oauth4webapi, and uses the current key', async () => {
     const [old, next] = [await es256Signer(), await es256Signer()]
     const key = vault(old)
     const as = closing(await startScriptedAuthorizationServer())

@@ -1,20 +1,20 @@
 /**
- * Why no access token could be had, as a code that programs branch on.
+ * Why no access token was obtained, as a code for programs.
  *
  * | code | meaning | signature made |
  * |---|---|---|
- * | `ERR_OAUTH_DISCOVERY` | metadata is missing or is not metadata | no |
+ * | `ERR_OAUTH_DISCOVERY` | the metadata is missing or malformed | no |
  * | `ERR_OAUTH_ISSUER_MISMATCH` | the metadata, or the resource, names another authorization server | no |
  * | `ERR_OAUTH_INSECURE_ENDPOINT` | an endpoint is neither https nor on loopback, or another machine names it on loopback | no |
  * | `ERR_OAUTH_METHOD_NOT_ADVERTISED` | the server does not list the authentication method | no |
  * | `ERR_OAUTH_ALG_NOT_ADVERTISED` | the server does not list the signing algorithm | no |
- * | `ERR_OAUTH_RESOURCE_MISMATCH` | resource metadata speaks for another resource | no |
+ * | `ERR_OAUTH_RESOURCE_MISMATCH` | the resource metadata is another resource's | no |
  * | `ERR_OAUTH_AUDIENCE` | the assertion would be for another server, and no issuer is pinned | no |
- * | `ERR_OAUTH_ASSERTION` | an external assertion is not one | – |
+ * | `ERR_OAUTH_ASSERTION` | the external assertion is not a signed JWT | – |
  * | `ERR_OAUTH_RESPONSE` | the server refused, with its `error` and `error_description` | yes |
  * | `ERR_OAUTH_TOKEN_REFUSED` | the resource refuses the token that was just issued for it | no |
- * | `ERR_OAUTH_INVALID_RESPONSE` | the server answered what is not a token response | yes |
- * | `ERR_OAUTH_UNAVAILABLE` | no connection, a 5xx, or a 429 | perhaps |
+ * | `ERR_OAUTH_INVALID_RESPONSE` | the response is not a token response | yes |
+ * | `ERR_OAUTH_UNAVAILABLE` | no connection, 5xx or 429 | perhaps |
  * | `ERR_OAUTH_TIMEOUT` | the deadline passed | perhaps |
  */
 export type OAuthErrorCode =
@@ -32,15 +32,15 @@ export type OAuthErrorCode =
   | 'ERR_OAUTH_UNAVAILABLE'
   | 'ERR_OAUTH_TIMEOUT'
 
-/** What an {@link OAuthError} carries besides its code and message. */
+/** Options of the constructor of {@link OAuthError}. */
 export interface OAuthErrorOptions {
   /** The server's `error`, RFC 6749 §5.2. */
   readonly error?: string | undefined
   /** The server's `error_description`, RFC 6749 §5.2. */
   readonly error_description?: string | undefined
-  /** HTTP status of the server's answer. */
+  /** HTTP status of the server's response. */
   readonly status?: number | undefined
-  /** How long the server asked to be left alone, from `Retry-After`. */
+  /** Seconds that the server asked the client to wait, from `Retry-After`. */
   readonly retryAfterSeconds?: number | undefined
   readonly cause?: unknown
 }
@@ -49,10 +49,10 @@ export interface OAuthErrorOptions {
 const brand = Symbol.for('@countersign/oauth.OAuthError')
 
 /**
- * An access token that was not asked for, or asked for and not given.
+ * An access token could not be obtained, or was not requested because a check failed.
  *
- * What a server says of itself is kept in the members that RFC 6749 names; nothing in an error
- * contains an assertion, a secret or a token.
+ * The server's `error` and `error_description` are in the members of these names. No error contains an assertion, a
+ * secret or a token.
  *
  * @example
  * ```ts
@@ -77,9 +77,9 @@ export class OAuthError extends Error {
   readonly error: string | undefined
   /** The server's `error_description`. */
   readonly error_description: string | undefined
-  /** HTTP status of the server's answer, when there was one. */
+  /** HTTP status of the server's response, if there was one. */
   readonly status: number | undefined
-  /** How many seconds the server asked to be left alone, when it did. */
+  /** Seconds that the server asked the client to wait, if it did. */
   readonly retryAfterSeconds: number | undefined
   /** Whether the same request may succeed later. */
   readonly retryable: boolean

@@ -39,23 +39,23 @@ const ALG = 'ERR_OAUTH_ALG_NOT_ADVERTISED'
 const methods = 'token_endpoint_auth_methods_supported'
 const algs = 'token_endpoint_auth_signing_alg_values_supported'
 
-/** Servers that must be given no proof of any kind. */
+/** Servers that must get no credentials. */
 const refused: [string, Start, string][] = [
   [
-    'has the issuer of another in its metadata',
+    'has the issuer of another server in its metadata',
     () => startIssuerThief('https://honest.test'),
     MISMATCH,
   ],
   ['has another issuer of its host in its metadata', startIssuerMixUp, MISMATCH],
-  ['has no string for its issuer', withMetadata({ issuer: 7 }), DISCOVERY],
-  ['has its token endpoint on http, off loopback', startPlainHttpTokenEndpoint, INSECURE],
+  ['has an issuer that is not a string', withMetadata({ issuer: 7 }), DISCOVERY],
+  ['has its token endpoint on http and not on loopback', startPlainHttpTokenEndpoint, INSECURE],
   [
-    'has its token endpoint at a name that only pretends to be local',
+    'has its token endpoint at a name below localhost',
     withMetadata({ token_endpoint: 'http://evil.localhost/token' }),
     INSECURE,
   ],
   [
-    'has its token endpoint at an address that only begins like loopback',
+    'has its token endpoint at a name that begins like a loopback address',
     withMetadata({ token_endpoint: 'http://127.0.0.1.evil.test/token' }),
     INSECURE,
   ],
@@ -65,43 +65,43 @@ const refused: [string, Start, string][] = [
     INSECURE,
   ],
   [
-    'has its token endpoint in a file',
+    'has a file URL as its token endpoint',
     withMetadata({ token_endpoint: 'file:///etc/passwd' }),
     INSECURE,
   ],
   ['has no token endpoint', withMetadata({ token_endpoint: undefined }), DISCOVERY],
   [
-    'has a token endpoint that is no URL',
+    'has a token endpoint that is not a URL',
     withMetadata({ token_endpoint: { href: 'https://as.test' } }),
     DISCOVERY,
   ],
   ['lists no method', withMetadata({ [methods]: [] }), METHOD],
   [
-    'has a text for its list of methods',
+    'has a string as its list of methods',
     withMetadata({ [methods]: 'not_private_key_jwt client_secret_basic' }),
     DISCOVERY,
   ],
   ['has no metadata', startWithoutMetadata, DISCOVERY],
   [
-    'has a web page for its metadata',
+    'has a web page as its metadata',
     answering('<html>', { headers: { 'content-type': 'text/html' } }),
     DISCOVERY,
   ],
-  ['has a list for its metadata', answering('[]'), DISCOVERY],
-  ['has nothing for its metadata', answering('null'), DISCOVERY],
-  ['has endless metadata', withMetadata({ padding: 'x'.repeat(2_000_000) }), DISCOVERY],
+  ['has a list as its metadata', answering('[]'), DISCOVERY],
+  ['has null as its metadata', answering('null'), DISCOVERY],
+  ['has metadata of 2 MB', withMetadata({ padding: 'x'.repeat(2_000_000) }), DISCOVERY],
 ]
 
-/** Servers that must be given no assertion. */
+/** Servers that must get no assertion. */
 const refusedAssertions: [string, Start, string][] = [
   ['lists secrets only', startWithoutPrivateKeyJwt, METHOD],
-  ['says nothing of methods', startSilentAboutAuthentication, METHOD],
+  ['has no list of methods', startSilentAboutAuthentication, METHOD],
   ['lists other algorithms', () => startAcceptingOnly(['RS256', 'PS256', 'EdDSA']), ALG],
   ['lists no algorithm', () => startAcceptingOnly([]), ALG],
-  ['has a text for its list of algorithms', withMetadata({ [algs]: 'ES256K' }), DISCOVERY],
+  ['has a string as its list of algorithms', withMetadata({ [algs]: 'ES256K' }), DISCOVERY],
 ]
 
-describe('nothing is signed, and nothing sent, for a server that', () => {
+describe('nothing is signed or sent for a server that', () => {
   it.each([...refused, ...refusedAssertions])('%s', async (_what, start, code) => {
     const as = closing(await start())
     const authentication = privateKeyJwt(await es256Signer())
@@ -115,7 +115,7 @@ describe('nothing is signed, and nothing sent, for a server that', () => {
   })
 
   it.each([...refused, ...refusedAssertions])(
-    '%s, not even a signed grant',
+    '%s, and no grant is signed',
     async (_what, start, code) => {
       const as = closing(await start())
       const signer = await es256Signer()
@@ -140,7 +140,7 @@ function grantOf(signer: Signer, audience: string): Promise<string> {
   return authorizationGrant(signer, { issuer: 'https://idp.test', subject: 'alice', audience })
 }
 
-describe('nobody is asked for a secret or an assertion for a server that', () => {
+describe('no secret and no assertion is requested for a server that', () => {
   it.each(refused)('%s', async (_what, start, code) => {
     const as = closing(await start())
     let asked = 0
@@ -157,12 +157,16 @@ describe('nobody is asked for a secret or an assertion for a server that', () =>
   })
 })
 
-describe('an authentication that another library calls is made for no server that', () => {
+describe('an authentication that another library calls refuses a server that', () => {
   const direct: [string, Record<string, unknown>, string][] = [
     ['lists other methods', { [methods]: ['tls_client_auth'] }, METHOD],
     ['lists no method', { [methods]: undefined, issuer: 'https://as.test' }, METHOD],
     ['has its token endpoint on http', { token_endpoint: 'http://as.test/token' }, INSECURE],
-    ['has its token endpoint in a file', { token_endpoint: 'file://localhost/token' }, INSECURE],
+    [
+      'has a file URL as its token endpoint',
+      { token_endpoint: 'file://localhost/token' },
+      INSECURE,
+    ],
     ['has its token endpoint on FTP', { token_endpoint: 'ftp://localhost/token' }, INSECURE],
     ['has a password in it', { token_endpoint: 'https://:pass@as.test/token' }, INSECURE],
     ['has a user name in it', { token_endpoint: 'https://user@as.test/token' }, INSECURE],
@@ -212,7 +216,7 @@ describe('an issuer', () => {
     'https://:pass@as.test',
     'https://user@as.test',
     'http://user:pass@127.0.0.1:1',
-  ])('%s is not asked for its metadata', async (issuer) => {
+  ])('%s gets no request for its metadata', async (issuer) => {
     const authentication = clientSecretBasic('secret')
     let requests = 0
     const fetch = async () => {
@@ -226,7 +230,7 @@ describe('an issuer', () => {
     expect(requests).toBe(0)
   })
 
-  it('that is pinned keeps an assertion from any other, whatever the source is for', async () => {
+  it('that is pinned gets the assertion, and no other issuer of a token source does', async () => {
     const as = closing(await startScriptedAuthorizationServer())
     const authentication = privateKeyJwt(await es256Signer(), { issuer: 'https://honest.test' })
     const source = tokenSource({ issuer: as.url, clientId: 'agent', authentication })
@@ -237,7 +241,7 @@ describe('an issuer', () => {
     expect(as.credentials).toEqual([])
   })
 
-  it('of another is refused in metadata that is given, and nothing is requested', () => {
+  it('other than the one in the given metadata is refused without a request', () => {
     const make = () =>
       tokenSource({
         issuer: 'https://as.test',
@@ -248,7 +252,7 @@ describe('an issuer', () => {
     expect(make).toThrow(expect.objectContaining({ code: 'ERR_OAUTH_ISSUER_MISMATCH' }))
   })
 
-  it('does not have its metadata fetched from where it redirects to', async () => {
+  it('does not have its metadata fetched from the target of a redirect', async () => {
     const elsewhere = closing(await startScriptedAuthorizationServer())
     const redirect = () =>
       Response.redirect(`${elsewhere.url}/.well-known/openid-configuration`, 302)

@@ -1,17 +1,16 @@
 import { isLoopback, mayBeLoopback, sanitize, sanitizeValue } from '@countersign/core/backend'
 import type { AuthorizationServer } from 'oauth4webapi'
-import type { ClientAuthenticationMethod } from './client-authentication.ts'
-import { OAuthError } from './error.ts'
+import { OAuthError } from './errors.ts'
 
-/** Who named a URL that {@link requireSecureUrl} is asked about. */
+/** Options of {@link requireSecureUrl}. */
 export interface SecureUrlOptions {
-  /** The URL of the server that named it; left out for a URL from the caller's own configuration. */
+  /** The URL of the server that named the URL; left out for a URL from the caller's own configuration. */
   readonly namedBy?: URL | string | undefined
 }
 
 /**
- * Refuses a URL that is neither https nor on this machine's loopback interface, or that another machine names on
- * loopback.
+ * Refuses a URL that is neither https nor on this machine's loopback interface, and a loopback URL that another machine
+ * named.
  *
  * @param value - the URL as it was read.
  * @param what - names the URL in errors.
@@ -51,7 +50,12 @@ export function requireSecureUrl(
   )
 }
 
-/** Refuses a URL on loopback that was named by a server which is not on loopback itself, whatever its scheme. */
+/** The token endpoint of a server, checked as {@link requireSecureUrl} does. */
+export function requireTokenEndpoint(as: AuthorizationServer): URL {
+  return requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
+}
+
+/** Refuses a URL on loopback that a server on another machine named, whatever its scheme. */
 export function requireReachable(url: URL, what: string, namedBy: URL | string): void {
   if (!leadsToLoopback(url, namedBy)) return
   throw new OAuthError(
@@ -60,22 +64,47 @@ export function requireReachable(url: URL, what: string, namedBy: URL | string):
   )
 }
 
-/** Whether a URL leads from another machine to this one. A host may always name itself. */
+/** Tells whether a URL leads from another machine to this one. A host may always name itself. */
 export function leadsToLoopback(url: URL, from: URL | string): boolean {
   const host = URL.canParse(String(from)) ? new URL(from).hostname : ''
   return mayBeLoopback(url.hostname) && !isLoopback(host) && url.hostname !== host
 }
 
-/** The origin of a URL, fit for a message; hosts may be of any length. */
+/** The origin of a URL for an error message. It is cut, since a host name may have any length. */
 export function originOf(url: URL): string {
   return sanitize(url.origin === 'null' ? url.protocol : url.origin)
 }
 
 /**
+ * Tells whether a URL is at a resource's origin, and at or below its path, for every server and proxy in between.
+ *
+ * A path that they may read in different ways is never within the resource, even if it is harmless: a path below the
+ * resource's with an encoded separator (`%2F`, `%5C`), an encoded percent sign or control character, a dot segment with
+ * parameters (`..;`), or bytes that are not UTF-8.
+ */
+export function isWithin(url: URL, resource: URL): boolean {
+  const folder = resource.pathname.replace(/\/?$/, '/')
+  return (
+    url.origin === resource.origin &&
+    `${url.pathname}/`.startsWith(folder) &&
+    !isAmbiguous(url.pathname.slice(folder.length - 1))
+  )
+}
+
+function isAmbiguous(path: string): boolean {
+  if (/%2f|%5c|%25|%[01]/i.test(path)) return true
+  try {
+    return /\/\.{1,2};/.test(decodeURIComponent(path))
+  } catch {
+    return true
+  }
+}
+
+/**
  * Tells whether two issuer identifiers are the same.
  *
- * RFC 8414 compares character by character; the one difference that is overlooked is that of
- * `https://as.example.com` and `https://as.example.com/`, which are one URL.
+ * RFC 8414 compares them character by character. One difference is accepted: `https://as.example.com` and
+ * `https://as.example.com/` are the same URL.
  */
 export function sameIssuer(one: string, other: string): boolean {
   return one === other || withRootPath(one) === withRootPath(other)
@@ -85,7 +114,7 @@ function withRootPath(issuer: string): string {
   return /^https?:\/\/[^/?#]+$/.test(issuer) ? `${issuer}/` : issuer
 }
 
-/** Refuses metadata that is not of the issuer it was asked of, RFC 8414 §3.3. */
+/** Refuses metadata of another issuer than the expected one, RFC 8414 §3.3. */
 export function requireIssuer(as: AuthorizationServer, expected: string): void {
   if (typeof as.issuer === 'string' && sameIssuer(as.issuer, expected)) return
   throw new OAuthError(
@@ -94,31 +123,7 @@ export function requireIssuer(as: AuthorizationServer, expected: string): void {
   )
 }
 
-/**
- * Refuses an assertion for another server than the one that it is about to be sent to, RFC 10070.
- *
- * Each value must be the issuer, or the token endpoint if that is at the issuer's origin: a hostile server may name the
- * token endpoint of another server, and the token from there would go to the hostile resource.
- *
- * @param audience - the `aud` of the assertion: a string, or an array of which every value is checked.
- */
-export function requireAudience(as: AuthorizationServer, audience: unknown): void {
-  const values: readonly unknown[] = Array.isArray(audience) ? audience : [audience]
-  const isOwn = (value: unknown) =>
-    typeof value === 'string' && (sameIssuer(value, as.issuer) || value === ownTokenEndpoint(as))
-  if (values.length > 0 && values.every(isOwn)) return
-  throw new OAuthError(
-    'ERR_OAUTH_AUDIENCE',
-    `The assertion has the audience ${sanitizeValue(audience)}, but would go to ${sanitizeValue(as.issuer)}; nothing was sent. Pin the issuer of the server that it is for, or make it for the issuer or the token endpoint of the server it goes to`,
-  )
-}
-
-function ownTokenEndpoint({ issuer, token_endpoint: endpoint }: AuthorizationServer) {
-  if (endpoint === undefined || !URL.canParse(endpoint) || !URL.canParse(issuer)) return undefined
-  return new URL(endpoint).origin === new URL(issuer).origin ? endpoint : undefined
-}
-
-/** Refuses metadata of another issuer than those that are pinned, and tells whether one is. */
+/** Refuses metadata of another issuer than each pinned one, and tells whether an issuer is pinned. */
 export function requirePinnedIssuer(
   as: AuthorizationServer,
   ...pins: readonly (string | undefined)[]
@@ -128,14 +133,39 @@ export function requirePinnedIssuer(
   return pinned.length > 0
 }
 
-/** Refuses a server that does not list the method, or the algorithm, that the client is about to use. */
-export function requireAdvertised(
-  as: AuthorizationServer,
-  method: ClientAuthenticationMethod,
-  alg?: string,
-): void {
-  // RFC 8414 §2: without the list, only client_secret_basic is there.
-  const methods = listed(as, 'token_endpoint_auth_methods_supported') ?? ['client_secret_basic']
+/**
+ * Refuses an assertion for another server than the one that it would be sent to, RFC 10070.
+ *
+ * Each value must be the issuer, or the token endpoint if it is at the issuer's origin: a hostile server may name the
+ * token endpoint of another server, and the token from there would be sent to the hostile resource.
+ *
+ * @param audience - the `aud` of the assertion: a string, or an array of which every value is checked.
+ */
+export function requireAudience(as: AuthorizationServer, audience: unknown): void {
+  const values: readonly unknown[] = Array.isArray(audience) ? audience : [audience]
+  const isServer = (value: unknown) =>
+    typeof value === 'string' && (sameIssuer(value, as.issuer) || value === ownTokenEndpoint(as))
+  if (values.length > 0 && values.every(isServer)) return
+  throw new OAuthError(
+    'ERR_OAUTH_AUDIENCE',
+    `The assertion has the audience ${sanitizeValue(audience)}, but would be sent to ${sanitizeValue(as.issuer)}; nothing was sent. Pin the issuer of the server that it is for, or use the issuer or the token endpoint of the server that it is sent to as its audience`,
+  )
+}
+
+function ownTokenEndpoint({ issuer, token_endpoint: endpoint }: AuthorizationServer) {
+  if (endpoint === undefined || !URL.canParse(endpoint) || !URL.canParse(issuer)) return undefined
+  return new URL(endpoint).origin === new URL(issuer).origin ? endpoint : undefined
+}
+
+/**
+ * Refuses a server whose metadata does not list an authentication method, or its signing algorithm.
+ *
+ * @param method - the registered name of the method.
+ * @param alg - the algorithm; left out for a method that has none, or while it is not known.
+ */
+export function requireAdvertised(as: AuthorizationServer, method: string, alg?: string): void {
+  // RFC 8414 §2: a server without this list supports client_secret_basic only.
+  const methods = listIn(as, 'token_endpoint_auth_methods_supported') ?? ['client_secret_basic']
   if (!methods.includes(method)) {
     throw new OAuthError(
       'ERR_OAUTH_METHOD_NOT_ADVERTISED',
@@ -143,17 +173,17 @@ export function requireAdvertised(
     )
   }
   if (alg === undefined) return
-  // Some servers that do accept private_key_jwt leave this list out: no list contradicts nothing.
-  const algs = listed(as, 'token_endpoint_auth_signing_alg_values_supported')
+  // Some servers that accept private_key_jwt leave this list out, so a missing list refuses no algorithm.
+  const algs = listIn(as, 'token_endpoint_auth_signing_alg_values_supported')
   if (algs === undefined || algs.includes(alg)) return
   throw new OAuthError(
     'ERR_OAUTH_ALG_NOT_ADVERTISED',
-    `${sanitizeValue(as.issuer)} does not list ${alg} in "token_endpoint_auth_signing_alg_values_supported" (it lists ${sanitizeValue(algs)}); ${remedy(alg, algs)}`,
+    `${sanitizeValue(as.issuer)} does not list ${alg} in "token_endpoint_auth_signing_alg_values_supported" (it lists ${sanitizeValue(algs)}); ${algorithmAdvice(alg, algs)}`,
   )
 }
 
-/** A list of strings in the metadata. A string is not accepted, although it has `includes` as well. */
-function listed(
+/** A list of strings in the metadata. A string is refused, because it has a method `includes` as well. */
+function listIn(
   as: AuthorizationServer,
   member:
     | 'token_endpoint_auth_methods_supported'
@@ -171,9 +201,9 @@ export function isListOfStrings(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((one) => typeof one === 'string')
 }
 
-function remedy(alg: string, algs: readonly string[]): string {
+function algorithmAdvice(alg: string, algs: readonly string[]): string {
   const sameKey = { Ed25519: 'EdDSA', EdDSA: 'Ed25519' }[alg]
   return sameKey !== undefined && algs.includes(sameKey)
-    ? `give the signer the option alg: '${sameKey}', which is the same signature under the name this server knows`
+    ? `give the signer the option alg: '${sameKey}', which is another name of the same signature`
     : 'use a key of a listed algorithm'
 }
