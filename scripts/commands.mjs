@@ -30,7 +30,7 @@ export const commands = {
   docs: () =>
     node('node_modules/vitest/vitest.mjs', [
       ...['run', '--update', '--project', 'unit'],
-      ...['test/cli/reference.test.ts', 'test/faults/page.test.ts'],
+      ...['test/cli/reference.test.ts', 'test/faults/fault-matrix.test.ts'],
     ]),
   /** Prints the measurements that docs/architecture.md shows. */
   architecture: (/** @type {string[]} */ args) => node('scripts/architecture.mjs', args),

@@ -23,7 +23,6 @@ const provider = clientCredentialsProvider({
   authentication: privateKeyJwt(signer),
 })
 const transport = new StreamableHTTPClientTransport(new URL(servers.mcpUrl), {
-  authProvider: provider,
   fetch: provider.fetch,
 })
 const client = new Client({ name: 'azure-key-vault-agent', version: '1.0.0' })

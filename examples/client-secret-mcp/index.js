@@ -26,7 +26,6 @@ const provider = clientCredentialsProvider({
   }),
 })
 const transport = new StreamableHTTPClientTransport(new URL(servers.mcpUrl), {
-  authProvider: provider,
   fetch: provider.fetch,
 })
 const client = new Client({ name: 'client-secret-mcp', version: '1.0.0' })

@@ -32,7 +32,6 @@ const provider = clientCredentialsProvider({
   authentication: externalAssertion(askSidecar),
 })
 const transport = new StreamableHTTPClientTransport(new URL(servers.mcpUrl), {
-  authProvider: provider,
   fetch: provider.fetch,
 })
 const client = new Client({ name: 'external-assertion', version: '1.0.0' })

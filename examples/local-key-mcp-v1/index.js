@@ -31,7 +31,6 @@ const provider = clientCredentialsProvider({
   authentication: privateKeyJwt(signer),
 })
 const transport = new StreamableHTTPClientTransport(new URL(servers.mcpUrl), {
-  authProvider: provider,
   fetch: provider.fetch,
 })
 const client = new Client({ name: 'local-key-mcp-v1', version: '1.0.0' })

@@ -27,7 +27,6 @@ const provider = clientCredentialsProvider({
   authentication: privateKeyJwt(signer),
 })
 const transport = new StreamableHTTPClientTransport(new URL(servers.mcpUrl), {
-  authProvider: provider,
   fetch: provider.fetch,
 })
 const client = new Client({ name: 'local-key-mcp-v2', version: '1.0.0' })

@@ -3,6 +3,7 @@ import { privateKeyJwt, tokenSource } from '@countersign/oauth'
 import { checkSigner } from '@countersign/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { verifiedByJose, verifiesWithNode } from '../../packages/core/test/verification.ts'
+import { rejection } from '../clouds/fixtures.ts'
 import {
   CLIENT_AUTH_SIGNING_ALGS,
   startAuthorizationServer,
@@ -10,7 +11,7 @@ import {
 import { type AwsKms, type KmsKey, startAwsKms } from '../servers/aws-kms.js'
 import { watchConnections } from '../support/connections.js'
 import type { KeyKind } from '../support/key-pairs.js'
-import { clientOf, open, refusal } from './fixtures.ts'
+import { clientOf, open } from './fixtures.ts'
 
 const rsa: readonly JwsAlgorithm[] = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
 const keys: Readonly<Partial<Record<KeyKind, readonly JwsAlgorithm[]>>> = {
@@ -106,7 +107,7 @@ describe('an Ed25519 key', () => {
   test.each([0, 4097])('signs no input of %i octets, and KMS is not asked to', async (octets) => {
     const signer = await open(kms, kms.createKey('Ed25519'))
     kms.forget()
-    expect(await refusal(signer.sign(Buffer.alloc(octets)))).toMatchObject({
+    expect(await rejection(signer.sign(Buffer.alloc(octets)))).toMatchObject({
       code: 'ERR_SIGNER_KEY_UNSUPPORTED',
       message: expect.stringContaining(
         `AWS KMS signs 1 to 4096 octets as EdDSA, and this input has ${octets}`,
@@ -120,7 +121,7 @@ describe.each(
   every.filter(({ kind, alg }) => CLIENT_AUTH_SIGNING_ALGS.includes(alg) && kind !== 'RSA-4096'),
 )('an assertion signed as $alg with a key of $kind', ({ kind, alg }) => {
   test('gets a token from oidc-provider', async () => {
-    const signer = await open(kms, kms.createKey(kind), { alg })
+    const signer = await open(kms, kms.createKey(kind, { nth: 0 }), { alg })
     const server = await startAuthorizationServer({
       resources: { 'https://resource.test/mcp': ['read'] },
       clients: [

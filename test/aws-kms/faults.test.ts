@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { rejection } from '../clouds/fixtures.ts'
 import { type AwsKms, type FaultName, type KmsKey, startAwsKms } from '../servers/aws-kms.js'
 import { watchConnections } from '../support/connections.js'
-import { clientOf, open, refusal } from './fixtures.ts'
+import { clientOf, open } from './fixtures.ts'
 
 let connections = watchConnections()
 let kms: AwsKms
@@ -24,25 +25,25 @@ afterAll(async () => {
 
 const calls = () => kms.requests.map(({ operation }) => operation)
 
-describe('what answers in place of KMS is named by its status:', () => {
+describe('a response that is not from KMS is reported with its status:', () => {
   test.each<[FaultName, number]>([
     ['html', 502],
     ['a page that signs in', 200],
     ['no JSON', 200],
   ])('%s, %d', async (fault, status) => {
     kms.fail(fault)
-    expect(await refusal(open(kms, key))).toMatchObject({
+    expect(await rejection(open(kms, key))).toMatchObject({
       code: 'ERR_SIGNER_UNAVAILABLE',
-      message: `What answered is not AWS KMS (HTTP status ${status}); check endpoint, network and proxy`,
+      message: `The response is not from AWS KMS (HTTP status ${status}); check endpoint, network and proxy`,
     })
   })
 })
 
-describe('where no KMS is', () => {
+describe('if KMS cannot be reached', () => {
   test('nothing listens: the load fails and says so', async () => {
     const gone = await startAwsKms()
     await gone.close()
-    expect(await refusal(open(gone, key))).toMatchObject({
+    expect(await rejection(open(gone, key))).toMatchObject({
       code: 'ERR_SIGNER_UNAVAILABLE',
       message:
         'AWS KMS cannot be reached: nothing listens there (ECONNREFUSED); check endpoint, network and proxy',
@@ -51,7 +52,7 @@ describe('where no KMS is', () => {
 
   test('the name of the host is not known', async () => {
     const client = clientOf(kms, { endpoint: 'http://kms.invalid', maxAttempts: 1 })
-    expect(await refusal(open(kms, key, { client }))).toMatchObject({
+    expect(await rejection(open(kms, key, { client }))).toMatchObject({
       code: 'ERR_SIGNER_UNAVAILABLE',
       retryable: true,
     })
@@ -64,7 +65,7 @@ describe('where no KMS is', () => {
     const requestHandler = { requestTimeout: 100, throwOnRequestTimeout: true }
     const client = clientOf(kms, { maxAttempts: 2, requestHandler })
     kms.fail('hang')
-    expect(await refusal(open(kms, key, { client }))).toMatchObject({
+    expect(await rejection(open(kms, key, { client }))).toMatchObject({
       code: 'ERR_SIGNER_UNAVAILABLE',
       message: expect.stringMatching(/did not answer/),
     })

@@ -2,8 +2,9 @@ import { createPublicKey, verify } from 'node:crypto'
 import { awsKmsSigner } from '@countersign/aws-kms'
 import { jwks, rotating, type Signer, signJws } from '@countersign/core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { input, rejection } from '../clouds/fixtures.ts'
 import { type AwsKms, type KmsKey, startAwsKms } from '../servers/aws-kms.js'
-import { clientOf, input, open, refusal } from './fixtures.ts'
+import { clientOf, open } from './fixtures.ts'
 
 let kms: AwsKms
 
@@ -80,7 +81,7 @@ describe('when another key lies under the same ARN', () => {
     const [key, other] = [kms.createKey('P-256'), kms.createKey('P-256')]
     const signer = await open(kms, key)
     key.privateKey = other.privateKey
-    expect(await refusal(signer.sign(input))).toMatchObject({
+    expect(await rejection(signer.sign(input))).toMatchObject({
       code: 'ERR_SIGNER_INTEGRITY',
       message: expect.stringContaining('does not verify with the public key of this signer'),
     })
@@ -91,7 +92,7 @@ describe('a signer that does not verify', () => {
   test('still refuses a signature that was made under the name of another key', async () => {
     const signer = await open(kms, kms.createKey('P-256'), { verify: false })
     kms.fail('other key, by its name')
-    expect(await refusal(signer.sign(input))).toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
+    expect(await rejection(signer.sign(input))).toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
     kms.forget()
     kms.fail('flipped bit')
     expect(await signer.sign(input)).toHaveLength(64)
@@ -105,9 +106,9 @@ describe('an answer to GetPublicKey', () => {
   ] as const)('for another key than %s names is refused', async (_, form) => {
     kms.fail('other name', { operation: 'GetPublicKey' })
     const { [form]: keyId } = kms.createKey('P-256')
-    expect(await refusal(awsKmsSigner({ keyId, client: clientOf(kms) }))).toMatchObject({
+    expect(await rejection(awsKmsSigner({ keyId, client: clientOf(kms) }))).toMatchObject({
       code: 'ERR_SIGNER_INTEGRITY',
-      message: 'AWS KMS answered for another key than "keyId"; nothing of it was used',
+      message: 'AWS KMS answered for another key than "keyId"; the answer was discarded',
     })
   })
 
@@ -120,7 +121,7 @@ describe('an answer to GetPublicKey', () => {
     ] as const) {
       const arn = key.arn
       key.arn = arn.replace(from, to)
-      expect(await refusal(awsKmsSigner({ keyId, client: clientOf(kms) }))).toMatchObject({
+      expect(await rejection(awsKmsSigner({ keyId, client: clientOf(kms) }))).toMatchObject({
         code: 'ERR_SIGNER_INTEGRITY',
       })
       key.arn = arn
@@ -131,7 +132,7 @@ describe('an answer to GetPublicKey', () => {
     const key = kms.createKey('P-256')
     key.arn = kms.setAlias('alias/agent', key)
     expect(
-      await refusal(awsKmsSigner({ keyId: 'alias/agent', client: clientOf(kms) })),
+      await rejection(awsKmsSigner({ keyId: 'alias/agent', client: clientOf(kms) })),
     ).toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
   })
 })

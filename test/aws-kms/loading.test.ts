@@ -2,10 +2,11 @@ import { KMS, type KMSClient } from '@aws-sdk/client-kms'
 import { type AwsKmsSignerOptions, awsKmsSigner } from '@countersign/aws-kms'
 import type { SignerErrorCode } from '@countersign/core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { input, rejection } from '../clouds/fixtures.ts'
 import { type AwsKms, type KmsKey, startAwsKms } from '../servers/aws-kms.js'
 import { watchConnections } from '../support/connections.js'
 import type { KeyKind } from '../support/key-pairs.js'
-import { clientOf, input, refusal } from './fixtures.ts'
+import { clientOf } from './fixtures.ts'
 
 const connections = watchConnections()
 const environment = { ...process.env }
@@ -103,17 +104,17 @@ describe('the region', () => {
 
   test('is missing when nobody knows it', async () => {
     delete process.env['AWS_REGION']
-    expect(await refusal(load({ keyId: key.id }))).toMatchObject({
+    expect(await rejection(load({ keyId: key.id }))).toMatchObject({
       code: 'ERR_SIGNER_CONFIG',
       message: 'The AWS region is not known; give "region", an ARN as "keyId", or set AWS_REGION',
     })
   })
 
   test('that contradicts the ARN is refused before anything is asked', async () => {
-    expect(await refusal(load({ region: 'us-east-1' }))).toMatchObject({
+    expect(await rejection(load({ region: 'us-east-1' }))).toMatchObject({
       code: 'ERR_SIGNER_CONFIG',
       message:
-        'The "region" is us-east-1, but the ARN in "keyId" is of eu-west-1; leave "region" out, or name the key there',
+        'The "region" is us-east-1, but the ARN in "keyId" is in eu-west-1; leave "region" out, or name a key in that region',
     })
     expect(kms.requests).toEqual([])
   })
@@ -121,7 +122,7 @@ describe('the region', () => {
   test.each(['', 'EU West', 'x.evil.example/', 'eu-west-1\r\n'])(
     'cannot be %j, which would become part of a host name',
     async (region) => {
-      const error = await refusal(load({ keyId: key.id, region }))
+      const error = await rejection(load({ keyId: key.id, region }))
       expect(error).toMatchObject({
         code: 'ERR_SIGNER_CONFIG',
         message: expect.stringContaining('not a name of an AWS region'),
@@ -133,7 +134,7 @@ describe('the region', () => {
   test('of a client is where an ARN of elsewhere is not found', async () => {
     const elsewhere = clientOf(kms)
     const keyId = key.arn.replace('eu-west-1', 'us-east-1')
-    expect(await refusal(load({ keyId, client: elsewhere }))).toMatchObject({
+    expect(await rejection(load({ keyId, client: elsewhere }))).toMatchObject({
       code: 'ERR_SIGNER_KEY_NOT_FOUND',
     })
   })
@@ -153,7 +154,7 @@ describe('a name is refused', () => {
     'arn:aws:kms:eu-west-1:111122223333:key/1234/5678',
     'arn:aws:kms:eu-west-1:111122223333:alias/a\n',
   ])('when it is %j, which no key can have', async (keyId) => {
-    expect(await refusal(load({ keyId }))).toMatchObject({
+    expect(await rejection(load({ keyId }))).toMatchObject({
       code: 'ERR_SIGNER_CONFIG',
       message:
         'The "keyId" is not a name of a KMS key; use a key ID, a key ARN, alias/NAME or an alias ARN',
@@ -175,7 +176,7 @@ describe('a name is refused', () => {
       },
     ],
   ])('when it is %s', async (_, name) => {
-    expect(await refusal(load({ keyId: name() }))).toMatchObject({
+    expect(await rejection(load({ keyId: name() }))).toMatchObject({
       code: 'ERR_SIGNER_KEY_NOT_FOUND',
       retryable: false,
       message:
@@ -211,7 +212,7 @@ describe('a key is refused', () => {
     ['with an odd spec', 'P-256', { keySpec: '<script>' }, 'A KMS key of unknown for SIGN_VERIFY'],
   ])('%s', async (_, kind, options, says) => {
     const { arn: keyId } = kms.createKey(kind, options)
-    const error = await refusal(load({ keyId }))
+    const error = await rejection(load({ keyId }))
     expect(error.code).toBe('ERR_SIGNER_KEY_UNSUPPORTED')
     expect(error.message).toContain(says)
     expect(error.message).toContain(asKind)
@@ -220,7 +221,7 @@ describe('a key is refused', () => {
 
   test('that is symmetric', async () => {
     const { arn: keyId } = kms.createKey('P-256', { keySpec: 'SYMMETRIC_DEFAULT' })
-    expect(await refusal(load({ keyId }))).toMatchObject({
+    expect(await rejection(load({ keyId }))).toMatchObject({
       code: 'ERR_SIGNER_KEY_UNSUPPORTED',
       message: expect.stringContaining('asymmetric key with the key usage SIGN_VERIFY'),
     })
@@ -231,7 +232,7 @@ describe('a key is refused', () => {
       keySpec: 'ECC_NIST_P384',
       signingAlgorithms: ['ECDSA_SHA_384'],
     })
-    expect(await refusal(load({ keyId }))).toMatchObject({
+    expect(await rejection(load({ keyId }))).toMatchObject({
       code: 'ERR_SIGNER_CONFIG',
       message: expect.stringContaining('ES384 needs a key of P-384, but this key is of P-256'),
     })
@@ -246,7 +247,7 @@ describe('a key is refused', () => {
     ['P-256', 'HS256' as 'ES256', 'use one of ES256'],
   ])('of %s as %s, with what it can be used as', async (kind, alg, says) => {
     const { arn: keyId } = kms.createKey(kind)
-    expect(await refusal(load({ keyId, alg }))).toMatchObject({
+    expect(await rejection(load({ keyId, alg }))).toMatchObject({
       code: 'ERR_SIGNER_CONFIG',
       message: expect.stringContaining(says),
     })
@@ -270,7 +271,7 @@ describe('a key is refused', () => {
     const signer = await load({ keyId: key.arn })
     change(key)
     for (const promise of [signer.sign(input), load({ keyId: key.arn })]) {
-      expect(await refusal(promise)).toMatchObject({
+      expect(await rejection(promise)).toMatchObject({
         code: 'ERR_SIGNER_KEY_DISABLED',
         retryable: false,
         message: expect.stringContaining(says),
@@ -286,7 +287,7 @@ describe('AWS credentials', () => {
 
   test('that are nowhere are asked for', async () => {
     for (const name of Object.keys(absent)) delete process.env[name]
-    expect(await refusal(load({}))).toMatchObject({
+    expect(await rejection(load({}))).toMatchObject({
       code: 'ERR_SIGNER_ACCESS_DENIED',
       message: expect.stringContaining('No usable AWS credentials were found'),
     })
@@ -297,7 +298,7 @@ describe('AWS credentials', () => {
     'that lack kms:%s are refused when the key is loaded, with what they lack',
     async (operation) => {
       kms.deny(operation)
-      expect(await refusal(load({}))).toMatchObject({
+      expect(await rejection(load({}))).toMatchObject({
         code: 'ERR_SIGNER_ACCESS_DENIED',
         message: `AWS KMS denies access to the key; these credentials need kms:${operation} on it, by IAM policy, key policy or grant`,
       })
@@ -307,7 +308,7 @@ describe('AWS credentials', () => {
   test('that lose kms:Sign later are refused at the signature', async () => {
     const signer = await load({})
     kms.deny('Sign')
-    expect(await refusal(signer.sign(input))).toMatchObject<{ code: SignerErrorCode }>({
+    expect(await rejection(signer.sign(input))).toMatchObject<{ code: SignerErrorCode }>({
       code: 'ERR_SIGNER_ACCESS_DENIED',
     })
   })
@@ -334,6 +335,6 @@ describe('an option of the wrong type is a TypeError:', () => {
     ['signal', { signal: {} }],
     ['alg', { alg: 256 }],
   ])('%s', async (_, options) => {
-    expect(await refusal(load(options as Partial<AwsKmsSignerOptions>))).toBeInstanceOf(TypeError)
+    expect(await rejection(load(options as Partial<AwsKmsSignerOptions>))).toBeInstanceOf(TypeError)
   })
 })

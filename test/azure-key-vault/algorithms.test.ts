@@ -5,8 +5,9 @@ import { privateKeyJwt, tokenSource } from '@countersign/oauth'
 import { checkSigner } from '@countersign/testkit'
 import { compactVerify } from 'jose'
 import { afterAll, describe, expect, test } from 'vitest'
+import { input } from '../clouds/fixtures.ts'
 import { startAuthorizationServer } from '../servers/authorization-server.js'
-import { algorithmsOf, every, input, isSignature, openVaults, via } from './fixtures.ts'
+import { algorithmsOf, every, isSignature, openVaults, via } from './fixtures.ts'
 
 const { vault, hsm } = await openVaults()
 const authorizationServer = await startAuthorizationServer()

@@ -2,14 +2,15 @@ import * as newest from '@azure/keyvault-keys'
 import { type AzureKeyClient, azureKeyVaultSigner } from '@countersign/azure-key-vault'
 import * as oldest from 'azure-keyvault-keys-oldest'
 import { beforeEach, describe, expect, test } from 'vitest'
+import { input, rejection } from '../clouds/fixtures.ts'
 import { until } from '../support/until.js'
-import { input, openVaults, rejection, via } from './fixtures.ts'
+import { openVaults, via } from './fixtures.ts'
 
 const { vault } = await openVaults()
 const { id, versionlessId } = vault.createKey('agent')
 
 beforeEach(() => {
-  vault.mend()
+  vault.reset()
   vault.requests.length = 0
 })
 
@@ -55,7 +56,7 @@ describe('the requests', () => {
   })
 
   test('need no permission but keys/get and keys/sign', async () => {
-    // The stand-in does nothing else; that it did nothing else is what the requests say.
+    // The test server records any other request as "other".
     const signer = await open()
     await signer.sign(input)
     expect(vault.requests.map(({ operation }) => operation)).not.toContain('other')
@@ -101,7 +102,7 @@ describe.each([
       code: 'ERR_SIGNER_ACCESS_DENIED',
       message: expect.stringContaining('keys/get'),
     })
-    vault.mend()
+    vault.reset()
     vault.deny('sign', 'policy')
     const trial = azureKeyVaultSigner({ keyId: id, client: client() })
     expect(await rejection(trial)).toMatchObject({
@@ -111,44 +112,11 @@ describe.each([
   })
 })
 
+// test/clouds/aborts.test.ts has the tests that all key services share.
 describe('an abort', () => {
   const reason = { why: 'the user left' }
 
-  test('before the load makes no request', async () => {
-    const signal = AbortSignal.abort(reason)
-    const loading = azureKeyVaultSigner({ keyId: id, ...via(vault), signal })
-    expect(await rejection(loading)).toBe(reason)
-    expect(vault.requests).toEqual([])
-  })
-
-  test.each(['get', 'sign'] as const)(
-    'in the %s of a load ends it with its reason, at once',
-    async (on) => {
-      vault.fail('hang', { on })
-      const controller = new AbortController()
-      const loading = rejection(
-        azureKeyVaultSigner({ keyId: id, ...via(vault), signal: controller.signal }),
-      )
-      await until(() => vault.calls().includes(on))
-      controller.abort(reason)
-      expect(await loading).toBe(reason)
-    },
-  )
-
-  test('of one signature ends that one, and its request, and no other', async () => {
-    const signer = await open()
-    vault.fail('hang', { times: 1 })
-    vault.requests.length = 0
-    const controller = new AbortController()
-    const hanging = rejection(signer.sign(input, { signal: controller.signal }))
-    await until(() => vault.calls().length === 1)
-    const other = signer.sign(input)
-    controller.abort(reason)
-    expect(await hanging).toBe(reason)
-    expect(await other).toHaveLength(64)
-  })
-
-  test('while the SDK waits for its retry ends that, and the signal of the load binds no later signature', async () => {
+  test('while the SDK waits for a retry ends the signature, and the signal of the load does not affect it', async () => {
     const controller = new AbortController()
     const { signal } = controller
     const signer = await azureKeyVaultSigner({ keyId: id, ...via(vault), signal })
@@ -160,25 +128,13 @@ describe('an abort', () => {
     await until(() => vault.calls().length === 1)
     second.abort(reason)
     expect(await waiting).toBe(reason)
-    vault.mend()
+    vault.reset()
     expect(await signer.sign(input)).toHaveLength(64)
   })
 })
 
 describe('the deadline', () => {
-  test.each(['get', 'sign'] as const)('binds a load whose %s hangs', async (on) => {
-    vault.fail('hang', { on })
-    const started = performance.now()
-    const loading = azureKeyVaultSigner({ keyId: id, ...via(vault), timeoutSeconds: 1 })
-    expect(await rejection(loading)).toMatchObject({
-      code: 'ERR_SIGNER_TIMEOUT',
-      retryable: true,
-      message: expect.stringMatching(/^azure-key-vault did not (?:load the key|sign) within 1 s/),
-    })
-    expect(performance.now() - started).toBeLessThan(5000)
-  })
-
-  test('binds a credential that gives no token', async () => {
+  test('includes the time that the credential takes for a token', async () => {
     const credential = { getToken: () => new Promise<never>(() => {}) }
     const { clientOptions } = via(vault)
     const started = performance.now()

@@ -2,15 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { KeyClientOptions } from '@azure/keyvault-keys'
 import { azureKeyVaultSigner } from '@countersign/azure-key-vault'
 import { beforeEach, expect, test } from 'vitest'
+import { input, rejection } from '../clouds/fixtures.ts'
 import { startAzureKeyVault } from '../servers/azure-key-vault.js'
 import type { KeyKind } from '../support/key-pairs.js'
-import { input, openVaults, rejection, via } from './fixtures.ts'
+import { openVaults, via } from './fixtures.ts'
 
 type PipelinePolicy = NonNullable<KeyClientOptions['additionalPolicies']>[number]['policy']
 
 const { vault } = await openVaults()
 
-beforeEach(() => vault.mend())
+beforeEach(() => vault.reset())
 
 /** A key of two versions, by its first. */
 function keyOf(kind: KeyKind = 'P-256') {

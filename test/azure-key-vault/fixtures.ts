@@ -2,6 +2,7 @@ import { constants, type KeyObject, verify } from 'node:crypto'
 import type { AzureKeyVaultSignerOptions } from '@countersign/azure-key-vault'
 import type { JwsAlgorithm } from '@countersign/core'
 import { afterAll, expect } from 'vitest'
+import { input } from '../clouds/fixtures.ts'
 import { type AzureKeyVault, startAzureKeyVault } from '../servers/azure-key-vault.js'
 import { watchConnections } from '../support/connections.js'
 import type { KeyKind } from '../support/key-pairs.js'
@@ -24,8 +25,6 @@ export const every: readonly { kind: KeyKind; alg: JwsAlgorithm }[] = Object.ent
   algorithmsOf,
 ).flatMap(([kind, algs]) => algs.map((alg) => ({ kind: kind as KeyKind, alg })))
 
-export const input = Buffer.from('what is signed here')
-
 /** Whether a signature over {@link input} is that of a key, by node:crypto alone. */
 export function isSignature(alg: string, key: KeyObject, signature: Uint8Array): boolean {
   const hash = alg === 'ES256K' ? 'sha256' : `sha${alg.slice(2)}`
@@ -43,16 +42,6 @@ export function via(
     credential: vault.credential,
     clientOptions: { ...vault.clientOptions, retryOptions },
   }
-}
-
-/** What something is rejected with. */
-export async function rejection(promise: Promise<unknown>): Promise<unknown> {
-  try {
-    await promise
-  } catch (error) {
-    return error
-  }
-  throw new Error('it was not rejected')
 }
 
 /**

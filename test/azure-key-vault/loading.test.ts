@@ -4,12 +4,13 @@ import { type AzureKeyVaultSignerOptions, azureKeyVaultSigner } from '@countersi
 import { clientAssertion, rotating, thumbprint } from '@countersign/core'
 import { jwtVerify } from 'jose'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import { input, isSignature, openVaults, rejection, via } from './fixtures.ts'
+import { input, rejection } from '../clouds/fixtures.ts'
+import { isSignature, openVaults, via } from './fixtures.ts'
 
 const { vault, hsm } = await openVaults()
 
 beforeEach(() => {
-  vault.mend()
+  vault.reset()
   vault.requests.length = 0
 })
 
@@ -69,7 +70,7 @@ describe('the version', () => {
       for (const fault of ['without-inner-error', 'without-message'] as const) {
         vault.fail(fault)
         expect(await rejection(signer.sign(input))).toMatchObject(refusal)
-        vault.mend()
+        vault.reset()
       }
     },
   )
@@ -219,7 +220,7 @@ describe.each([
       code: 'ERR_SIGNER_KEY_DISABLED',
       message: expect.stringMatching(says),
     })
-    vault.mend()
+    vault.reset()
     vault.fail(fault, { on: 'get' })
     expect(await rejection(open(id))).toMatchObject({ code: 'ERR_SIGNER_KEY_DISABLED' })
   })
@@ -330,11 +331,11 @@ describe('options:', () => {
   })
 
   test.each(['http://agents.vault.azure.net/keys/agent', 'http://127.0.0.1.example/keys/agent'])(
-    '%s is refused, since the token would travel in clear',
+    '%s is refused, since it would send the token in clear text',
     async (keyId) => {
       expect(await rejection(open(keyId))).toMatchObject({
         code: 'ERR_SIGNER_CONFIG',
-        message: expect.stringContaining('would show the access token'),
+        message: expect.stringContaining('would expose the access token'),
       })
     },
   )

@@ -1,5 +1,5 @@
 // @ts-check
-// The suite hands its clients a private key; here it goes into AWS KMS before it is used: our stand-in, and MiniStack.
+// The suite passes a private key to its clients; here it is imported into AWS KMS first: our stand-in, and MiniStack.
 import { createPrivateKey } from 'node:crypto'
 import { KMSClient } from '@aws-sdk/client-kms'
 import { awsKmsSigner } from '@countersign/aws-kms'

@@ -1,5 +1,5 @@
 // @ts-check
-// The suite hands its clients a private key; here it goes into a vault before it is used.
+// The suite passes a private key to its clients; here it is imported into a vault first.
 import { createPrivateKey } from 'node:crypto'
 import { azureKeyVaultSigner } from '@countersign/azure-key-vault'
 import { startAzureKeyVault } from '../servers/azure-key-vault.js'

@@ -1,6 +1,6 @@
 // @ts-check
-// A client with a user, on SDK v2: `node client-v2-sign-in.mjs plain|wrapped URL`. Its user signs in by following one
-// redirect. Wrapped, it authenticates itself by an assertion of its own key in each token request.
+// A client with a user, on SDK v2: `node client-v2-sign-in.mjs plain|wrapped URL`. The user signs in by following one
+// redirect. With `wrapped`, each token request has an assertion that is signed with the client's own key.
 import { generateKeyPairSync } from 'node:crypto'
 import { localSigner } from '@countersign/local'
 import { withClientAuthentication } from '@countersign/mcp'
@@ -21,7 +21,7 @@ const version = process.env['MCP_CONFORMANCE_PROTOCOL_VERSION'] ?? ''
 /** @type {import('@modelcontextprotocol/client').ClientOptions} */
 const asVersion = version < '2026-07-28' ? {} : { versionNegotiation: { mode: { pin: version } } }
 
-/** Keeps what it is given in memory, and does not store what the SDK discovers. @implements {Provider} */
+/** Stores everything in memory, except for the SDK's discovery. @implements {Provider} */
 class SignInProvider {
   redirectUrl = 'http://localhost:3000/callback'
   clientMetadataUrl = 'https://conformance-test.local/client-metadata.json'
@@ -71,13 +71,13 @@ class SignInProvider {
     this.#answer = new URL(headers.get('location') ?? '').searchParams
   }
 
-  /** What the authorization server sent back with the user. */
+  /** The parameters of the authorization response. */
   answer() {
     return this.#answer
   }
 }
 
-/** The suite's servers take any client authentication, and list only `none`. @type {typeof fetch} */
+/** The suite's servers accept any client authentication, but list only `none`. @type {typeof fetch} */
 async function listingPrivateKeyJwt(input, init) {
   const response = await fetch(input, init)
   if (!response.ok || !/oauth-authorization-server|openid-configuration/.test(String(input))) {
@@ -101,8 +101,8 @@ const options =
       }
     : { authProvider: provider }
 
-/** Signs the user in as often as the server asks for it, up to what its step-up may need. */
-const mostSignIns = 2
+/** The number of sign-ins that a step-up may need. */
+const maxSignIns = 2
 
 /**
  * @template T
@@ -115,7 +115,7 @@ async function signingIn(transport, work) {
     try {
       return await work()
     } catch (error) {
-      if (!(error instanceof UnauthorizedError) || signIns === mostSignIns) throw error
+      if (!(error instanceof UnauthorizedError) || signIns === maxSignIns) throw error
       await transport().finishAuth(provider.answer())
     }
   }

@@ -1,6 +1,6 @@
 // @ts-check
-// What the clients of both majors share: the suite says by environment who they are, and the lane by
-// argument how they go about it.
+// The part that the clients of both majors share: the suite passes the client's identity in an environment variable,
+// and run.mjs passes a variant as an argument.
 import { generateKeyPairSync } from 'node:crypto'
 import { localSigner } from '@countersign/local'
 import { clientCredentialsProvider } from '@countersign/mcp'
@@ -18,10 +18,10 @@ const {
   client_secret: secret,
 } = JSON.parse(process.env['MCP_CONFORMANCE_CONTEXT'] ?? '{}')
 
-/** A client that the suite must see to be wrong. */
+/** A client that the suite must find at fault. */
 const faulty = variant === 'faulty'
 
-/** Where a variant puts the key that the suite hands over; else it stays in memory. */
+/** Variants that import the suite's key into a key store; otherwise it stays in memory. */
 const places = new Map(
   Object.entries({
     softhsm: onSoftHsm,
@@ -32,7 +32,7 @@ const places = new Map(
   }),
 )
 
-/** What the client does in the end. */
+/** Closes the key store. */
 export let leave = async () => {}
 
 async function authentication() {
@@ -49,10 +49,16 @@ async function authentication() {
 
 export const url = new URL(serverUrl)
 
-export const provider = clientCredentialsProvider({
+const provider = clientCredentialsProvider({
   clientId,
   authentication: await authentication(),
+  ...(variant === 'oauth-client-provider' ? { serverUrl } : {}),
 })
 
-/** Whether the transport gets the provider's `fetch`, too. */
-export const viaProvider = variant !== 'sdk-fetch'
+/** The options of a transport for `fetch` alone, and of one for the SDK's own flow. */
+export const connection =
+  variant === 'oauth-client-provider' ? { authProvider: provider } : { fetch: provider.fetch }
+
+/** The options of a transport of SDK v2 in every variant. */
+export const connectionV2 =
+  variant === 'auth-provider' ? { authProvider: provider.authProvider } : connection

@@ -1,5 +1,5 @@
 // @ts-check
-// The suite hands its clients a private key; here it goes into a Cloud KMS before it is used.
+// The suite passes a private key to its clients; here it is imported into a Cloud KMS first.
 import { createPrivateKey } from 'node:crypto'
 import { gcpKmsSigner } from '@countersign/gcp-kms'
 import { startGcpKms } from '../servers/gcp-kms.js'

@@ -1,6 +1,6 @@
 // @ts-check
-// The MCP conformance suite, with a client of each SDK major. The suite itself does not run on Node 20; the
-// clients run on the Node that runs this.
+// Runs the MCP conformance suite with a client of each SDK major. The suite itself does not run on Node 20; the clients
+// run on the Node that runs this file.
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,7 +18,7 @@ const timeoutSeconds = 60
 
 const hasSoftHsm = findSoftHsm() !== undefined && findProgram('softhsm2-util') !== undefined
 
-/** Where else than in memory the client's key can be, and what keeps it from being there. */
+/** The key stores that the client's key is imported into, each with the reason why that is not possible here. */
 const places = {
   softhsm: hasSoftHsm ? undefined : 'SoftHSM is not installed',
   'aws-kms': undefined,
@@ -27,7 +27,7 @@ const places = {
   ministack: await ministack.install(),
 }
 
-/** The scenarios, each with the check that it is about. */
+/** The scenarios, each with its main check. */
 const scenarios = {
   'auth/client-credentials-jwt': 'ClientCredentialsJwtVerified',
   'auth/client-credentials-basic': 'ClientCredentialsBasicAuth',
@@ -52,7 +52,7 @@ const differences = {
     checks: ['Pre-registration authentication'],
   },
   'auth/2025-03-26-oauth-endpoint-fallback': {
-    why: 'without metadata the server of an assertion cannot be verified',
+    why: 'without metadata, the server that an assertion is for cannot be verified',
     checks: ['client-registration', 'authorization-request', 'token-request'].map(
       (id) => `Expected Check Missing: ${id}`,
     ),
@@ -75,7 +75,7 @@ async function play(node, scenario, client, variant) {
   const output = mkdtempSync(join(folder, 'run-'))
   const outcome = await run(
     node,
-    // The suite takes the command apart at spaces.
+    // The suite splits the command at spaces.
     [
       suite,
       'client',
@@ -97,7 +97,7 @@ async function play(node, scenario, client, variant) {
   )
   /** @type {Check[]} */
   const log = file === undefined ? [] : JSON.parse(readFileSync(join(output, file), 'utf8'))
-  // Beside its checks the suite notes every request as INFO.
+  // In addition to its checks, the suite logs every request as INFO.
   return { ...outcome, checks: log.filter(({ status }) => status !== 'INFO') }
 }
 
@@ -124,9 +124,9 @@ async function signInScenarios(node) {
  */
 async function playSignIns(node, report) {
   const names = await signInScenarios(node)
-  await report.check('the suite has the scenarios that are said to differ', () => {
+  await report.check('the suite has the scenarios that are listed as different', () => {
     const gone = Object.keys(differences).filter((name) => !names.includes(name))
-    if (gone.length > 0) throw new Failure(gone.join(', '))
+    if (gone.length > 0) throw new Error(gone.join(', '))
   })
   for (const name of names) {
     const client = 'client-v2-sign-in.mjs'
@@ -134,18 +134,17 @@ async function playSignIns(node, report) {
       play(node, name, client, 'plain'),
       play(node, name, client, 'wrapped'),
     ])
-    await report.check(`${name}, SDK v2 with a user: the suite is content`, () => {
-      if (plain.code !== 0) throw new Failure(plain.output)
+    await report.check(`${name}, SDK v2 with a user: the suite passes`, () => {
+      if (plain.code !== 0) throw new Error(plain.output)
     })
     const difference = differences[name]
-    const claim =
-      difference === undefined ? 'the suite is content' : `fails, since ${difference.why}`
+    const claim = difference === undefined ? 'the suite passes' : `fails, since ${difference.why}`
     await report.check(`${name}, SDK v2 with a user and an assertion: ${claim}`, () => {
       const failures = wrapped.checks.filter(({ status }) => status === 'FAILURE')
       const failed = [...new Set(failures.map(({ name }) => name))]
       const expected = difference?.checks ?? []
       if (String(failed) !== String(expected) || (wrapped.code === 0) !== (expected.length === 0)) {
-        throw new Failure(`Failed: ${failed.join(', ')}\n${wrapped.output}`)
+        throw new Error(`Failed: ${failed.join(', ')}\n${wrapped.output}`)
       }
     })
   }
@@ -157,7 +156,8 @@ async function playAll(node) {
   await playSignIns(node, report)
   for (const [scenario, subject] of Object.entries(scenarios)) {
     for (const major of ['v1', 'v2']) {
-      const variants = ['provider-fetch', 'sdk-fetch']
+      const variants = ['fetch', 'oauth-client-provider']
+      if (major === 'v2') variants.push('auth-provider')
       if (scenario.endsWith('-jwt')) {
         variants.push(
           ...Object.entries(places)
@@ -176,16 +176,16 @@ async function playAll(node) {
             if (status !== 'SUCCESS') throw new Error(`${status}: ${errorMessage ?? description}`)
           })
         }
-        await report.check(`${title}: the suite looked and is content`, () => {
+        await report.check(`${title}: the suite checked it and passes`, () => {
           if (code !== 0) throw new Error(output)
           if (!checks.some(({ name }) => name === subject)) throw new Error(`No ${subject}.`)
         })
       }
     }
-    await report.check(`${scenario}: a client with another key or secret is seen`, async () => {
+    await report.check(`${scenario}: a client with another key or secret is detected`, async () => {
       const { checks, code } = await play(node, scenario, 'client-v2.mjs', 'faulty')
       const seen = checks.some(({ name, status }) => name === subject && status === 'FAILURE')
-      if (code === 0 || !seen) throw new Error('The suite was content with it.')
+      if (code === 0 || !seen) throw new Error('The suite passed it.')
     })
   }
   for (const [place, obstacle] of Object.entries(places)) {
@@ -194,7 +194,7 @@ async function playAll(node) {
   report.finish()
 }
 
-/** Why the suite cannot run here, when that is so. */
+/** The reason why the suite cannot run here, if there is one. */
 const obstacle = Number(process.versions.node.split('.')[0]) >= 22 ? undefined : nodeBinaryMissing
 
 try {

@@ -1,5 +1,5 @@
 // @ts-check
-// The suite hands its clients a private key; here it goes into a token before it is used.
+// The suite passes a private key to its clients; here it is imported into a token first.
 import { createPrivateKey } from 'node:crypto'
 import { pkcs11Signer } from '@countersign/pkcs11'
 import { createSoftHsm } from '../support/softhsm.js'

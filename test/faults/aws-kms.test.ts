@@ -2,8 +2,8 @@ import { KMSClient } from '@aws-sdk/client-kms'
 import { awsKmsSigner } from '@countersign/aws-kms'
 import { startAwsKms } from '../servers/aws-kms.js'
 import { sdkEntry } from '../support/sdk.js'
-import { type AwsKmsScene, awsKms } from './aws-kms.js'
-import type { Stage } from './stage.ts'
+import { type AwsKmsTarget, awsKms } from './aws-kms.ts'
+import type { FaultyService } from './faulty-service.ts'
 import { testFaults } from './suite.ts'
 
 const kinds = {
@@ -14,29 +14,40 @@ const kinds = {
   RS256: 'RSA-2048',
 } as const
 
-async function start(): Promise<Stage<AwsKmsScene>> {
+const credentials = {
+  accessKeyId: 'AKIACANARY',
+  secretAccessKey: 'canary-of-a-secret-access-key',
+  sessionToken: 'canary-of-a-session-token',
+}
+
+async function start(): Promise<FaultyService<AwsKmsTarget>> {
   const kms = await startAwsKms()
   let made = 0
   return {
     backend: 'aws-kms',
-    isUsualSdk: sdkEntry('@aws-sdk/client-kms') === undefined,
-    prepare({ alg, byAlias }) {
+    secrets: ['canary', 'AWS4-HMAC-SHA256', 'Signature='],
+    isWorkspaceSdk: sdkEntry('@aws-sdk/client-kms') === undefined,
+    createKey({ alg, byAlias }) {
       const key = kms.createKey(kinds[alg], { nth: 0 })
       const other = kms.createKey(kinds[alg], { nth: 1 })
       const alias = `alias/agent-${++made}`
       kms.setAlias(alias, key)
       const keyId = byAlias ? alias : key.arn
       return {
-        scene: { kms, key, other, alias },
+        target: { kms, key, other, alias },
         publicKey: key.publicKey,
         open({ retries = true, ...options }) {
-          const client = new KMSClient({ ...kms.client, ...(retries ? {} : { maxAttempts: 1 }) })
+          const client = new KMSClient({
+            ...kms.client,
+            credentials,
+            ...(retries ? {} : { maxAttempts: 1 }),
+          })
           return awsKmsSigner({ keyId, client, alg: alg === 'PS256' ? alg : undefined, ...options })
         },
       }
     },
     calls: () => kms.requests.map(({ operation }) => (operation === 'Sign' ? 'signature' : 'key')),
-    mend: () => kms.forget(),
+    reset: () => kms.forget(),
     close: () => kms.close(),
   }
 }

@@ -3,8 +3,8 @@ import { azureKeyVaultSigner } from '@countersign/azure-key-vault'
 import { startAzureKeyVault } from '../servers/azure-key-vault.js'
 import { keyPair } from '../support/key-pairs.js'
 import { sdkEntry } from '../support/sdk.js'
-import { type AzureKeyVaultScene, azureKeyVault } from './azure-key-vault.js'
-import type { Stage } from './stage.ts'
+import { type AzureKeyVaultTarget, azureKeyVault } from './azure-key-vault.ts'
+import type { FaultyService } from './faulty-service.ts'
 import { testFaults } from './suite.ts'
 
 const kinds = {
@@ -15,7 +15,7 @@ const kinds = {
   RS256: 'RSA-2048',
 } as const
 
-/** A key of P-521, of which one coordinate begins with a zero octet. */
+/** A P-521 key with a coordinate that begins with a zero octet. */
 function keyWithZero() {
   for (;;) {
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-521' })
@@ -24,13 +24,14 @@ function keyWithZero() {
   }
 }
 
-async function start(): Promise<Stage<AzureKeyVaultScene>> {
+async function start(): Promise<FaultyService<AzureKeyVaultTarget>> {
   const vault = await startAzureKeyVault()
   let made = 0
   return {
     backend: 'azure-key-vault',
-    isUsualSdk: sdkEntry('@azure/keyvault-keys') === undefined,
-    prepare({ alg, byAlias }) {
+    secrets: [vault.token],
+    isWorkspaceSdk: sdkEntry('@azure/keyvault-keys') === undefined,
+    createKey({ alg, byAlias }) {
       const name = `agent-${++made}`
       const kind = kinds[alg]
       const privateKey = alg === 'ES512' ? keyWithZero() : keyPair(kind).privateKey
@@ -38,14 +39,14 @@ async function start(): Promise<Stage<AzureKeyVaultScene>> {
       vault.createKey(name, { privateKey: other })
       const { id, versionlessId } = vault.createKey(name, { privateKey })
       return {
-        scene: { vault, name, id, other },
+        target: { vault, name, id, other },
         publicKey: createPublicKey(privateKey),
         open: ({ retries = true, ...options }) =>
           azureKeyVaultSigner({
             keyId: byAlias ? versionlessId : id,
             alg,
             credential: vault.credential,
-            // Delays that do not make a test wait; how many retries there are is the SDK's.
+            // Short delays; the number of retries is the SDK's default.
             clientOptions: {
               ...vault.clientOptions,
               retryOptions: {
@@ -59,8 +60,8 @@ async function start(): Promise<Stage<AzureKeyVaultScene>> {
       }
     },
     calls: () => vault.calls().map((operation) => (operation === 'get' ? 'key' : 'signature')),
-    mend() {
-      vault.mend()
+    reset() {
+      vault.reset()
       vault.requests.length = 0
     },
     close: () => vault.close(),

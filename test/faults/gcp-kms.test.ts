@@ -4,20 +4,20 @@ import { KeyManagementServiceClient } from '@google-cloud/kms'
 import { startGcpKms } from '../servers/gcp-kms.js'
 import { keyPair } from '../support/key-pairs.js'
 import { sdkEntry } from '../support/sdk.js'
-import { type GcpKmsScene, gcpKms } from './gcp-kms.js'
-import type { Stage } from './stage.ts'
+import type { FaultyService } from './faulty-service.ts'
+import { type GcpKmsTarget, gcpKms } from './gcp-kms.ts'
 import { testFaults } from './suite.ts'
 
 const algorithms = {
   ES256: 'EC_SIGN_P256_SHA256',
   ES384: 'EC_SIGN_P384_SHA384',
-  // Neither has Google P-521, nor is it asked for.
+  // Google has no P-521, and no fault needs it.
   ES512: '',
   PS256: 'RSA_SIGN_PSS_2048_SHA256',
   RS256: 'RSA_SIGN_PKCS1_3072_SHA256',
 } as const
 
-/** The settings of the SDK in which no status is one to try again for. */
+/** Settings of the SDK in which it retries no status. */
 const withoutRetries = {
   interfaces: {
     'google.cloud.kms.v1.KeyManagementService': {
@@ -31,7 +31,7 @@ const withoutRetries = {
   },
 }
 
-async function start(): Promise<Stage<GcpKmsScene>> {
+async function start(): Promise<FaultyService<GcpKmsTarget>> {
   const kms = await startGcpKms()
   const clients: KeyManagementServiceClient[] = []
   const clientWith = (options: object) => {
@@ -41,17 +41,19 @@ async function start(): Promise<Stage<GcpKmsScene>> {
   }
   return {
     backend: 'gcp-kms',
-    isUsualSdk: sdkEntry('@google-cloud/kms') === undefined,
-    prepare({ alg, byAlias }) {
+    // gRPC sends no access token without TLS; test/gcp-kms tests that.
+    secrets: [],
+    isWorkspaceSdk: sdkEntry('@google-cloud/kms') === undefined,
+    createKey({ alg, byAlias }) {
       const key = kms.createKey({ algorithm: algorithms[alg] })
       kms.createVersion(key, { nth: 1, state: 'DISABLED' })
       const version = `${key}/cryptoKeyVersions/1`
       const { privateKey } = kms.version(version)
       return {
-        scene: { kms, key, version },
+        target: { kms, key, version },
         publicKey: createPublicKey(privateKey ?? keyPair('P-256').privateKey),
         async open({ retries = true, ...options }) {
-          // A connection that an earlier fault has broken would be another fault.
+          // Not shared, since an earlier fault may have broken its connection.
           const client = clientWith(retries ? {} : { clientConfig: withoutRetries })
           return gcpKmsSigner({ name: byAlias ? key : version, client, ...options })
         },
@@ -61,7 +63,7 @@ async function start(): Promise<Stage<GcpKmsScene>> {
       kms.requests.map(({ method }) =>
         method === 'AsymmetricSign' ? 'signature' : method === 'GetPublicKey' ? 'key' : 'list',
       ),
-    mend: () => kms.forget(),
+    reset: () => kms.forget(),
     async close() {
       await Promise.all(clients.map((client) => client.close()))
       await kms.close()

@@ -1,178 +1,179 @@
 import type { Signer } from '@countersign/core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { input } from '../clouds/fixtures.ts'
 import { watchConnections } from '../support/connections.js'
-import type { Cell, Cells } from './cell.js'
 import {
+  type Attempt,
   attempt,
   deadlineOf,
   expectCalls,
   expectRefusal,
   expectSignature,
   expectTime,
-  input,
-} from './expectations.ts'
-import { type FaultName, faults } from './faults.js'
-import type { Stage } from './stage.ts'
+} from './assertions.ts'
+import type { Expectation, FaultTable } from './expectation.ts'
+import { type FaultName, type FaultScope, faults } from './faults.ts'
+import type { FaultyService } from './faulty-service.ts'
 
 /**
- * Tests every cell that a backend has in the fault matrix, at every place that its fault can strike. The page shows the
- * cells that are asserted here.
+ * Tests every expectation of a backend, at every call that the fault can affect. docs/fault-matrix.md shows the same
+ * expectations.
  */
-export function testFaults<Scene>(
+export function testFaults<Target>(
   title: string,
-  cells: Cells<Scene>,
-  start: () => Promise<Stage<Scene>>,
+  table: FaultTable<Target>,
+  start: () => Promise<FaultyService<Target>>,
 ): void {
   describe(title, () => {
-    let stage: Stage<Scene>
+    let service: FaultyService<Target>
     const connections = watchConnections()
     beforeAll(async () => {
-      stage = await start()
-      // The SDK takes its time to be loaded, and to make its first client.
-      await stage.prepare({ alg: 'ES256', byAlias: false }).open({ timeoutSeconds: 60 })
+      service = await start()
+      // Loading the SDK and creating its first client are slow.
+      await service.createKey({ alg: 'ES256', byAlias: false }).open({ timeoutSeconds: 60 })
     })
-    afterEach(() => stage.mend())
+    afterEach(() => service.reset())
     afterAll(async () => {
-      await stage.close()
+      await service.close()
       const abroad = connections.abroad()
       connections.stop()
       expect(abroad).toEqual([])
     })
 
     const countOf = (kind: 'key' | 'signature') =>
-      stage.calls().filter((one) => one === kind).length
-
-    /** A key and, at once or later, its fault. */
-    function prepare(cell: Cell<Scene>) {
-      const staged = stage.prepare(cell)
-      return {
-        ...staged,
-        plant(on: 'key' | 'signature', times?: number) {
-          stage.mend()
-          cell.plant(staged.scene, { on, times })
-        },
-      }
-    }
+      service.calls().filter((one) => one === kind).length
 
     for (const fault of Object.keys(faults) as FaultName[]) {
-      const cell = cells[fault]
-      if (cell === undefined) continue
-      const place = faults[fault]
-      const { code, calls } = cell
-      const what = code === 'signs' ? 'changes nothing' : `is ${code}`
-      const timeoutSeconds = deadlineOf(cell)
+      const expected = table[fault]
+      if (expected === undefined) continue
+      describe(fault, () => testFault(fault, expected))
+    }
 
-      async function fails(making: ReturnType<typeof attempt>): Promise<void> {
-        const { outcome, seconds } = await making
-        expectTime(seconds, cell as Cell<Scene>)
-        expectRefusal(outcome, cell as Cell<Scene>, stage)
+    function testFault(fault: FaultName, expected: Expectation<Target>): void {
+      const { code, calls } = expected
+      const result = code === 'signs' ? 'changes nothing' : `is ${code}`
+      const timeoutSeconds = deadlineOf(expected)
+      const affects = (...scopes: FaultScope[]) => scopes.includes(faults[fault])
+
+      /** Makes a key, and a function that injects the fault. */
+      function prepare() {
+        const key = service.createKey(expected)
+        return {
+          ...key,
+          inject(on: 'key' | 'signature', times?: number) {
+            service.reset()
+            expected.inject(key.target, { on, times })
+          },
+        }
       }
 
-      describe(fault, () => {
-        const strikes = (...places: (typeof place)[]) => places.includes(place)
+      async function expectFailure(running: Promise<Attempt>): Promise<void> {
+        const { outcome, seconds } = await running
+        expectTime(seconds, expected)
+        expectRefusal(outcome, expected, service)
+      }
 
-        if (strikes('call', 'signature', 'state')) {
-          test(`${what} at a signature, after ${calls} calls`, async () => {
-            const { publicKey, open, plant } = prepare(cell)
-            const signer = await open({ timeoutSeconds })
-            plant('signature')
-            const signing = attempt(
-              cell,
-              (options) => signer.sign(input, options),
-              () => countOf('signature') > 0,
-            )
-            if (code === 'signs') {
-              expectSignature(signer, publicKey, await signing.then(fulfilled))
-            } else await fails(signing)
-            expect(stage.calls()).toEqual(stage.calls().map(() => 'signature'))
-            expectCalls(stage.calls().length, calls, stage)
-            if (strikes('state')) return
-            stage.mend()
-            expectSignature(signer, publicKey, await signer.sign(input))
-          })
-        }
+      if (affects('call', 'signature', 'state')) {
+        test(`${result} at a signature, after ${calls} calls`, async () => {
+          const { publicKey, open, inject } = prepare()
+          const signer = await open({ timeoutSeconds })
+          inject('signature')
+          const signing = attempt(
+            expected,
+            (options) => signer.sign(input, options),
+            () => countOf('signature') > 0,
+          )
+          if (code === 'signs') {
+            expectSignature(signer, publicKey, await signing.then(fulfilled))
+          } else await expectFailure(signing)
+          expect(service.calls()).toEqual(service.calls().map(() => 'signature'))
+          expectCalls(service.calls().length, calls, service)
+          if (affects('state')) return
+          service.reset()
+          expectSignature(signer, publicKey, await signer.sign(input))
+        })
+      }
 
-        // What is not HTTP/2 leaves nothing to load from, either.
-        if (strikes('call', 'signature') && code !== 'signs' && calls !== 0) {
-          test(`${what} at the trial signature of a load`, async () => {
-            const { open, plant } = prepare(cell)
-            plant('signature')
-            await fails(
-              attempt(
-                cell,
-                (options) => open({ timeoutSeconds, ...options }),
-                () => countOf('signature') > 0,
-              ),
-            )
-            expect(countOf('key')).toBe(1)
-            expectCalls(countOf('signature'), calls, stage)
-          })
-        }
-
-        if (strikes('call', 'key')) {
-          test(`${what} when the key is read, after ${calls} calls`, async () => {
-            const { publicKey, open, plant } = prepare(cell)
-            plant('key')
-            const loading = attempt(
-              cell,
+      // A connection that does not speak HTTP/2 makes the key unreadable as well.
+      if (affects('call', 'signature') && code !== 'signs' && calls !== 0) {
+        test(`${result} at the trial signature of a load`, async () => {
+          const { open, inject } = prepare()
+          inject('signature')
+          await expectFailure(
+            attempt(
+              expected,
               (options) => open({ timeoutSeconds, ...options }),
-              () => stage.calls().length > 0,
-            )
-            if (code !== 'signs') await fails(loading)
-            const made = stage.calls().length
-            if (code === 'signs') {
-              const signer = (await loading.then(fulfilled)) as Signer
-              expectSignature(signer, publicKey, await signer.sign(input))
-              expectCalls(stage.calls().length - 1, calls, stage)
-            } else expectCalls(made, calls, stage)
-          })
-        }
+              () => countOf('signature') > 0,
+            ),
+          )
+          expect(countOf('key')).toBe(1)
+          expectCalls(countOf('signature'), calls, service)
+        })
+      }
 
-        if (strikes('state') && code !== 'signs' && fault !== 'key replaced under its name') {
-          test(`${what} at a load that comes later, and nothing is asked twice`, async () => {
-            const { open, plant } = prepare(cell)
-            plant('key')
-            await fails(
-              attempt(
-                cell,
-                () => open({ timeoutSeconds }),
-                () => true,
-              ),
-            )
-            expect(new Set(stage.calls()).size).toBe(stage.calls().length)
-          })
-        }
-
-        if (strikes('call') && (calls === 'many' || calls > 1)) {
-          test('is met once where the SDK may not retry: no retry is ours', async () => {
-            const { open, plant } = prepare(cell)
-            const signer = await open({ timeoutSeconds: 10, retries: false })
-            plant('signature')
-            const { outcome } = await attempt(
-              cell,
-              () => signer.sign(input),
-              () => true,
-            )
-            expectRefusal(outcome, cell, stage)
-            expect(stage.calls()).toEqual(['signature'])
-          })
-
-          test('is got over by the SDK when it passes', async () => {
-            const { publicKey, open, plant } = prepare(cell)
-            const signer = await open({ timeoutSeconds: 10 })
-            if (!stage.isUsualSdk) return
-            plant('signature', 1)
+      if (affects('call', 'key')) {
+        test(`${result} when the key is read, after ${calls} calls`, async () => {
+          const { publicKey, open, inject } = prepare()
+          inject('key')
+          const loading = attempt(
+            expected,
+            (options) => open({ timeoutSeconds, ...options }),
+            () => service.calls().length > 0,
+          )
+          if (code !== 'signs') await expectFailure(loading)
+          const made = service.calls().length
+          if (code === 'signs') {
+            const signer = (await loading.then(fulfilled)) as Signer
             expectSignature(signer, publicKey, await signer.sign(input))
-            expect(stage.calls()).toEqual(['signature', 'signature'])
-          })
-        }
-      })
+            expectCalls(service.calls().length - 1, calls, service)
+          } else expectCalls(made, calls, service)
+        })
+      }
+
+      if (affects('state') && code !== 'signs' && fault !== 'key replaced under its name') {
+        test(`${result} at a later load, and no call is repeated`, async () => {
+          const { open, inject } = prepare()
+          inject('key')
+          await expectFailure(
+            attempt(
+              expected,
+              () => open({ timeoutSeconds }),
+              () => true,
+            ),
+          )
+          expect(new Set(service.calls()).size).toBe(service.calls().length)
+        })
+      }
+
+      if (affects('call') && (calls === 'many' || calls > 1)) {
+        test('reaches the service once if the SDK may not retry: the signer does not retry', async () => {
+          const { open, inject } = prepare()
+          const signer = await open({ timeoutSeconds: 10, retries: false })
+          inject('signature')
+          const { outcome } = await attempt(
+            expected,
+            () => signer.sign(input),
+            () => true,
+          )
+          expectRefusal(outcome, expected, service)
+          expect(service.calls()).toEqual(['signature'])
+        })
+
+        test('does not fail a signature if a retry of the SDK succeeds', async () => {
+          const { publicKey, open, inject } = prepare()
+          const signer = await open({ timeoutSeconds: 10 })
+          if (!service.isWorkspaceSdk) return
+          inject('signature', 1)
+          expectSignature(signer, publicKey, await signer.sign(input))
+          expect(service.calls()).toEqual(['signature', 'signature'])
+        })
+      }
     }
   })
 }
 
-/** What an attempt came to that has to succeed. */
-function fulfilled({ outcome }: Awaited<ReturnType<typeof attempt>>): unknown {
+/** The value of an attempt that must succeed. */
+function fulfilled({ outcome }: Attempt): unknown {
   if (outcome.status === 'rejected') throw outcome.reason
   return outcome.value
 }

@@ -1,8 +1,9 @@
 import { rotating } from '@countersign/core'
 import { gcpKmsSigner } from '@countersign/gcp-kms'
 import { expect, test } from 'vitest'
+import { input } from '../clouds/fixtures.ts'
 import { until } from '../support/until.js'
-import { clientOf, input, startKms, versionOf } from './fixtures.ts'
+import { clientOf, startKms, versionOf } from './fixtures.ts'
 
 test('a signer that is closed closes the client that was made for it, and signs no more', async () => {
   const kms = await startKms()

@@ -6,11 +6,12 @@ import { gcpKmsSigner } from '@countersign/gcp-kms'
 import type { KeyManagementServiceClient } from '@google-cloud/kms'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { everythingShown, thrown } from '../../packages/core/test/outcome.ts'
+import { input } from '../clouds/fixtures.ts'
 import type { GcpKms } from '../servers/gcp-kms.js'
 import { certificateFor } from '../support/certificate.js'
 import { keyPair } from '../support/key-pairs.js'
 import { sdkEntry } from '../support/sdk.js'
-import { input, startKms, versionOf } from './fixtures.ts'
+import { startKms, versionOf } from './fixtures.ts'
 
 type ClientOptions = NonNullable<ConstructorParameters<typeof KeyManagementServiceClient>[0]>
 

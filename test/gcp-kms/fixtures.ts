@@ -8,8 +8,6 @@ import { KeyManagementServiceClient } from '@google-cloud/kms'
 import { onTestFinished } from 'vitest'
 import { type GcpKms, startGcpKms } from '../servers/gcp-kms.js'
 
-export const input: Buffer = Buffer.from('what is signed here')
-
 /** A stand-in that ends with the test. */
 export async function startKms(options: Parameters<typeof startGcpKms>[0] = {}): Promise<GcpKms> {
   const kms = await startGcpKms(options)

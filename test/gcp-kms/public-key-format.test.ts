@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { input, signerOver, startKms, versionOf } from './fixtures.ts'
+import { input } from '../clouds/fixtures.ts'
+import { signerOver, startKms, versionOf } from './fixtures.ts'
 
 /** Refusals of a request for a public key that no other format of the key would change. */
 const others = [

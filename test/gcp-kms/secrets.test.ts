@@ -4,9 +4,10 @@ import type { AddressInfo } from 'node:net'
 import { gcpKmsSigner } from '@countersign/gcp-kms'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { everythingShown, published, thrown } from '../../packages/core/test/outcome.ts'
+import { input } from '../clouds/fixtures.ts'
 import type { GcpKms } from '../servers/gcp-kms.js'
 import { type Connections, watchConnections } from '../support/connections.js'
-import { clientOf, input, signerOver, startKms, versionOf } from './fixtures.ts'
+import { clientOf, signerOver, startKms, versionOf } from './fixtures.ts'
 
 const canary = 'ya29.canary-of-an-access-token'
 const assertion = Buffer.from('canary-of-an-assertion')

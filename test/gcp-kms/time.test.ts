@@ -4,9 +4,10 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { gcpKmsSigner } from '@countersign/gcp-kms'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { input, rejection } from '../clouds/fixtures.ts'
 import { type GcpKms, startGcpKms } from '../servers/gcp-kms.js'
 import { until } from '../support/until.js'
-import { clientOf, input, signerOver, startKms, versionOf } from './fixtures.ts'
+import { clientOf, signerOver, startKms, versionOf } from './fixtures.ts'
 
 let kms: GcpKms
 let name: string
@@ -15,7 +16,7 @@ beforeEach(async () => {
   name = versionOf(kms.createKey({ kind: 'P-256' }))
 })
 
-// The SDK takes its time to be loaded, and to make its first client.
+// Loading the SDK and creating its first client are slow.
 beforeAll(async () => {
   const kms = await startGcpKms()
   const own = kms.createKey({ kind: 'P-256' })
@@ -23,23 +24,20 @@ beforeAll(async () => {
   await kms.close()
 })
 
-/** What a promise is rejected with, and after how many seconds. */
-async function rejection(promise: Promise<unknown>) {
+/** The error of a promise, and the seconds until it was rejected. */
+async function timed(promise: Promise<unknown>) {
   const start = performance.now()
-  const reason = await promise.then(
-    () => 'nothing',
-    (error: unknown) => error,
-  )
+  const reason = await rejection(promise)
   return { reason, seconds: (performance.now() - start) / 1000 }
 }
 
 const isAborted = () => kms.requests.at(-1)?.aborted === true
 
-describe('a service that hangs', () => {
-  test('costs a signature its deadline, and the call is taken back', async () => {
+describe('a service that does not answer', () => {
+  test('fails a signature at the deadline, and the call is cancelled', async () => {
     const signer = await signerOver(kms, { name, timeoutSeconds: 1 })
     kms.fail('hang')
-    const { reason, seconds } = await rejection(signer.sign(input))
+    const { reason, seconds } = await timed(signer.sign(input))
     expect(reason).toMatchObject({ code: 'ERR_SIGNER_TIMEOUT', retryable: true })
     expect(seconds).toBeGreaterThan(0.7)
     expect(seconds).toBeLessThan(2)
@@ -49,12 +47,12 @@ describe('a service that hangs', () => {
   })
 
   test.each(['ListCryptoKeyVersions', 'GetPublicKey', 'AsymmetricSign'] as const)(
-    'at %s costs the load its deadline, and the call is taken back',
+    'to %s fails the load at the deadline, and the call is cancelled',
     async (method) => {
       kms.fail('hang', { method })
       const key = name.replace(/\/cryptoKeyVersions.*/, '')
       const loading = signerOver(kms, { name: key, timeoutSeconds: 1 })
-      const { reason, seconds } = await rejection(loading)
+      const { reason, seconds } = await timed(loading)
       expect(reason).toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
       expect(seconds).toBeLessThan(2)
       expect(kms.requests.at(-1)).toMatchObject({ method })
@@ -62,55 +60,43 @@ describe('a service that hangs', () => {
     },
   )
 
-  test('costs a load one deadline, and not one for each of its calls', async () => {
+  test('fails a load at one deadline for all of its calls', async () => {
     kms.setLatency(300)
     const key = name.replace(/\/cryptoKeyVersions.*/, '')
-    const { reason, seconds } = await rejection(signerOver(kms, { name: key, timeoutSeconds: 0.7 }))
+    const { reason, seconds } = await timed(signerOver(kms, { name: key, timeoutSeconds: 0.7 }))
     expect(reason).toMatchObject({ code: 'ERR_SIGNER_TIMEOUT' })
     expect(seconds).toBeLessThan(0.9)
   })
 })
 
 describe('an abort', () => {
-  const why = { what: 'the caller changed his mind' }
+  const why = { what: 'the caller changed its mind' }
 
-  test('rejects with its reason as it is, and takes the call back', async () => {
+  test('rejects with its reason, and cancels the call', async () => {
     const signer = await signerOver(kms, { name })
     kms.fail('hang')
     const controller = new AbortController()
     const signing = rejection(signer.sign(input, { signal: controller.signal }))
     await until(() => kms.count('AsymmetricSign') === 2)
     controller.abort(why)
-    expect((await signing).reason).toBe(why)
+    expect(await signing).toBe(why)
     await until(isAborted, 1)
     kms.heal()
     expect(await signer.sign(input)).toHaveLength(64)
   })
 
-  test('before the call asks for nothing', async () => {
-    const signer = await signerOver(kms, { name })
-    kms.forget()
-    expect((await rejection(signer.sign(input, { signal: AbortSignal.abort(why) }))).reason).toBe(
-      why,
-    )
-    const loading = signerOver(kms, { name, signal: AbortSignal.abort(why) })
-    expect((await rejection(loading)).reason).toBe(why)
-    await sleep(50)
-    expect(kms.requests).toEqual([])
-  })
-
-  test('in the turn of the call reaches no service', async () => {
+  test('in the same turn as the call makes no request', async () => {
     const signer = await signerOver(kms, { name })
     kms.forget()
     const controller = new AbortController()
     const signing = rejection(signer.sign(input, { signal: controller.signal }))
     controller.abort(why)
-    expect((await signing).reason).toBe(why)
+    expect(await signing).toBe(why)
     await sleep(100)
     expect(kms.requests.filter(({ aborted }) => !aborted)).toEqual([])
   })
 
-  test('while the SDK waits to try again ends that, too', async () => {
+  test('while the SDK waits for a retry ends the retries', async () => {
     const signer = await signerOver(kms, { name })
     kms.forget()
     kms.fail('unavailable')
@@ -118,35 +104,28 @@ describe('an abort', () => {
     const signing = rejection(signer.sign(input, { signal: controller.signal }))
     await until(() => kms.requests.length > 2)
     controller.abort(why)
-    expect((await signing).reason).toBe(why)
+    expect(await signing).toBe(why)
     const seen = kms.requests.length
     await sleep(1500)
     expect(kms.requests.length - seen).toBeLessThanOrEqual(1)
   })
 
   test.each(['GetPublicKey', 'AsymmetricSign'] as const)(
-    'of the load at %s rejects with its reason as it is',
+    'of the load at %s rejects with its reason, and cancels the call',
     async (method) => {
       kms.fail('hang', { method })
       const controller = new AbortController()
       const loading = rejection(signerOver(kms, { name, signal: controller.signal }))
       await until(() => kms.count(method) === 1)
       controller.abort(why)
-      expect((await loading).reason).toBe(why)
+      expect(await loading).toBe(why)
       await until(isAborted, 1)
     },
   )
-
-  test('after the load does not concern its signer', async () => {
-    const controller = new AbortController()
-    const signer = await signerOver(kms, { name, signal: controller.signal })
-    controller.abort(why)
-    expect(await signer.sign(input)).toHaveLength(64)
-  })
 })
 
 describe('two signers on one client', () => {
-  // The SDK keeps the timeout of the call that was made last for all that begin in the same turn.
+  // The SDK uses the timeout of the last call for all calls that start in the same turn.
   test.each([
     [1, 10],
     [10, 1],
@@ -163,8 +142,8 @@ describe('two signers on one client', () => {
   })
 })
 
-describe('a client that the signer made for itself', () => {
-  test('is closed when the load fails, however it fails', async () => {
+describe('the client of a signer', () => {
+  test('is closed when the load fails, for any reason', async () => {
     const clientOptions = kms.clientOptions()
     for (const fault of ['denied', 'flip-bit', 'no-key', 'hang']) {
       kms.forget()
@@ -182,7 +161,7 @@ describe('a client that the signer made for itself', () => {
     await until(() => kms.connections() === 0, 2)
   })
 
-  test("a client of the caller's is not", async () => {
+  test("is not closed if it is the caller's", async () => {
     const client = clientOf(kms)
     kms.fail('denied', { times: 1 })
     await rejection(gcpKmsSigner({ name, client }))
@@ -194,7 +173,7 @@ describe('a client that the signer made for itself', () => {
 describe('a process ends by itself', () => {
   const here = fileURLToPath(new URL('.', import.meta.url))
 
-  /** Runs a program that has a signer, and tells what it printed and for how long it went on afterwards. */
+  /** Runs a program with a signer. Returns its output, and the seconds from its last output to its exit. */
   async function run(program: string) {
     const source = `
       import grpc from '@grpc/grpc-js'
@@ -220,7 +199,7 @@ describe('a process ends by itself', () => {
     return { said, seconds: Number(seconds), stderr }
   }
 
-  const giveUp = `
+  const abortSignature = `
     const signer = await load()
     const signing = signer.sign(Buffer.from('x'), { signal: AbortSignal.timeout(500) })
     await signing.catch((error) => say(error.name))`
@@ -233,9 +212,9 @@ describe('a process ends by itself', () => {
     expect(seconds).toBeLessThan(1)
   })
 
-  test('soon after a signature was given up that the service never answers', async () => {
+  test('soon after a signature was aborted that the service does not answer', async () => {
     kms.fail('hang', { method: 'AsymmetricSign', after: 1 })
-    const { said, seconds } = await run(giveUp)
+    const { said, seconds } = await run(abortSignature)
     expect(said).toBe('TimeoutError')
     expect(seconds).toBeLessThan(1)
   })
@@ -249,14 +228,14 @@ describe('a process ends by itself', () => {
     expect(seconds).toBeLessThan(1)
   })
 
-  test('soon after a signature was given up that the SDK was trying again', async () => {
+  test('soon after a signature was aborted that the SDK was retrying', async () => {
     kms.fail('unavailable', { method: 'AsymmetricSign', after: 1 })
-    const { said, seconds } = await run(giveUp)
+    const { said, seconds } = await run(abortSignature)
     expect(said).toBe('TimeoutError')
     expect(seconds).toBeLessThan(1.5)
   })
 
-  test('when there are no credentials, with an error that can be caught', async () => {
+  test('without credentials, with an error that can be caught', async () => {
     const { said, stderr } = await run(
       `const { sslCreds, authClient, ...place } = clientOptions
        const options = { ...place, keyFilename: '/nonexistent/key.json' }

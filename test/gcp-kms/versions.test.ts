@@ -1,9 +1,10 @@
 import type { GcpKmsClient } from '@countersign/gcp-kms'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { withChecksumZero } from '../../packages/gcp-kms/test/checksum-zero.ts'
+import { input } from '../clouds/fixtures.ts'
 import type { GcpKms } from '../servers/gcp-kms.js'
 import { keyPair } from '../support/key-pairs.js'
-import { clientWith, input, signerOver, startKms, versionOf } from './fixtures.ts'
+import { clientWith, signerOver, startKms, versionOf } from './fixtures.ts'
 
 let kms: GcpKms
 beforeEach(async () => {

@@ -1,25 +1,24 @@
 import type { ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import { clientCredentialsProvider } from '@countersign/mcp'
 import { privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import { type ScriptedServer, startScriptedServer } from '../servers/scripted-server.js'
 import { tokenResponse } from '../servers/token-responses.js'
-import { authorize, connect, majors } from './clients.ts'
+import { authorize, connect, majors, provide, ways } from './clients.ts'
 import { closing, silenceWarnings } from './closing.ts'
-import { newSigner } from './line.ts'
 import { answerAsMcp, bearer } from './scripted-mcp.ts'
+import { newSigner } from './servers.ts'
 
 const mebibyte = 1024 * 1024
 const enormous = 300 * mebibyte
 
-/** An answer of 300 MiB, and how much of it was taken. */
+/** An answer of 300 MiB, and how much of it was read. */
 function enormousAnswer() {
-  const taken = { bytes: 0 }
+  const read = { bytes: 0 }
   function* body() {
     yield '{"padding":"'
     const chunk = Buffer.alloc(64 * 1024, 'x')
-    for (; taken.bytes < enormous; taken.bytes += chunk.length) yield chunk
+    for (; read.bytes < enormous; read.bytes += chunk.length) yield chunk
     yield '"}'
   }
   function answer(response: ServerResponse): void {
@@ -27,7 +26,7 @@ function enormousAnswer() {
     // Ends early when the client closes the connection.
     pipeline(body(), response).catch(() => {})
   }
-  return { taken, answer }
+  return { read, answer }
 }
 
 const documents = {
@@ -36,17 +35,17 @@ const documents = {
   'the answer of the token endpoint': '/token',
 }
 
-describe.each(
-  majors.flatMap((major) => [
-    { major, own: false, through: 'provider.fetch' },
-    { major, own: true, through: 'the SDK’s own flow over provider.fetch' },
-  ]),
-)('on SDK $major, through $through', ({ major, own }) => {
+const flows = majors.flatMap((major) => [
+  { major, way: 'OAuthClientProvider', flow: 'its own flow over provider.fetch as' } as const,
+])
+const cases = [...ways.map((way) => ({ ...way, flow: 'the transport and' })), ...flows]
+
+describe.each(cases)('on SDK $major, through $flow $way', ({ flow, ...way }) => {
   it.each(Object.entries(documents))(
     '%s is read up to 1 MiB, however long it is',
     async (_what, path) => {
       silenceWarnings()
-      const { taken, answer } = enormousAnswer()
+      const { read, answer } = enormousAnswer()
       const server: ScriptedServer = closing(
         await startScriptedServer((request) => {
           const { url } = server
@@ -68,23 +67,19 @@ describe.each(
           return answerAsMcp(request)
         }),
       )
-      const provider = clientCredentialsProvider({
+      const serverUrl = `${server.url}/mcp`
+      const { provider, connection } = provide(way, serverUrl, {
         clientId: 'agent',
         authentication: privateKeyJwt(await newSigner()),
       })
-      const { fetch } = provider
-      const serverUrl = `${server.url}/mcp`
       const before = process.memoryUsage().rss
-      const attempt = own
-        ? authorize(major, provider, { serverUrl, fetchFn: fetch })
-        : connect(major, serverUrl, { authProvider: provider, fetch })
+      const attempt = flow.startsWith('its own flow')
+        ? authorize(way.major, provider, { serverUrl, fetchFn: provider.fetch })
+        : connect(way.major, serverUrl, connection)
       const error: unknown = await attempt.catch((error: unknown) => error)
-      // An SDK's own flow goes on without the metadata of the MCP server.
-      if (path !== 'oauth-protected-resource' || !own) {
-        expect(error).toMatchObject({ message: expect.stringMatching(/larger than 1 MiB/) })
-      }
-      expect(taken.bytes).toBeGreaterThan(mebibyte)
-      expect(taken.bytes).toBeLessThan(32 * mebibyte)
+      expect(error).toMatchObject({ message: expect.stringMatching(/larger than 1 MiB/) })
+      expect(read.bytes).toBeGreaterThan(mebibyte)
+      expect(read.bytes).toBeLessThan(32 * mebibyte)
       expect(process.memoryUsage().rss - before).toBeLessThan(100 * mebibyte)
     },
   )

@@ -1,6 +1,6 @@
 import { afterEach, vi } from 'vitest'
 
-/** Something with an end. */
+/** Anything that a test has to close. */
 export interface Closable {
   close(): void | Promise<void>
 }
@@ -11,13 +11,13 @@ afterEach(async () => {
   for (const closable of open.splice(0).reverse()) await closable.close()
 })
 
-/** Closes it after the test, the last one first. */
+/** Closes the object after the test, in reverse order of these calls. */
 export function closing<T extends Closable>(closable: T): T {
   open.push(closable)
   return closable
 }
 
-/** Keeps the warnings of an SDK off the terminal until the test ends. */
+/** Hides the warnings of an SDK until the test ends. */
 export function silenceWarnings(): void {
   const warning = vi.spyOn(console, 'warn').mockImplementation(() => {})
   closing({ close: () => void warning.mockRestore() })

@@ -12,10 +12,10 @@ import {
 import { describe, expect, it } from 'vitest'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
 import { startScriptedResource, unauthorized } from '../servers/hostile-resource.js'
-import { connect, majors } from './clients.ts'
+import { connect, majors, provide, ways } from './clients.ts'
 import { closing } from './closing.ts'
-import { newSigner, startLine } from './line.ts'
 import { answerAsMcp, bearer } from './scripted-mcp.ts'
+import { newSigner, startServers } from './servers.ts'
 
 const keys: Readonly<Record<'EC' | 'EC384' | 'RSA' | 'OKP', KeyObject>> = {
   EC: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
@@ -32,37 +32,25 @@ const algs: readonly (readonly [JwsAlgorithm, KeyObject])[] = [
   ['EdDSA', keys.OKP],
 ]
 
-describe.each(
-  majors.flatMap((major) => [
-    { major, through: 'provider.fetch' },
-    { major, through: 'the SDK alone' },
-  ]),
-)('an MCP client on SDK $major, through $through', ({ major, through }) => {
-  const fetchOf = (provider: { readonly fetch: typeof fetch }) =>
-    through === 'provider.fetch' ? provider.fetch : undefined
+describe.each(ways)('an MCP client on SDK $major, through $way', (way) => {
+  const { major } = way
 
   it.each(['v1', 'v2'] as const)('calls a tool of a server on SDK %s', async (sdk) => {
-    const { signer, as, mcp } = await startLine({ sdk })
-    const provider = clientCredentialsProvider({
+    const { signer, as, mcp } = await startServers({ sdk })
+    const { connection } = provide(way, mcp.url, {
       clientId: 'agent',
       issuer: as.issuer,
       authentication: privateKeyJwt(signer),
     })
-    const client = await connect(major, mcp.url, {
-      authProvider: provider,
-      fetch: fetchOf(provider),
-    })
+    const client = await connect(major, mcp.url, connection)
     expect(await closing(client).call('add', { a: 40, b: 2 })).toBe('42')
   })
 
   it('calls a tool with an assertion that was made elsewhere', async () => {
-    const { signer, as, mcp } = await startLine()
+    const { signer, as, mcp } = await startServers()
     const authentication = externalAssertion(assertionProvider(signer, { clientId: 'agent' }))
-    const provider = clientCredentialsProvider({ clientId: 'agent', authentication })
-    const client = await connect(major, mcp.url, {
-      authProvider: provider,
-      fetch: fetchOf(provider),
-    })
+    const { connection } = provide(way, mcp.url, { clientId: 'agent', authentication })
+    const client = await connect(major, mcp.url, connection)
     expect(await closing(client).call('whoami')).toBe('agent')
     expect(as.tokenRequests[0]?.assertion?.claims.aud).toBe(as.issuer)
   })
@@ -72,15 +60,12 @@ describe.each(
     ['client_secret_basic', clientSecretBasic(secret)],
     ['client_secret_post', clientSecretPost(async () => secret)],
   ] as const)('calls a tool with %s', async (method, authentication: ClientAuthentication) => {
-    const { as, mcp } = await startLine()
+    const { as, mcp } = await startServers()
     const client_id = 'app:1'
     const client_secret = secret
     await as.registerClient({ client_id, client_secret, token_endpoint_auth_method: method })
-    const provider = clientCredentialsProvider({ clientId: client_id, authentication })
-    const client = await connect(major, mcp.url, {
-      authProvider: provider,
-      fetch: fetchOf(provider),
-    })
+    const { connection } = provide(way, mcp.url, { clientId: client_id, authentication })
+    const client = await connect(major, mcp.url, connection)
     expect(await closing(client).call('whoami')).toBe(client_id)
     expect(as.tokenRequests).toHaveLength(1)
     expect(as.tokenRequests[0]?.form['client_id']).toBe(
@@ -99,14 +84,11 @@ describe.each(
     } satisfies Parameters<typeof startScriptedResource>[0]
     const resource = closing(await startScriptedResource(claims))
     claims.resource = new URL(resource.url).origin
-    const provider = clientCredentialsProvider({
+    const { provider, connection } = provide(way, resource.url, {
       clientId: 'agent',
       authentication: privateKeyJwt(signer),
     })
-    const client = await connect(major, resource.url, {
-      authProvider: provider,
-      fetch: fetchOf(provider),
-    })
+    const client = await connect(major, resource.url, connection)
     await closing(client).call('any')
     provider.invalidateCredentials('tokens')
     await client.call('any')
@@ -117,17 +99,27 @@ describe.each(
 })
 
 describe.each(majors)('an MCP client on SDK %s', (major) => {
+  it('causes no further request when it has both provider.fetch and the provider', async () => {
+    const { signer, mcp, spent } = await startServers()
+    const authentication = privateKeyJwt(signer)
+    const provider = clientCredentialsProvider({ clientId: 'agent', authentication })
+    const connection = { fetch: provider.fetch, authProvider: provider }
+    const client = closing(await connect(major, mcp.url, connection))
+    expect(await client.call('whoami')).toBe('agent')
+    expect(spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: 2 })
+    mcp.revokeAll()
+    expect(await client.call('whoami')).toBe('agent')
+    expect(spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: 0 })
+  })
+
   it.each(algs)('calls a tool with an assertion signed with %s', async (alg, key) => {
     const signer = await localSigner({ key, alg })
-    const { as, mcp, spent } = await startLine({ signer })
+    const { as, mcp, spent } = await startServers({ signer })
     const provider = clientCredentialsProvider({
       clientId: 'agent',
       authentication: privateKeyJwt(signer),
     })
-    const client = await connect(major, mcp.url, {
-      authProvider: provider,
-      fetch: provider.fetch,
-    })
+    const client = await connect(major, mcp.url, { fetch: provider.fetch })
     expect(await closing(client).call('whoami')).toBe('agent')
     const [request] = as.tokenRequests
     expect(request?.form).toMatchObject({ grant_type: 'client_credentials', resource: mcp.url })

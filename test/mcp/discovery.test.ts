@@ -1,39 +1,31 @@
-import { clientCredentialsProvider } from '@countersign/mcp'
 import { privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
-import { connect, majors } from './clients.ts'
+import { connect, provide, ways } from './clients.ts'
 import { closing } from './closing.ts'
-import { startScriptedLine } from './scripted-line.ts'
+import { startScriptedServers } from './scripted-servers.ts'
 
-const ways = majors.flatMap((major) => [
-  { major, withFetch: true, way: 'with fetch: provider.fetch' },
-  { major, withFetch: false, way: 'with a fetch of its own' },
-])
-
-describe.each(ways)('what was discovered, on SDK $major $way', ({ major, withFetch }) => {
+describe.each(ways)('a discovery, on SDK $major through $way', (way) => {
   async function connected(metadataLifetimeSeconds?: number) {
-    const line = await startScriptedLine({ grant: () => ({ expires_in: 100_000 }) })
+    const servers = await startScriptedServers({ grant: () => ({ expires_in: 100_000 }) })
     let passed = 0
-    const provider = clientCredentialsProvider({
+    const { provider, connection } = provide(way, servers.resource.url, {
       clientId: 'agent',
-      authentication: privateKeyJwt(line.signer),
+      authentication: privateKeyJwt(servers.signer),
       now: () => Date.now() + passed,
       metadataLifetimeSeconds,
     })
-    const fetch = withFetch ? provider.fetch : undefined
-    const client = closing(
-      await connect(major, line.resource.url, { authProvider: provider, fetch }),
-    )
+    const client = closing(await connect(way.major, servers.resource.url, connection))
     const pass = (seconds: number) => {
       passed += seconds * 1000
     }
-    await line.streamAsked()
-    line.spent()
-    return { ...line, provider, client, pass }
+    await servers.streamAsked()
+    servers.spent()
+    return { ...servers, provider, client, pass }
   }
 
-  // An SDK's own flow asks the resource and its authorization server each time.
-  const ofFlow = withFetch ? 0 : 2
+  // Each of an SDK's own flows discovers again.
+  const hasOwnFlow = way.way === 'OAuthClientProvider'
+  const ofFlow = hasOwnFlow ? 2 : 0
 
   it('is used for an hour, and the authorization server is then asked again', async () => {
     const { client, accepted, pass, spent } = await connected()
@@ -44,7 +36,7 @@ describe.each(ways)('what was discovered, on SDK $major $way', ({ major, withFet
     pass(3700)
     accepted.clear()
     expect(await client.call('any')).toBe('ok')
-    expect(spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: withFetch ? 1 : 2 })
+    expect(spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: hasOwnFlow ? 2 : 1 })
   })
 
   it('is used for as long as the caller says', async () => {
@@ -56,19 +48,19 @@ describe.each(ways)('what was discovered, on SDK $major $way', ({ major, withFet
     pass(11)
     accepted.clear()
     expect(await client.call('any')).toBe('ok')
-    expect(spent().discovery).toBe(withFetch ? 1 : 2)
+    expect(spent().discovery).toBe(hasOwnFlow ? 2 : 1)
   })
 
-  it('may be kept for hardly any time', async () => {
+  it('may be used for a millisecond only', async () => {
     const { client, claims, as, accepted, spent } = await connected(0.001)
     claims.scopesSupported = ['use']
     accepted.clear()
     expect(await client.call('any')).toBe('ok')
     expect(spent()).toMatchObject({ signatures: 1, tokenRequests: 1 })
-    expect(as.requests.at(-1)?.form.get('scope')).toBe(withFetch ? null : 'use')
+    expect(as.requests.at(-1)?.form.get('scope')).toBe(hasOwnFlow ? 'use' : null)
   })
 
-  it('is forgotten on demand, and so are the tokens', async () => {
+  it('is dropped on demand, and so are the tokens', async () => {
     const { client, provider, spent } = await connected()
     provider.invalidateCredentials('tokens')
     expect(await client.call('any')).toBe('ok')
@@ -84,7 +76,7 @@ describe.each(ways)('what was discovered, on SDK $major $way', ({ major, withFet
     expect(spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: 2 })
   })
 
-  it('does not keep a client from following a resource that moves at once', async () => {
+  it('does not prevent a client from following a resource that moves', async () => {
     const { client, move } = await connected()
     const other = await move()
     expect(await client.call('any')).toBe('ok')
@@ -95,18 +87,18 @@ describe.each(ways)('what was discovered, on SDK $major $way', ({ major, withFet
     ['goes on granting tokens', false],
     ['is gone', true],
   ])(
-    'leads, when it is old, to where the resource has moved, though its old server %s',
+    'that is too old is replaced when the resource has moved, and the old server %s',
     async (_what, gone) => {
       const { client, as, move, pass, spent } = await connected()
       const other = await move()
       if (gone) await as.close()
       pass(gone ? 100_000 : 3700)
-      // v1 by itself gives up on calls that are refused while the flow of another ends.
-      const calls = Array.from({ length: withFetch ? 20 : 1 }, () => client.call('any'))
+      // In its own flow, v1 fails calls that are refused while another call's flow ends.
+      const calls = Array.from({ length: hasOwnFlow ? 1 : 20 }, () => client.call('any'))
       expect(new Set(await Promise.all(calls))).toEqual(new Set(['ok']))
       const asked = other.requests.filter(({ path }) => path === '/token')
-      if (withFetch) expect(asked).toHaveLength(1)
-      // One for the server as it was known, which may be tried again while it does not answer, and one for the other.
+      if (!hasOwnFlow) expect(asked).toHaveLength(1)
+      // One for the old server, retried while it does not answer, and one for the other.
       expect(spent().signatures).toBeLessThanOrEqual(gone ? 5 : 2)
       expect(await client.call('any')).toBe('ok')
       expect(spent().signatures).toBe(0)

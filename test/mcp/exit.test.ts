@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { localSigner } from '@countersign/local'
 import { expect, it } from 'vitest'
 import { majors } from './clients.ts'
-import { startLine } from './line.ts'
+import { startServers } from './servers.ts'
 
 const imports = {
   v1: `
@@ -23,7 +23,7 @@ const program = `
   const authentication = privateKeyJwt(await localSigner({ key: KEY }))
   const provider = clientCredentialsProvider({ clientId: 'agent', authentication })
   const client = new Client({ name: 'exit', version: '1.0.0' })
-  const options = { authProvider: provider, fetch: provider.fetch }
+  const options = { fetch: provider.fetch }
   await client.connect(new StreamableHTTPClientTransport(new globalThis.URL(url), options))
   const { content } = await client.callTool({ name: 'whoami' })
   await client.close()
@@ -32,7 +32,7 @@ const program = `
 it.each(majors)('a process whose client on SDK %s is closed ends by itself', async (major) => {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
-  const { mcp } = await startLine({ signer: await localSigner({ key: createPrivateKey(key) }) })
+  const { mcp } = await startServers({ signer: await localSigner({ key: createPrivateKey(key) }) })
   const started = performance.now()
   const { stdout, stderr } = await promisify(execFile)(
     process.execPath,

@@ -16,44 +16,33 @@ import {
 import { startScriptedResource } from '../servers/hostile-resource.js'
 import { type ScriptedServer, startScriptedServer } from '../servers/scripted-server.js'
 import { hang, redirect } from '../servers/token-responses.js'
-import { connect, majors } from './clients.ts'
+import { connect, majors, type ProviderOfBoth, provide, ways } from './clients.ts'
 import { closing, silenceWarnings } from './closing.ts'
-import { newSigner, startLine } from './line.ts'
-import type { ProviderOfBoth } from './provider-of-both.ts'
-import { startScriptedLine } from './scripted-line.ts'
 import { answerAsMcp } from './scripted-mcp.ts'
+import { startScriptedServers } from './scripted-servers.ts'
+import { newSigner, startServers } from './servers.ts'
 import { signaturesOf } from './signatures.ts'
 
-const ways = majors.flatMap((major) => [
-  { major, withFetch: true, way: 'with fetch: provider.fetch' },
-  { major, withFetch: false, way: 'with a fetch of its own' },
-])
-
 interface Lie {
-  /** The server that the resource names. */
+  /** Starts the server that the resource names. */
   readonly start: () => Promise<ScriptedServer>
   readonly options?: Partial<ClientCredentialsProviderOptions>
   readonly code: OAuthErrorCode
-  /** What v2 throws by itself, when it sees the lie before anybody asks us. */
-  readonly v2?: string
 }
 
 const lies: Readonly<Record<string, Lie>> = {
   'claims another server’s issuer': {
     start: () => startIssuerThief('https://honest.example'),
     code: 'ERR_OAUTH_ISSUER_MISMATCH',
-    v2: 'IssuerMismatchError',
   },
   'claims the very issuer that is pinned': {
     start: () => startIssuerThief('https://honest.example'),
     options: { issuer: 'https://honest.example' },
     code: 'ERR_OAUTH_ISSUER_MISMATCH',
-    v2: 'IssuerMismatchError',
   },
   'is asked as one issuer and answers as another': {
     start: startIssuerMixUp,
     code: 'ERR_OAUTH_ISSUER_MISMATCH',
-    v2: 'IssuerMismatchError',
   },
   'is honest, and not the pinned one': {
     start: () => startScriptedAuthorizationServer(),
@@ -89,16 +78,14 @@ const lies: Readonly<Record<string, Lie>> = {
   },
 }
 
-describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
-  const connectWith = (url: string, options: ClientCredentialsProviderOptions) => {
-    const provider = clientCredentialsProvider(options)
-    const fetch = withFetch ? provider.fetch : options.fetch
-    return connect(major, url, { authProvider: provider, fetch })
-  }
+describe.each(ways)('on SDK $major through $way', (way) => {
+  const { major } = way
+  const connectWith = (url: string, options: ClientCredentialsProviderOptions) =>
+    connect(major, url, provide(way, url, options).connection)
 
   it.each(Object.entries(lies))(
     'nothing is signed for an authorization server that %s',
-    async (_lie, { start, options, code, v2 }) => {
+    async (_lie, { start, options, code }) => {
       const liar = closing(await start())
       const resource = closing(await startScriptedResource({ authorizationServers: [liar.url] }))
       const signer = await newSigner()
@@ -112,9 +99,7 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
         () => undefined,
         (error: unknown) => error,
       )
-      if (v2 !== undefined && major === 'v2' && !withFetch)
-        expect(error).toMatchObject({ name: v2 })
-      else expect(error).toMatchObject({ name: 'OAuthError', code })
+      expect(error).toMatchObject({ name: 'OAuthError', code })
       expect(signatures).toEqual([])
       expect(liar.credentials).toEqual([])
       expect(resource.credentials).toEqual([])
@@ -150,7 +135,7 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
   })
 
   it('nothing is signed for a resource on plain http', async () => {
-    const { as, resource, signer, signatures } = await startScriptedLine()
+    const { as, resource, signer, signatures } = await startScriptedServers()
     const claimed = 'http://mcp.example/mcp'
     const refused = connectWith(claimed, {
       clientId: 'agent',
@@ -176,49 +161,39 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
     ['its neighbour', (own: string) => own.replace('/mcp', '/mc')],
     ['the one below it', (own: string) => `${own}/admin`],
   ])('nothing is signed for a resource that claims to be %s', async (_which, claimed) => {
-    const { as, resource, claims, signer, signatures } = await startScriptedLine()
+    const { as, resource, claims, signer, signatures } = await startScriptedServers()
     claims.resource = claimed(resource.url)
     const authentication = privateKeyJwt(signer)
     const error: unknown = await connectWith(resource.url, {
       clientId: 'agent',
       authentication,
     }).catch((error: unknown) => error)
-    // In an SDK's own flow, the claimed resource counts as the one that named an authorization server on loopback.
-    const early = !withFetch && claims.resource.startsWith('https:')
-    expect(error).toMatchObject({
-      name: 'OAuthError',
-      code: early ? 'ERR_OAUTH_INSECURE_ENDPOINT' : 'ERR_OAUTH_RESOURCE_MISMATCH',
-    })
+    expect(error).toMatchObject({ name: 'OAuthError', code: 'ERR_OAUTH_RESOURCE_MISMATCH' })
     expect(signatures).toEqual([])
     expect(as.credentials).toEqual([])
   })
 
-  it('a resource that is asked again and then lies gets its refusal to the caller of a tool', async () => {
-    const { resource, claims, accepted, signer, spent } = await startScriptedLine()
+  it('the caller of a tool gets the error for a resource that lies in a later discovery', async () => {
+    const { resource, claims, accepted, signer, spent } = await startScriptedServers()
     const thief = closing(await startIssuerThief('https://honest.example'))
-    const provider = clientCredentialsProvider({
+    const { provider, connection } = provide(way, resource.url, {
       clientId: 'agent',
       authentication: privateKeyJwt(signer),
     })
-    const fetch = withFetch ? provider.fetch : undefined
-    const client = closing(await connect(major, resource.url, { authProvider: provider, fetch }))
+    const client = closing(await connect(major, resource.url, connection))
     expect(await client.call('any')).toBe('ok')
     spent()
     accepted.clear()
     provider.invalidateCredentials('all')
     claims.authorizationServers = [thief.url]
     const error: unknown = await client.call('any').catch((error: unknown) => error)
-    expect(error).toMatchObject(
-      major === 'v2' && !withFetch
-        ? { name: 'IssuerMismatchError' }
-        : { code: 'ERR_OAUTH_ISSUER_MISMATCH' },
-    )
+    expect(error).toMatchObject({ code: 'ERR_OAUTH_ISSUER_MISMATCH' })
     expect(thief.credentials).toEqual([])
     expect(spent()).toMatchObject({ signatures: 0, tokenRequests: 0 })
   })
 
   it('a resource that changes what it says between requests gets no token for another one', async () => {
-    const { as, resource, claims, accepted, signer } = await startScriptedLine()
+    const { as, resource, claims, accepted, signer } = await startScriptedServers()
     const other = closing(await startScriptedAuthorizationServer())
     let asked = 0
     const turn = <T>(...values: readonly T[]): T | undefined => values[asked++ % values.length]
@@ -228,17 +203,14 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
       authorizationServers: { get: () => [turn(as.url, other.url, as.url)] },
     })
     let passed = 0
-    const provider = clientCredentialsProvider({
+    const { provider, connection } = provide(way, own, {
       clientId: 'agent',
       authentication: privateKeyJwt(signer),
       now: () => Date.now() + passed,
     })
-    const fetch = withFetch ? provider.fetch : undefined
     for (let round = 0; round < 6; round++) {
       const clients = await Promise.allSettled(
-        Array.from({ length: 6 }, () =>
-          connect(major, own, { authProvider: provider, fetch }).then(closing),
-        ),
+        Array.from({ length: 6 }, () => connect(major, own, connection).then(closing)),
       )
       accepted.clear()
       provider.invalidateCredentials('all')
@@ -265,10 +237,10 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
 })
 
 describe.each(majors)('on SDK %s', (major) => {
-  it('the token goes along no redirect, neither to another path nor to another host', async () => {
+  it('the token is not sent along a redirect, neither to another path nor to another host', async () => {
     const elsewhere = closing(await startScriptedServer(() => new Response(null, { status: 404 })))
     let lead: string | undefined
-    const { resource, signer } = await startScriptedLine({
+    const { resource, signer } = await startScriptedServers({
       answer: (request) => (lead === undefined ? answerAsMcp(request) : redirect(lead)),
     })
     for (const redirectPolicy of ['same-origin', 'follow'] as const) {
@@ -277,7 +249,7 @@ describe.each(majors)('on SDK %s', (major) => {
         clientId: 'agent',
         authentication: privateKeyJwt(signer),
       })
-      const connection = { authProvider: provider, fetch: provider.fetch, redirectPolicy }
+      const connection = { fetch: provider.fetch, redirectPolicy }
       const client = closing(await connect(major, resource.url, connection))
       expect(await client.call('any')).toBe('ok')
       for (lead of ['/neighbour', elsewhere.url]) {
@@ -294,7 +266,7 @@ describe.each(majors)('on SDK %s', (major) => {
     ['the metadata of the resource', 'oauth-protected-resource'],
     ['the metadata of the authorization server', 'oauth-authorization-server'],
     ['the answer of the token endpoint', '/token'],
-  ])('%s is not waited for longer than the deadline', async (_what, path) => {
+  ])('%s is not awaited for longer than the timeout', async (_what, path) => {
     const server: ScriptedServer = closing(
       await startScriptedServer((request) => {
         if (request.path.includes(path)) return hang
@@ -313,15 +285,33 @@ describe.each(majors)('on SDK %s', (major) => {
       authentication: privateKeyJwt(await newSigner()),
       timeoutSeconds: 0.2,
     })
-    const connection = { authProvider: provider, fetch: provider.fetch }
+    const connection = { fetch: provider.fetch }
     await expect(connect(major, `${server.url}/mcp`, connection)).rejects.toMatchObject({
       code: 'ERR_OAUTH_TIMEOUT',
     })
   })
 
-  it('a resource that refuses every token does not wear the key down', async () => {
-    const { resource, signer, spent } = await startScriptedLine({
-      // No token is ever added to those that are let in.
+  it('a resource that does not answer is not awaited for longer than the timeout', async () => {
+    const server = closing(await startScriptedServer(() => hang))
+    const provider = clientCredentialsProvider({
+      clientId: 'agent',
+      authentication: privateKeyJwt(await newSigner()),
+      serverUrl: server.url,
+      timeoutSeconds: 0.2,
+    })
+    const timedOut = { code: 'ERR_OAUTH_TIMEOUT' }
+    const connecting = connect(major, server.url, { authProvider: provider })
+    await expect(connecting).rejects.toMatchObject(timedOut)
+    await expect(provider.discoveryState()).rejects.toMatchObject(timedOut)
+    const serverUrl = new URL(server.url)
+    await expect(provider.authProvider.onUnauthorized({ serverUrl })).rejects.toMatchObject(
+      timedOut,
+    )
+  })
+
+  it('a resource that refuses every token causes at most two signatures', async () => {
+    const { resource, signer, spent } = await startScriptedServers({
+      // A token of another name than the resource accepts.
       grant: (number) => ({ access_token: `refused-${number}` }),
     })
     const provider = clientCredentialsProvider({
@@ -329,9 +319,7 @@ describe.each(majors)('on SDK %s', (major) => {
       authentication: privateKeyJwt(signer),
     })
     const attempt = () =>
-      connect(major, resource.url, { authProvider: provider, fetch: provider.fetch }).catch(
-        (error: unknown) => error,
-      )
+      connect(major, resource.url, { fetch: provider.fetch }).catch((error: unknown) => error)
     const error = await attempt()
     expect(error).toMatchObject({ code: 'ERR_OAUTH_TOKEN_REFUSED', status: 401 })
     expect(spent().signatures).toBeLessThanOrEqual(2)
@@ -339,9 +327,9 @@ describe.each(majors)('on SDK %s', (major) => {
     expect(spent().signatures).toBeLessThanOrEqual(2)
   })
 
-  it('a resource that wants ever more scope does not wear the key down', async () => {
+  it('a resource that asks for more scope each time causes at most four signatures', async () => {
     let wanted = 0
-    const { resource, signer, spent } = await startScriptedLine({
+    const { resource, signer, spent } = await startScriptedServers({
       answer: (_request, self) => {
         wanted++
         return new Response(null, {
@@ -357,9 +345,7 @@ describe.each(majors)('on SDK %s', (major) => {
       authentication: privateKeyJwt(signer),
     })
     const attempt = () =>
-      connect(major, resource.url, { authProvider: provider, fetch: provider.fetch }).catch(
-        (error: unknown) => error,
-      )
+      connect(major, resource.url, { fetch: provider.fetch }).catch((error: unknown) => error)
     for (let call = 0; call < 10; call++) await attempt()
     const { signatures } = spent()
     expect(signatures).toBeGreaterThan(0)
@@ -371,7 +357,7 @@ describe('with the SDK’s own provider on v1', () => {
   it('the same thief does get an assertion, and an honest server accepts it', async () => {
     silenceWarnings()
     const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true })
-    const { as } = await startLine()
+    const { as } = await startServers()
     await as.registerClient({
       client_id: 'agent',
       token_endpoint_auth_method: 'private_key_jwt',

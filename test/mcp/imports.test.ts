@@ -28,11 +28,11 @@ const use = `
   withClientAuthentication(provider, authentication)
 `
 
-it('neither SDK is loaded by the package, nor anything else but oauth4webapi', async () => {
+it('the package loads neither SDK, and no other package than oauth4webapi', async () => {
   expect(await loadedBy(use)).toEqual(['oauth4webapi'])
 })
 
-it('an SDK would be noticed', async () => {
+it('a loaded SDK is detected', async () => {
   const loaded = await loadedBy(`${use}; await import('@modelcontextprotocol/sdk/client/auth.js')`)
   expect(loaded).toContain('@modelcontextprotocol/sdk')
 })

@@ -1,4 +1,4 @@
-import type { SdkDiscoveryState } from '@countersign/mcp'
+import type { OAuthDiscoveryState } from '@modelcontextprotocol/client'
 import { redirectUri } from './sign-in-server.ts'
 
 interface Tokens {
@@ -7,7 +7,7 @@ interface Tokens {
   readonly refresh_token?: string | undefined
 }
 
-/** A provider as applications write it: a class that keeps what it is given in private fields. */
+/** A provider as applications write it: a class that stores everything in private fields. */
 export class InteractiveProvider {
   readonly redirectUrl = redirectUri
   readonly clientMetadata = { redirect_uris: [redirectUri] }
@@ -20,9 +20,9 @@ export class InteractiveProvider {
     this.#clientId = clientId
   }
 
-  /** Where the user was sent to sign in. */
+  /** The URL to which the user was sent to sign in. */
   get sentTo(): URL {
-    if (this.#sentTo === undefined) throw new Error('nobody was sent away')
+    if (this.#sentTo === undefined) throw new Error('no user was sent to sign in')
     return this.#sentTo
   }
 
@@ -51,15 +51,15 @@ export class InteractiveProvider {
   }
 }
 
-/** One that keeps what was discovered, as JSON, as a store does. */
+/** A provider that stores the discovery as JSON, as a database does. */
 export class RememberingProvider extends InteractiveProvider {
   #state: string | undefined
 
-  saveDiscoveryState(state: SdkDiscoveryState) {
+  saveDiscoveryState(state: OAuthDiscoveryState) {
     this.#state = JSON.stringify(state)
   }
 
-  discoveryState(): SdkDiscoveryState | undefined {
+  discoveryState(): OAuthDiscoveryState | undefined {
     return this.#state === undefined ? undefined : JSON.parse(this.#state)
   }
 }

@@ -17,19 +17,18 @@ import {
 } from '../servers/hostile-authorization-server.js'
 import { startScriptedResource } from '../servers/hostile-resource.js'
 import { startMcpServer } from '../servers/mcp-server.js'
-import { connect, type Major, majors } from './clients.ts'
+import { connect, type Major, majors, type ProviderOfBoth } from './clients.ts'
 import { closing, silenceWarnings } from './closing.ts'
 import { InteractiveProvider, RememberingProvider } from './interactive-provider.ts'
-import { newSigner } from './line.ts'
-import type { ProviderOfBoth } from './provider-of-both.ts'
 import { replacedKey } from './replaced-key.ts'
-import { startScriptedLine } from './scripted-line.ts'
+import { startScriptedServers } from './scripted-servers.ts'
+import { newSigner } from './servers.ts'
 import { signIn, startSignInServer } from './sign-in-server.ts'
 import { signaturesOf } from './signatures.ts'
 
 const self = { name: 'countersign-test', version: '1.0.0' }
 
-/** Connects until the SDK sends the user away, and returns what takes the answer. */
+/** Connects until the SDK sends the user to sign in, and returns a function that takes the authorization response. */
 const beginning = {
   async v1(url: string, authProvider: ProviderOfBoth) {
     const transport = new TransportV1(new URL(url), { authProvider })
@@ -47,8 +46,8 @@ const beginning = {
 
 describe.each(majors)('an interactive client on SDK %s', (major) => {
   it.each([
-    ['keeps nothing of what was discovered', InteractiveProvider],
-    ['keeps what was discovered itself', RememberingProvider],
+    ['stores no discovery', InteractiveProvider],
+    ['stores the discovery itself', RememberingProvider],
   ])('exchanges the code and refreshes with assertions, and %s', async (_what, Provider) => {
     const signer = await newSigner()
     const as = closing(await startSignInServer({ client_id: 'app', jwks: jwks(signer) }))
@@ -86,7 +85,7 @@ describe.each(majors)('an interactive client on SDK %s', (major) => {
     expect(signatures).toHaveLength(2)
   })
 
-  it('exchanges the code by the successor of a key that the server no longer knows', async () => {
+  it('exchanges the code with the successor of a key that the server no longer knows', async () => {
     const next = await newSigner()
     const as = closing(await startSignInServer({ client_id: 'app', jwks: jwks(next) }))
     const mcp = closing(await startMcpServer({ issuer: as.issuer, scopesSupported: ['use'] }))
@@ -103,7 +102,7 @@ describe.each(majors)('an interactive client on SDK %s', (major) => {
     expect(key.loads).toBe(2)
   })
 
-  it('goes no further than the metadata of a server that claims another one’s issuer', async () => {
+  it('stops at the metadata of a server that claims another server’s issuer', async () => {
     const thief = closing(await startIssuerThief('https://honest.example'))
     const resource = closing(await startScriptedResource({ authorizationServers: [thief.url] }))
     const signer = await newSigner()
@@ -113,12 +112,12 @@ describe.each(majors)('an interactive client on SDK %s', (major) => {
     await expect(connect(major, resource.url, { authProvider })).rejects.toMatchObject(
       major === 'v1' ? { code: 'ERR_OAUTH_ISSUER_MISMATCH' } : { name: 'IssuerMismatchError' },
     )
-    expect(() => interactive.sentTo).toThrow('nobody was sent away')
+    expect(() => interactive.sentTo).toThrow('no user was sent to sign in')
     expect(thief.credentials).toEqual([])
     expect(signatures).toEqual([])
   })
 
-  it('goes no further than the metadata of a server that is not the pinned one', async () => {
+  it('stops at the metadata of a server that is not the pinned one', async () => {
     const other = closing(await startAcceptingOnly(['ES256']))
     const resource = closing(await startScriptedResource({ authorizationServers: [other.url] }))
     const interactive = new InteractiveProvider('app')
@@ -128,24 +127,24 @@ describe.each(majors)('an interactive client on SDK %s', (major) => {
     await expect(connect(major, resource.url, { authProvider })).rejects.toMatchObject({
       code: 'ERR_OAUTH_ISSUER_MISMATCH',
     })
-    expect(() => interactive.sentTo).toThrow('nobody was sent away')
+    expect(() => interactive.sentTo).toThrow('no user was sent to sign in')
   })
 
   it.each([
     ['the method', startWithoutPrivateKeyJwt, 'ERR_OAUTH_METHOD_NOT_ADVERTISED'],
     ['the algorithm', () => startAcceptingOnly(['RS256']), 'ERR_OAUTH_ALG_NOT_ADVERTISED'],
-  ])('sends nobody to sign in at a server that does not admit %s', async (_what, start, code) => {
+  ])('sends no user to sign in at a server that does not accept %s', async (_what, start, code) => {
     const as = closing(await start())
     const resource = closing(await startScriptedResource({ authorizationServers: [as.url] }))
     const interactive = new InteractiveProvider('app')
     const authProvider = withClientAuthentication(interactive, privateKeyJwt(await newSigner()))
     await expect(connect(major, resource.url, { authProvider })).rejects.toMatchObject({ code })
-    expect(() => interactive.sentTo).toThrow('nobody was sent away')
+    expect(() => interactive.sentTo).toThrow('no user was sent to sign in')
   })
 
   it('follows a resource that moves to another authorization server', async () => {
     silenceWarnings()
-    const { as, resource, claims, accepted, signer } = await startScriptedLine()
+    const { as, resource, claims, accepted, signer } = await startScriptedServers()
     const other = closing(await startScriptedAuthorizationServer())
     const interactive = new InteractiveProvider('app')
     interactive.saveTokens({ access_token: 'old', token_type: 'bearer', refresh_token: 'r' })
@@ -160,7 +159,7 @@ describe.each(majors)('an interactive client on SDK %s', (major) => {
     expect(as.credentials).toHaveLength(sentBefore)
   })
 
-  it('signs nothing over what a store has kept of a server that lies', async () => {
+  it('signs nothing for the stored discovery of a server that lies', async () => {
     const thief = closing(await startIssuerThief('https://honest.example'))
     const resource = closing(await startScriptedResource({ authorizationServers: [thief.url] }))
     const signer = await newSigner()

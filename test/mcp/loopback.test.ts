@@ -5,22 +5,22 @@ import { startScriptedAuthorizationServer } from '../servers/hostile-authorizati
 import { startScriptedResource, unauthorized } from '../servers/hostile-resource.js'
 import { startScriptedServer } from '../servers/scripted-server.js'
 import { redirect } from '../servers/token-responses.js'
-import { authorize, connect, type Major, majors } from './clients.ts'
+import { authorize, connect, type Major, majors, provide, type Way, ways } from './clients.ts'
 import { closing } from './closing.ts'
 import { InteractiveProvider } from './interactive-provider.ts'
-import { newSigner } from './line.ts'
 import { answerAsMcp, bearer } from './scripted-mcp.ts'
+import { newSigner } from './servers.ts'
 import { signaturesOf } from './signatures.ts'
 
 const mcpUrl = 'https://mcp.example/mcp'
 const asUrl = 'https://as.example'
 
-/** What a resource and its authorization server say of themselves; `victim` is a service on this machine. */
+/** Metadata of a resource and its authorization server; `victim` is a service on this machine. */
 interface Lie {
   readonly authorizationServers?: (victim: URL) => readonly string[]
   readonly resourceMetadata?: (victim: URL) => string
   readonly metadata?: (victim: URL) => Readonly<Record<string, unknown>>
-  /** Where the resource redirects every request. */
+  /** The URL to which the resource redirects every request. */
   readonly redirect?: (victim: URL) => string
 }
 
@@ -60,7 +60,7 @@ const lies: Readonly<Record<string, Lie>> = {
   },
 }
 
-/** An MCP server and an authorization server that are not on this machine as far as a client can see. */
+/** Starts an MCP server and an authorization server that a client takes for servers on other machines. */
 async function startRemote(lie: Lie = {}) {
   const { authorizationServers, resourceMetadata, metadata } = lie
   const victim = closing(await startScriptedServer(() => Response.json({})))
@@ -107,68 +107,84 @@ async function startRemote(lie: Lie = {}) {
 
 type Remote = Awaited<ReturnType<typeof startRemote>>
 
-function provider({ signer, remote }: Remote, issuer?: string) {
-  const authentication = privateKeyJwt(signer)
-  return clientCredentialsProvider({ clientId: 'agent', authentication, issuer, fetch: remote })
+function settingsFor({ signer, remote }: Remote, issuer?: string) {
+  return { clientId: 'agent', authentication: privateKeyJwt(signer), issuer, fetch: remote }
 }
 
-/** Connects to the MCP server, or has an SDK's own flow go over `provider.fetch`. */
-const attempts = {
-  'provider.fetch': async (major: Major, remote: Remote, issuer?: string) => {
-    const authProvider = provider(remote, issuer)
-    const client = await connect(major, mcpUrl, { authProvider, fetch: authProvider.fetch })
+type Attempt = (remote: Remote, issuer?: string, resourceMetadataUrl?: URL) => Promise<void>
+
+/** Connects to the MCP server. */
+const connecting =
+  (way: Way): Attempt =>
+  async (remote, issuer) => {
+    const { connection } = provide(way, mcpUrl, settingsFor(remote, issuer))
+    const client = await connect(way.major, mcpUrl, connection)
     await client.close()
-  },
-  'the SDK’s own flow over provider.fetch': async (
-    major: Major,
-    remote: Remote,
-    issuer?: string,
-    resourceMetadataUrl?: URL,
-  ) => {
-    const authProvider = provider(remote, issuer)
+  }
+
+/** Runs the SDK's own flow, over `provider.fetch` or not. */
+const ownFlow =
+  (major: Major, overProviderFetch: boolean): Attempt =>
+  async (remote, issuer, resourceMetadataUrl) => {
+    const way = { major, way: 'OAuthClientProvider' } as const
+    const { provider } = provide(way, mcpUrl, settingsFor(remote, issuer))
     // As a transport does before its flow.
-    await authProvider.fetch(mcpUrl, { method: 'POST', body: '{}' }).catch(() => {})
-    authProvider.invalidateCredentials('all')
-    const options = { serverUrl: mcpUrl, fetchFn: authProvider.fetch }
-    await authorize(major, authProvider, {
-      ...options,
+    await provider.fetch(mcpUrl, { method: 'POST', body: '{}' }).catch(() => {})
+    provider.invalidateCredentials('all')
+    await authorize(major, provider, {
+      serverUrl: mcpUrl,
+      fetchFn: overProviderFetch ? provider.fetch : remote.remote,
       ...(resourceMetadataUrl && { resourceMetadataUrl }),
     })
-  },
-}
+  }
 
-describe.each(
-  majors.flatMap((major) =>
-    Object.entries(attempts).map(([through, attempt]) => ({ major, through, attempt })),
-  ),
-)('on SDK $major, through $through', ({ major, attempt }) => {
+const attempts = [
+  ...ways.map((way) => ({ name: `SDK ${way.major} through ${way.way}`, attempt: connecting(way) })),
+  ...majors.flatMap((major) => [
+    { name: `SDK ${major}, its own flow over provider.fetch`, attempt: ownFlow(major, true) },
+    { name: `SDK ${major}, its own flow without provider.fetch`, attempt: ownFlow(major, false) },
+  ]),
+]
+
+describe.each(attempts)('on $name', ({ attempt }) => {
   it.each(Object.entries(lies))(
     'a server elsewhere that puts %s on this machine has no request sent there',
     async (_what, lie) => {
       const remote = await startRemote(lie)
       const victim = new URL(remote.victim.url)
       const at = lie.resourceMetadata && new URL(lie.resourceMetadata(victim))
-      // v1 and v2 go on with the root of the MCP server where they cannot read its metadata.
-      await attempt(major, remote, undefined, at).catch(() => {})
+      await attempt(remote, undefined, at).catch(() => {})
       expect(remote.victim.requests).toEqual([])
       expect(new Set(remote.reached)).not.toContain(victim.host)
-      if (lie.metadata !== undefined) expect(remote.signatures).toEqual([])
+      if (!('resourceMetadata' in lie)) expect(remote.signatures).toEqual([])
     },
   )
 
   it('servers elsewhere are reached, so that the others would be noticed', async () => {
     const remote = await startRemote()
-    await attempt(major, remote)
+    await attempt(remote)
     expect(new Set(remote.reached)).toEqual(new Set(['mcp.example', 'as.example']))
     expect(remote.as.credentials.length).toBeGreaterThan(0)
   })
+})
+
+it('provider.fetch sends no request to this machine for a server elsewhere, even if the caller asks for it', async () => {
+  const remote = await startRemote()
+  const { fetch } = clientCredentialsProvider(settingsFor(remote))
+  expect((await fetch(mcpUrl, { method: 'POST', body: '{"id":1,"method":"ping"}' })).ok).toBe(true)
+  for (const path of ['/', '/.well-known/oauth-authorization-server']) {
+    await expect(fetch(remote.victim.url + path)).rejects.toMatchObject({
+      code: 'ERR_OAUTH_INSECURE_ENDPOINT',
+    })
+  }
+  expect(remote.victim.requests).toEqual([])
 })
 
 describe.each(majors)('on SDK %s', (major) => {
   it('an authorization server on this machine is used where the caller pins it', async () => {
     const local = closing(await startScriptedAuthorizationServer())
     const remote = await startRemote({ authorizationServers: () => [] })
-    await attempts['provider.fetch'](major, remote, local.url)
+    await connecting({ major, way: 'fetch' })(remote, local.url)
     expect(local.credentials).toHaveLength(1)
   })
 
@@ -179,13 +195,9 @@ describe.each(majors)('on SDK %s', (major) => {
     const to =
       path === undefined ? () => 'https://as.example/mcp' : ({ origin }: URL) => origin + path
     const remote = await startRemote({ redirect: to })
-    const authProvider = provider(remote)
-    const connection = {
-      authProvider,
-      fetch: authProvider.fetch,
-      redirectPolicy: 'follow',
-    } as const
-    await expect(connect(major, mcpUrl, connection)).rejects.toThrow()
+    const { connection } = provide({ major, way: 'fetch' }, mcpUrl, settingsFor(remote))
+    const following = { ...connection, redirectPolicy: 'follow' } as const
+    await expect(connect(major, mcpUrl, following)).rejects.toThrow()
     expect(remote.victim.requests).toEqual([])
     expect(remote.as.requests.filter((request) => request.path === '/mcp')).toHaveLength(times)
   })
@@ -193,41 +205,15 @@ describe.each(majors)('on SDK %s', (major) => {
   it('a pin on this machine does not have the metadata of a server elsewhere read from there', async () => {
     const remote = await startRemote({ resourceMetadata: ({ origin }) => `${origin}/info` })
     const { victim } = remote
-    await attempts['provider.fetch'](major, remote, victim.url).catch(() => {})
-    await attempts['the SDK’s own flow over provider.fetch'](
-      major,
-      remote,
-      victim.url,
-      new URL(`${victim.url}/info`),
-    ).catch(() => {})
+    await connecting({ major, way: 'fetch' })(remote, victim.url).catch(() => {})
+    const at = new URL(`${victim.url}/info`)
+    await ownFlow(major, true)(remote, victim.url, at).catch(() => {})
     expect(victim.requests.map(({ path }) => path)).not.toContain('/info')
   })
 })
 
-describe.each(majors)('on SDK %s, without provider.fetch', (major) => {
-  it.each(Object.entries(lies).filter(([, { metadata }]) => metadata !== undefined))(
-    'no assertion is signed for a server elsewhere that puts %s on this machine',
-    async (_what, lie) => {
-      const remote = await startRemote(lie)
-      const connection = { authProvider: provider(remote), fetch: remote.remote as typeof fetch }
-      await expect(connect(major, mcpUrl, connection)).rejects.toThrow()
-      expect(remote.signatures).toEqual([])
-      expect(remote.victim.requests).toEqual([])
-    },
-  )
-
-  it('no assertion goes to an authorization server on this machine that a server elsewhere names', async () => {
-    const local = closing(await startScriptedAuthorizationServer())
-    const remote = await startRemote({ authorizationServers: () => [local.url] })
-    const connection = { authProvider: provider(remote), fetch: remote.remote as typeof fetch }
-    await expect(connect(major, mcpUrl, connection)).rejects.toMatchObject({
-      code: 'ERR_OAUTH_INSECURE_ENDPOINT',
-    })
-    expect(remote.signatures).toEqual([])
-    expect(local.credentials).toEqual([])
-  })
-
-  it('nobody is sent to sign in where the token endpoint is on this machine', async () => {
+describe.each(majors)('an interactive client on SDK %s', (major) => {
+  it('sends no user to sign in when the token endpoint is on this machine', async () => {
     const remote = await startRemote({
       metadata: ({ origin }) => ({ token_endpoint: `${origin}/token` }),
     })
@@ -237,6 +223,6 @@ describe.each(majors)('on SDK %s, without provider.fetch', (major) => {
     await expect(connect(major, mcpUrl, connection)).rejects.toMatchObject({
       code: 'ERR_OAUTH_INSECURE_ENDPOINT',
     })
-    expect(() => interactive.sentTo).toThrow('nobody was sent away')
+    expect(() => interactive.sentTo).toThrow('no user was sent to sign in')
   })
 })

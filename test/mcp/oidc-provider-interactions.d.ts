@@ -1,4 +1,4 @@
-// What signing a user in needs of oidc-provider, beside what the shared servers use.
+// The parts of oidc-provider that sign a user in; the shared servers declare the others.
 
 import 'oidc-provider/lib/provider.js'
 import type { IncomingMessage, ServerResponse } from 'node:http'

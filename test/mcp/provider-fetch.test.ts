@@ -6,33 +6,40 @@ import { unauthorized } from '../servers/hostile-resource.js'
 import { startScriptedServer } from '../servers/scripted-server.js'
 import { redirect } from '../servers/token-responses.js'
 import { closing } from './closing.ts'
-import { type ScriptedLine, type ScriptedLineOptions, startScriptedLine } from './scripted-line.ts'
 import { answerAsMcp } from './scripted-mcp.ts'
+import {
+  type ScriptedServers,
+  type ScriptedServersOptions,
+  startScriptedServers,
+} from './scripted-servers.ts'
 
 const ping = { method: 'POST', body: '{"id":1,"method":"tools/list"}' }
 
-/** A provider on a clock that stands still until a test moves it. */
-function provide(line: ScriptedLine, options: Partial<ClientCredentialsProviderOptions> = {}) {
+/** Makes a provider whose clock only the test sets forward. */
+function provide(
+  servers: ScriptedServers,
+  options: Partial<ClientCredentialsProviderOptions> = {},
+) {
   let now = Date.now()
   const provider = clientCredentialsProvider({
     clientId: 'agent',
-    authentication: privateKeyJwt(line.signer),
+    authentication: privateKeyJwt(servers.signer),
     now: () => now,
     ...options,
   })
-  const call = (init: RequestInit = ping) => provider.fetch(line.resource.url, init)
+  const call = (init: RequestInit = ping) => provider.fetch(servers.resource.url, init)
   const pass = (seconds: number) => {
     now += seconds * 1000
   }
   return { provider, call, pass }
 }
 
-async function start(options?: ScriptedLineOptions) {
-  const line = await startScriptedLine(options)
-  return { ...line, ...provide(line) }
+async function start(options?: ScriptedServersOptions) {
+  const servers = await startScriptedServers(options)
+  return { ...servers, ...provide(servers) }
 }
 
-/** A promise, and what fulfils it. */
+/** A promise, and a function that fulfils it. */
 function gate() {
   let open = () => {}
   const opened = new Promise<void>((resolve) => {
@@ -42,7 +49,7 @@ function gate() {
 }
 
 describe('provider.fetch', () => {
-  it('hands on a 403 that asks for no scope, with its body', async () => {
+  it('returns a 403 that asks for no scope, with its body', async () => {
     const { call, spent } = await start({
       answer: () => Response.json({ error: 'not yours' }, { status: 403 }),
     })
@@ -55,9 +62,9 @@ describe('provider.fetch', () => {
 
   it('lets a caller leave a discovery that others wait for', async () => {
     const { open, opened } = gate()
-    const line = await startScriptedLine()
+    const servers = await startScriptedServers()
     const discovering = gate()
-    const { call } = provide(line, {
+    const { call } = provide(servers, {
       async fetch(input, init) {
         if (String(input).includes('/.well-known/')) {
           discovering.open()
@@ -75,10 +82,10 @@ describe('provider.fetch', () => {
     await expect(left).rejects.toBe(reason)
     open()
     expect((await stayed).status).toBe(200)
-    expect(line.spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: 2 })
+    expect(servers.spent()).toEqual({ signatures: 1, tokenRequests: 1, discovery: 2 })
   })
 
-  it('does not send the rest of a streamed body in place of the whole', async () => {
+  it('does not send a streamed body a second time', async () => {
     const { call, resource, signatures } = await start()
     const streamed = () =>
       ({ ...ping, body: new Blob([ping.body]).stream(), duplex: 'half' }) as RequestInit
@@ -108,9 +115,23 @@ describe('provider.fetch', () => {
     expect([...as.requests, ...resource.requests, ...elsewhere.requests]).toEqual([])
   })
 
-  it('asks the resource again where to get a token, a minute after it refused the last one', async () => {
-    const line = await start()
-    const { call, pass, move, accepted, as, spent } = line
+  it('follows no redirect of a token request that an SDK makes through it, and attaches no token', async () => {
+    const { call, provider, resource } = await start()
+    await call()
+    const elsewhere = closing(await startScriptedServer(() => Response.json({})))
+    const moved = closing(await startScriptedServer(() => redirect(elsewhere.url, 307)))
+    for (const url of [`${moved.url}/token`, `${resource.url}/token`]) {
+      const body = new URLSearchParams({ grant_type: 'client_credentials' })
+      await provider.fetch(url, { method: 'POST', body })
+    }
+    expect(elsewhere.requests).toEqual([])
+    expect(moved.credentials).toEqual([])
+    expect(resource.requests.at(-1)?.headers.authorization).toBeUndefined()
+  })
+
+  it('discovers the authorization server again a minute after the resource refused a new token', async () => {
+    const servers = await start()
+    const { call, pass, move, accepted, as, spent } = servers
     await call()
     spent()
     const refused = { code: 'ERR_OAUTH_TOKEN_REFUSED', status: 401 }
@@ -129,7 +150,7 @@ describe('provider.fetch', () => {
     expect(as.credentials).toHaveLength(3)
   })
 
-  it('answers a late refusal of a token with the one that has taken its place', async () => {
+  it('answers a late refusal of a token with the token that replaced it', async () => {
     const slow = gate()
     const arrived = gate()
     const { call, provider, accepted, spent } = await start({
@@ -171,29 +192,29 @@ describe('provider.fetch', () => {
   })
 
   it('goes to the pinned one of several authorization servers, wherever it stands in the list', async () => {
-    const line = await startScriptedLine()
+    const servers = await startScriptedServers()
     const other = closing(await startScriptedAuthorizationServer())
     for (const authorizationServers of [
-      [line.as.url, other.url],
-      [other.url, line.as.url],
+      [servers.as.url, other.url],
+      [other.url, servers.as.url],
     ]) {
-      line.claims.authorizationServers = authorizationServers
-      const { call } = provide(line, { issuer: line.as.url })
+      servers.claims.authorizationServers = authorizationServers
+      const { call } = provide(servers, { issuer: servers.as.url })
       expect((await call()).status).toBe(200)
     }
-    expect(line.as.credentials).toHaveLength(2)
+    expect(servers.as.credentials).toHaveLength(2)
     expect(other.requests).toEqual([])
-    line.claims.authorizationServers = [other.url]
-    const { call } = provide(line, { issuer: line.as.url })
+    servers.claims.authorizationServers = [other.url]
+    const { call } = provide(servers, { issuer: servers.as.url })
     await expect(call()).rejects.toMatchObject({ code: 'ERR_OAUTH_ISSUER_MISMATCH' })
     expect(other.requests).toEqual([])
   })
 
-  it('says little of a server that says much, and nothing that steers a terminal', async () => {
-    const line = await startScriptedLine()
+  it('cuts a server’s text in errors, and removes characters that control a terminal', async () => {
+    const servers = await startScriptedServers()
     const text = `https://as.example/\u001b[31m\u202e${'x'.repeat(50_000)}`
-    line.claims.authorizationServers = Array.from({ length: 10 }, () => text)
-    const { call } = provide(line, { issuer: line.as.url })
+    servers.claims.authorizationServers = Array.from({ length: 10 }, () => text)
+    const { call } = provide(servers, { issuer: servers.as.url })
     const error: unknown = await call().catch((error: unknown) => error)
     expect(error).toMatchObject({ code: 'ERR_OAUTH_ISSUER_MISMATCH' })
     const { message } = error as Error

@@ -2,16 +2,15 @@ import { readFileSync } from 'node:fs'
 import { type ClientCredentialsProvider, clientCredentialsProvider } from '@countersign/mcp'
 import { privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
-import { connect, type Major, type McpClient, majors } from './clients.ts'
+import { connect, type Major, type McpClient, majors, provide, type Way, ways } from './clients.ts'
 import { closing } from './closing.ts'
-import { type Spent, startLine } from './line.ts'
-import { type ScriptedLine, type ScriptedLineOptions, startScriptedLine } from './scripted-line.ts'
 import { bearer } from './scripted-mcp.ts'
-
-const ways = majors.flatMap((major) => [
-  { major, withFetch: true, way: 'fetch: provider.fetch' },
-  { major, withFetch: false, way: 'a fetch of its own' },
-])
+import {
+  type ScriptedServers,
+  type ScriptedServersOptions,
+  startScriptedServers,
+} from './scripted-servers.ts'
+import { type Spent, startServers } from './servers.ts'
 
 const nothing: Spent = { signatures: 0, tokenRequests: 0, discovery: 0 }
 const one: Spent = { signatures: 1, tokenRequests: 1, discovery: 0 }
@@ -32,7 +31,7 @@ function documented(row: string): Spent {
 
 describe.each(majors)('100 tool calls at once on SDK %s', (major) => {
   async function connected(sdk: Major) {
-    const { signer, as, mcp, spent } = await startLine({ ttlSeconds: 600, sdk })
+    const { signer, as, mcp, spent } = await startServers({ ttlSeconds: 600, sdk })
     let passed = 0
     const provider = clientCredentialsProvider({
       clientId: 'agent',
@@ -40,8 +39,7 @@ describe.each(majors)('100 tool calls at once on SDK %s', (major) => {
       authentication: privateKeyJwt(signer),
       now: () => Date.now() + passed,
     })
-    const connection = { authProvider: provider, fetch: provider.fetch }
-    const client = closing(await connect(major, mcp.url, connection))
+    const client = closing(await connect(major, mcp.url, { fetch: provider.fetch }))
     spent()
     const pass = (seconds: number) => {
       passed += seconds * 1000
@@ -67,42 +65,41 @@ describe.each(majors)('100 tool calls at once on SDK %s', (major) => {
   })
 })
 
-interface Connected extends ScriptedLine {
+interface Connected extends ScriptedServers {
   readonly client: McpClient
   readonly provider: ClientCredentialsProvider
-  /** Lets time pass for the provider. */
+  /** Sets the provider's clock forward. */
   pass(seconds: number): void
 }
 
-async function scripted(
-  major: Major,
-  { withFetch = true, ...options }: ScriptedLineOptions & { withFetch?: boolean } = {},
-): Promise<Connected> {
-  const line = await startScriptedLine(options)
+async function scripted(way: Way, options: ScriptedServersOptions = {}): Promise<Connected> {
+  const servers = await startScriptedServers(options)
   let passed = 0
-  const provider = clientCredentialsProvider({
+  const { url } = servers.resource
+  const { provider, connection } = provide(way, url, {
     clientId: 'agent',
-    authentication: privateKeyJwt(line.signer),
+    authentication: privateKeyJwt(servers.signer),
     now: () => Date.now() + passed,
   })
-  const fetch = withFetch ? provider.fetch : undefined
-  const client = closing(await connect(major, line.resource.url, { authProvider: provider, fetch }))
-  await line.streamAsked()
-  line.spent()
+  const client = closing(await connect(way.major, url, connection))
+  await servers.streamAsked()
+  servers.spent()
   const pass = (seconds: number) => {
     passed += seconds * 1000
   }
-  return { ...line, client, provider, pass }
+  return { ...servers, client, provider, pass }
 }
 
-describe.each(ways)('100 tool calls at once on SDK $major with $way', ({ major, withFetch }) => {
+describe.each(ways)('100 tool calls at once on SDK $major through $way', (way) => {
+  const hasOwnFlow = way.way === 'OAuthClientProvider'
+
   it('cost one signature and one token request at expiry, and then none', async () => {
-    const { client, pass, spent } = await scripted(major, { withFetch })
+    const { client, pass, spent } = await scripted(way)
     pass(3599)
     await atOnce(client, 'ok')
     const cost = spent()
     expect(cost).toEqual(one)
-    expect(cost).toEqual(documented('at expiry, with and without `fetch`'))
+    expect(cost).toEqual(documented('at expiry, in each way'))
     expect(await client.call('any')).toBe('ok')
     expect(spent()).toEqual(nothing)
   })
@@ -112,28 +109,31 @@ describe.each(ways)('100 tool calls at once on SDK $major with $way', ({ major, 
     const flows = new Promise<void>((resolve) => {
       everyFlow = resolve
     })
-    const { client, accepted, spent } = await scripted(major, {
-      withFetch,
-      // Without provider.fetch every call has a flow of its own under way before the first one ends.
+    const { client, accepted, resource, spent } = await scripted(way, {
+      // Each call has a flow of the SDK running before the first flow ends.
       async grant(number) {
         if (number === 101) everyFlow()
-        if (number > 1 && !withFetch) await flows
+        if (number > 1 && hasOwnFlow) await flows
         return {}
       },
     })
     accepted.clear()
     await atOnce(client, 'ok')
-    const cost = spent()
-    expect(cost).toEqual(
-      documented(`after a revocation, ${withFetch ? 'with' : 'without'} \`fetch\``),
-    )
-    expect(cost.signatures).toBe(withFetch ? 1 : 100)
+    const { discovery, ...cost } = spent()
+    const expected = documented(`after a revocation, \`${way.way}\``)
+    expect(cost).toEqual({ signatures: expected.signatures, tokenRequests: expected.tokenRequests })
+    if (hasOwnFlow) expect(discovery).toBeGreaterThanOrEqual(2)
+    else expect(discovery).toBe(expected.discovery)
+    expect(cost.signatures).toBe(hasOwnFlow ? 100 : 1)
+    // Calls that are refused together share a ping.
+    const pings = resource.requests.filter(({ body }) => body.includes('"method":"ping"'))
+    expect(pings.length).toBeLessThan(50)
   })
 })
 
 describe.each(majors)('on SDK %s', (major) => {
   it('each revocation costs one signature, however soon it follows the last', async () => {
-    const { client, accepted, spent } = await scripted(major)
+    const { client, accepted, spent } = await scripted({ major, way: 'fetch' })
     for (let round = 0; round < 2; round++) {
       accepted.clear()
       await atOnce(client, 'ok')
@@ -141,18 +141,21 @@ describe.each(majors)('on SDK %s', (major) => {
     }
   })
 
-  it('a token near its end is renewed in the background, and no call waits for it', async () => {
+  it('a token near its expiry is renewed in the background, and no call waits for it', async () => {
     let release = () => {}
-    const { client, resource, pass, spent } = await scripted(major, {
-      async grant(number) {
-        if (number > 1) {
-          await new Promise<void>((resolve) => {
-            release = resolve
-          })
-        }
-        return { expires_in: 600 }
+    const { client, resource, pass, spent } = await scripted(
+      { major, way: 'fetch' },
+      {
+        async grant(number) {
+          if (number > 1) {
+            await new Promise<void>((resolve) => {
+              release = resolve
+            })
+          }
+          return { expires_in: 600 }
+        },
       },
-    })
+    )
     const used = () => resource.requests.map(bearer).at(-1)
     pass(500)
     expect(await Promise.all([client.call('a'), client.call('b')])).toEqual(['ok', 'ok'])

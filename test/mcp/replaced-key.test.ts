@@ -1,26 +1,21 @@
 import { jwks } from '@countersign/core'
-import { clientCredentialsProvider } from '@countersign/mcp'
 import { privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
-import { connect, majors } from './clients.ts'
+import { connect, provide, ways } from './clients.ts'
 import { closing } from './closing.ts'
-import { newSigner, startLine } from './line.ts'
 import { replacedKey } from './replaced-key.ts'
+import { newSigner, startServers } from './servers.ts'
 
-describe.each(majors)('a key that was replaced, on SDK %s', (major) => {
-  it.each([
-    ['with provider.fetch', true],
-    ['without provider.fetch', false],
-  ])('opens the MCP server all the same, %s', async (_how, withFetch) => {
+describe.each(ways)('a key that was replaced, on SDK $major through $way', (way) => {
+  it('is loaded again, and the client is authorized', async () => {
     const next = await newSigner()
-    const { as, mcp } = await startLine({ client: { jwks: jwks(next) } })
+    const { as, mcp } = await startServers({ client: { jwks: jwks(next) } })
     const key = await replacedKey(next)
-    const provider = clientCredentialsProvider({
+    const { connection } = provide(way, mcp.url, {
       clientId: 'agent',
       authentication: privateKeyJwt(key.source),
     })
-    const fetch = withFetch ? provider.fetch : undefined
-    const client = closing(await connect(major, mcp.url, { authProvider: provider, fetch }))
+    const client = closing(await connect(way.major, mcp.url, connection))
     expect(await client.call('whoami')).toBe('agent')
     const sent = as.tokenRequests.map(({ assertion, status }) => [assertion?.header.kid, status])
     expect(sent).toEqual([

@@ -1,14 +1,14 @@
 import { type RotatingSigner, rotating, type Signer } from '@countersign/core'
 import { closing, silenceWarnings } from './closing.ts'
-import { newSigner } from './line.ts'
+import { newSigner } from './servers.ts'
 
-/** A rotating signer that still has the key from before. */
+/** A rotating signer that still has the replaced key. */
 export interface ReplacedKey {
   readonly source: RotatingSigner
   readonly loads: number
 }
 
-/** A name under which a key stands that the authorization server knows no longer, and then one that it does know. */
+/** Makes a rotating signer with a key that the authorization server does not know, whose next load returns `next`. */
 export async function replacedKey(next: Signer): Promise<ReplacedKey> {
   silenceWarnings()
   let named = await newSigner()

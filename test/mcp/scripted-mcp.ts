@@ -6,7 +6,7 @@ interface Message {
   readonly params?: { readonly protocolVersion?: string }
 }
 
-/** What an MCP server without sessions says to a request that it lets in; every tool answers `ok`. */
+/** The answer of an MCP server without sessions to an authorized request. The result of every tool is `ok`. */
 export function answerAsMcp({ method, body }: ScriptedRequest): Answer {
   if (method !== 'POST') return new Response(null, { status: 405 })
   const { id, method: called, params }: Message = JSON.parse(body)

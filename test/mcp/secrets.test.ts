@@ -14,16 +14,11 @@ import { describe, expect, it, vi } from 'vitest'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
 import { startScriptedResource } from '../servers/hostile-resource.js'
 import { errorResponse } from '../servers/token-responses.js'
-import { connect, majors } from './clients.ts'
+import { connect, majors, provide, ways } from './clients.ts'
 import { closing } from './closing.ts'
-import { newSigner, startLine } from './line.ts'
+import { newSigner, startServers } from './servers.ts'
 
-const ways = majors.flatMap((major) => [
-  { major, withFetch: true, way: 'with fetch: provider.fetch' },
-  { major, withFetch: false, way: 'with a fetch of its own' },
-])
-
-/** Everything that is published, printed or handed to the SDK to keep. */
+/** Records everything that is published, printed, or passed to the SDK for storage. */
 function overheard(provider: ClientCredentialsProvider): () => string {
   const heard: string[] = []
   const note = (...said: unknown[]) => {
@@ -52,8 +47,8 @@ function expectNone(text: string, secrets: readonly string[]): void {
   expect(secrets.filter((secret) => text.includes(secret))).toEqual([])
 }
 
-describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
-  it('key, passphrase, assertion and token are kept from storage, output and diagnostics', async () => {
+describe.each(ways)('on SDK $major through $way', (way) => {
+  it('key, passphrase, assertion and token are in no storage, output or diagnostics', async () => {
     const passphrase = 'passphrase-canary'
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const pem = privateKey.export({
@@ -63,19 +58,18 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
       passphrase,
     })
     const signer = await localSigner({ key: pem, passphrase })
-    const { as, mcp } = await startLine({ signer })
+    const { as, mcp } = await startServers({ signer })
     await as.registerClient({
       client_id: 'agent',
       token_endpoint_auth_method: 'private_key_jwt',
       jwks: jwks(signer),
     })
-    const provider = clientCredentialsProvider({
+    const { provider, connection } = provide(way, mcp.url, {
       clientId: 'agent',
       authentication: privateKeyJwt(signer),
     })
     const said = overheard(provider)
-    const fetch = withFetch ? provider.fetch : undefined
-    const client = closing(await connect(major, mcp.url, { authProvider: provider, fetch }))
+    const client = closing(await connect(way.major, mcp.url, connection))
     mcp.revokeAll()
     await client.call('whoami')
     const tokens = mcp.requests.flatMap(({ bearer }) => bearer ?? [])
@@ -87,22 +81,20 @@ describe.each(ways)('on SDK $major $way', ({ major, withFetch }) => {
     expectNone(said(), [passphrase, body, String(d), ...assertions, ...signatures, ...tokens])
   })
 
-  it('a secret is kept from storage, output, diagnostics and the error of a refusal', async () => {
+  it('a secret is in no storage, output, diagnostics or error of a refusal', async () => {
     const secret = 'secret-canary'
     for (const authentication of [clientSecretBasic(secret), clientSecretPost(() => secret)]) {
-      const { as, mcp } = await startLine()
+      const { as, mcp } = await startServers()
       await as.registerClient({
         client_id: 'agent',
         client_secret: 'another-secret',
         token_endpoint_auth_method: authentication.method as 'client_secret_basic',
       })
-      const provider = clientCredentialsProvider({ clientId: 'agent', authentication })
+      const { provider, connection } = provide(way, mcp.url, { clientId: 'agent', authentication })
       const said = overheard(provider)
-      const fetch = withFetch ? provider.fetch : undefined
-      const error: unknown = await connect(major, mcp.url, {
-        authProvider: provider,
-        fetch,
-      }).catch((error: unknown) => error)
+      const error: unknown = await connect(way.major, mcp.url, connection).catch(
+        (error: unknown) => error,
+      )
       expect(error).toMatchObject({
         message: expect.stringContaining('client authentication failed'),
       })
@@ -117,31 +109,33 @@ describe.each(majors)('on SDK %s', (major) => {
   it.each([
     ['an assertion', async () => privateKeyJwt(await newSigner()), 'client_assertion'],
     ['a secret', async () => clientSecretPost('secret-canary'), 'client_secret'],
-  ] as const)('a server that repeats %s finds it in no error', async (_what, make, parameter) => {
-    const sent: string[] = []
-    const as = closing(
-      await startScriptedAuthorizationServer({
-        token({ form }) {
-          const secret = form.get(parameter) ?? ''
-          sent.push(secret)
-          return errorResponse('invalid_client', { description: `you sent ${secret}` })
-        },
-      }),
-    )
-    const resource = closing(await startScriptedResource({ authorizationServers: [as.url] }))
-    const authentication: ClientAuthentication = await make()
-    const provider = clientCredentialsProvider({ clientId: 'agent', authentication })
-    const said = overheard(provider)
-    const error: unknown = await connect(major, resource.url, {
-      authProvider: provider,
-      fetch: provider.fetch,
-    }).catch((error: unknown) => error)
-    expect(error).toMatchObject({
-      error: 'invalid_client',
-      error_description: expect.stringMatching(/^you sent /),
-    })
-    console.log(error, JSON.stringify(error))
-    expect(sent).toHaveLength(1)
-    expectNone(said(), sent)
-  })
+  ] as const)(
+    'a server that repeats %s in its answer does not get it into an error',
+    async (_what, make, parameter) => {
+      const sent: string[] = []
+      const as = closing(
+        await startScriptedAuthorizationServer({
+          token({ form }) {
+            const secret = form.get(parameter) ?? ''
+            sent.push(secret)
+            return errorResponse('invalid_client', { description: `you sent ${secret}` })
+          },
+        }),
+      )
+      const resource = closing(await startScriptedResource({ authorizationServers: [as.url] }))
+      const authentication: ClientAuthentication = await make()
+      const provider = clientCredentialsProvider({ clientId: 'agent', authentication })
+      const said = overheard(provider)
+      const error: unknown = await connect(major, resource.url, { fetch: provider.fetch }).catch(
+        (error: unknown) => error,
+      )
+      expect(error).toMatchObject({
+        error: 'invalid_client',
+        error_description: expect.stringMatching(/^you sent /),
+      })
+      console.log(error, JSON.stringify(error))
+      expect(sent).toHaveLength(1)
+      expectNone(said(), sent)
+    },
+  )
 })

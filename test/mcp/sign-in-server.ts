@@ -4,10 +4,10 @@ import { Provider } from 'oidc-provider/lib/provider.js'
 import { listenOnLoopback } from '../servers/loopback.js'
 import { recordTokenRequests, type TokenRequest } from '../servers/token-request-log.js'
 
-/** Where the user comes back to; nobody listens there. */
+/** The redirect URI of the client; there is no server at it. */
 export const redirectUri = 'https://app.example/signed-in'
 
-/** An authorization server that signs one user in, for one client, and asks no questions. */
+/** An authorization server that signs one user in, for one client, without a prompt. */
 export interface SignInServer {
   readonly issuer: string
   readonly tokenRequests: TokenRequest[]
@@ -97,7 +97,7 @@ export async function startSignInServer(client: {
   }
 }
 
-/** What oidc-provider stores while it signs a user in; nothing lives long enough to expire. */
+/** A store for oidc-provider. No entry lives long enough to expire. */
 function memoryAdapter() {
   const records = new Map<string, Record<string, unknown>>()
   return (model: string) => ({
@@ -112,7 +112,7 @@ function memoryAdapter() {
   })
 }
 
-/** Does what a browser does from the authorization URL on, and returns what comes back to the client. */
+/** Follows the redirects from the authorization URL as a browser does, and returns the authorization response. */
 export async function signIn(authorizationUrl: URL): Promise<URLSearchParams> {
   const cookies = new Map<string, string>()
   let url = authorizationUrl
@@ -130,5 +130,5 @@ export async function signIn(authorizationUrl: URL): Promise<URLSearchParams> {
     url = new URL(location, url)
     if (url.href.startsWith(redirectUri)) return url.searchParams
   }
-  throw new Error('signing in does not end')
+  throw new Error('too many redirects')
 }

@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { SignMessage } from '@countersign/core'
 import { closing } from './closing.ts'
 
-/** The signatures made from now on with one key, as `countersign:sign` reports them. */
+/** The signatures made with one key from now on, as `countersign:sign` reports them. */
 export function signaturesOf(kid: string): readonly SignMessage[] {
   const made: SignMessage[] = []
   const note = (message: unknown) => {

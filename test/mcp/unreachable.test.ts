@@ -6,8 +6,8 @@ import { startScriptedResource, unauthorized } from '../servers/hostile-resource
 import type { Answer } from '../servers/scripted-server.js'
 import { connect, majors } from './clients.ts'
 import { closing } from './closing.ts'
-import { newSigner } from './line.ts'
 import { answerAsMcp, bearer } from './scripted-mcp.ts'
+import { newSigner } from './servers.ts'
 
 interface Trouble {
   readonly resource?: () => Answer
@@ -35,21 +35,21 @@ const troubles: Readonly<Record<string, Trouble>> = {
     server: () => new Response(null, { status: 404 }),
     code: 'ERR_OAUTH_DISCOVERY',
   },
-  'cannot be learned, since the metadata of the resource answers 503': {
+  'cannot be discovered, because the metadata of the resource answers 503': {
     resource: unavailable(),
     code: 'ERR_OAUTH_UNAVAILABLE',
   },
-  'cannot be learned, since the metadata of the resource asks for an hour': {
+  'cannot be discovered, because the metadata of the resource asks for an hour': {
     resource: unavailable('3600'),
     code: 'ERR_OAUTH_UNAVAILABLE',
   },
-  'cannot be learned, since the metadata of the resource is none': {
+  'cannot be discovered, because the metadata of the resource is empty': {
     resource: () => Response.json({}),
     code: 'ERR_OAUTH_DISCOVERY',
   },
 }
 
-/** An MCP server and an authorization server in trouble, and a clock that a test moves. */
+/** Starts an MCP server, an authorization server that fails, and a clock that the test sets. */
 async function startTrouble({ resource, server, issuer, unreachable }: Trouble) {
   let trouble = true
   const as = closing(
@@ -97,7 +97,7 @@ async function startTrouble({ resource, server, issuer, unreachable }: Trouble) 
 
 describe('an authorization server that', () => {
   it.each(Object.entries(troubles))(
-    '%s is asked now and then, not at each of the 300 calls of an hour',
+    '%s is asked with delays, not at each of the 300 calls of an hour',
     async (what, trouble) => {
       const { call, pass, discoveries, end } = await startTrouble(trouble)
       for (let number = 0; number < 300; number++) {
@@ -122,7 +122,7 @@ describe.each(majors)('on SDK %s', (major) => {
   it('20 connections in a row to such a server cost few requests, and each says why it failed', async () => {
     const trouble = troubles['answers 503'] as Trouble
     const { mcp, provider, discoveries, pass, end } = await startTrouble(trouble)
-    const connection = { authProvider: provider, fetch: provider.fetch }
+    const connection = { fetch: provider.fetch }
     for (let attempt = 0; attempt < 20; attempt++) {
       await expect(connect(major, mcp.url, connection)).rejects.toMatchObject({
         code: 'ERR_OAUTH_UNAVAILABLE',

@@ -66,7 +66,7 @@ const domains = [
  * @property {(token: string) => void} setToken  from now on good, instead of the one before
  * @property {(fault: import('./azure-key-vault/faults.js').Fault, options?: FaultOptions) => void} fail
  * @property {(resource: string) => void} setResource  that the challenge asks a token for
- * @property {() => void} mend  no faults, no denials
+ * @property {() => void} reset  removes all faults and denials
  * @property {import('./azure-key-vault/wire.js').KeyVaultRequest[]} requests
  * @property {() => string[]} calls  the operations of those that came with a token
  * @property {Record<string, string>} env  what a process needs to reach it by our own command
@@ -223,7 +223,7 @@ export async function startAzureKeyVault({ managedHsm = false, latencyMillisecon
     setResource(resource) {
       otherResource = resource
     },
-    mend() {
+    reset() {
       broken = []
       denied.clear()
       otherResource = undefined

@@ -1,5 +1,7 @@
 // @ts-check
-import { generateKeyPairSync } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto'
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 
 /**
  * @typedef {{ privateKey: import('node:crypto').KeyObject, publicKey: import('node:crypto').KeyObject }} KeyPair
@@ -11,8 +13,8 @@ import { generateKeyPairSync } from 'node:crypto'
 const made = new Map()
 
 /**
- * The nth key pair of a kind, made when it is first asked for and then kept: RSA takes its time. Two of a kind are what
- * shows that a refusal is one of the wrong key, and not of the wrong kind.
+ * Returns the nth key pair of a kind, always the same one. Two pairs of a kind show that an error is about the wrong key,
+ * and not about the wrong kind of key.
  *
  * @param {KeyKind} kind
  * @param {number} [nth]
@@ -22,9 +24,35 @@ export function keyPair(kind, nth = 0) {
   const name = `${kind} ${nth}`
   const known = made.get(name)
   if (known !== undefined) return known
-  const pair = generate(kind)
+  const pair = kind.startsWith('RSA-') ? cached(kind, nth) : generate(kind)
   made.set(name, pair)
   return pair
+}
+
+const folder = fileURLToPath(new URL('../.cache/rsa-keys/', import.meta.url))
+
+/**
+ * Reads a key pair of an earlier test process, or generates one: RSA takes seconds.
+ *
+ * @param {KeyKind} kind
+ * @param {number} nth
+ * @returns {KeyPair}
+ */
+function cached(kind, nth) {
+  const file = `${folder}${kind}-${nth}.pem`
+  try {
+    const privateKey = createPrivateKey(readFileSync(file))
+    return { privateKey, publicKey: createPublicKey(privateKey) }
+  } catch {
+    const pair = generate(kind)
+    mkdirSync(folder, { recursive: true })
+    // Renamed, so that another process never reads half a file.
+    const unfinished = `${file}.${randomUUID()}`
+    const pem = pair.privateKey.export({ format: 'pem', type: 'pkcs8' })
+    writeFileSync(unfinished, pem, { mode: 0o600 })
+    renameSync(unfinished, file)
+    return pair
+  }
 }
 
 /**

@@ -30,7 +30,7 @@ afterEach(() => {
   vi.unstubAllEnvs()
   aws.forget()
   gcp.forget()
-  azure.mend()
+  azure.reset()
 })
 
 afterAll(async () => {

@@ -2,7 +2,7 @@ import type { SigningAlgorithmSpec } from '@aws-sdk/client-kms'
 import type { JwsAlgorithm } from '@countersign/core'
 import { refusal } from './errors.ts'
 
-/** For each algorithm the keys that make it, by how their spec begins, and what KMS calls it; defaults first. */
+/** For each algorithm: the prefix of the key specs that support it, and its name in KMS; defaults first. */
 const table = {
   ES256: { keySpec: 'ECC_NIST_P256', signing: 'ECDSA_SHA_256' },
   ES384: { keySpec: 'ECC_NIST_P384', signing: 'ECDSA_SHA_384' },

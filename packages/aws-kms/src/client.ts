@@ -8,8 +8,8 @@ import { importPeer, type RetriedCall, type RetriedCalls } from '@countersign/co
 import { backend, notKms, scrub } from './errors.ts'
 
 /**
- * The part of a `KMSClient` that is used. Clients of any 3.x release of the AWS SDK fit. The commands are those of the
- * release that is installed beside this package, so the client has to be of the same one.
+ * The part of a `KMSClient` that is used. Clients of any 3.x release of the AWS SDK fit. The commands come from the
+ * release that is installed beside this package, so the client must come from the same release.
  */
 export interface KmsClient {
   send(command: never, options?: { readonly abortSignal?: AbortSignal }): Promise<object>
@@ -19,7 +19,7 @@ export interface KmsClient {
 export interface Kms {
   getPublicKey(keyId: string, signal: AbortSignal): Promise<GetPublicKeyCommandOutput>
   sign(input: SignCommandInput, signal: AbortSignal): Promise<SignCommandOutput>
-  /** Closes the client that was made here; a client of the caller stays open. */
+  /** Closes a client that was made here; a client of the caller stays open. */
   close(): void
 }
 
@@ -57,7 +57,7 @@ export async function loadSdk(
   }
 }
 
-/** The part of a command of the SDK that middleware is added to. */
+/** The part of an SDK command that takes middleware. */
 interface Command {
   readonly middlewareStack: {
     add(
@@ -67,10 +67,10 @@ interface Command {
   }
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: what it takes and gives is the SDK's
+// biome-ignore lint/suspicious/noExplicitAny: the SDK declares parameters and result
 type Next = (parameters: any) => Promise<any>
 
-/** Makes a command report each failed attempt. The SDK's retries are outside of the step that this is added to. */
+/** Makes a command report each failed attempt. The SDK's retries run outside the step that this is added to. */
 function reporting<C extends Command>(command: C, call: RetriedCall): C {
   const report =
     (next: Next): Next =>
@@ -90,7 +90,7 @@ function reporting<C extends Command>(command: C, call: RetriedCall): C {
   return command
 }
 
-/** An answer of KMS. To the SDK, an answer without a body, which KMS never sends, looks like one without members. */
+/** Refuses a response without a body, which the SDK reads as one without members, and removes secrets from errors. */
 async function answerOf<T extends { readonly $metadata: { readonly httpStatusCode?: number } }>(
   sent: Promise<T>,
 ): Promise<T> {

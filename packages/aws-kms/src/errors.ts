@@ -4,7 +4,7 @@ import { describeNetworkFailure, sanitizeError } from '@countersign/core/backend
 /** Name of this backend in errors and diagnostics. */
 export const backend = 'aws-kms'
 
-/** A refusal of our own. */
+/** Makes an error of this backend. */
 export function refusal(code: SignerErrorCode, message: string): SignerError {
   return new SignerError(code, message, { backend })
 }
@@ -20,7 +20,7 @@ const unknown = 'AWS does not know these credentials; check access key and sessi
 const unsigned =
   'AWS did not accept the signature of the request; check secret access key, region and clock'
 
-/** What AWS calls a failure, what that is here, and what to do about it. */
+/** Code and message for each error name of AWS. */
 const failures: { readonly [name: string]: readonly [SignerErrorCode, string] } = {
   ThrottlingException: ['ERR_SIGNER_THROTTLED', slowDown],
   Throttling: ['ERR_SIGNER_THROTTLED', slowDown],
@@ -68,14 +68,14 @@ const failures: { readonly [name: string]: readonly [SignerErrorCode, string] } 
   IncompleteSignatureException: ['ERR_SIGNER_ACCESS_DENIED', unsigned],
 }
 
-/** What the SDK's errors are known by; none of it is sure to be there. */
+/** The members of the SDK's errors that are read; each of them may be missing. */
 interface SdkError {
   readonly name?: unknown
   readonly message?: unknown
   readonly $metadata?: { readonly httpStatusCode?: unknown }
 }
 
-/** Names an error of the AWS SDK. */
+/** Returns code and message for an error of the AWS SDK; `undefined` for an unknown error. */
 export function describeError(error: unknown): SignerFailure | undefined {
   if (typeof error !== 'object' || error === null) return undefined
   const { name, message, $metadata } = error as SdkError
@@ -109,7 +109,7 @@ export function describeError(error: unknown): SignerFailure | undefined {
   return undefined
 }
 
-/** Statuses that KMS never answers with: a redirect, which the SDK does not follow, and 410. */
+/** Whether KMS never sends this status: a redirect, which the SDK does not follow, or 410. */
 function isForeign(status: unknown): boolean {
   return typeof status === 'number' && ((status >= 300 && status < 400) || status === 410)
 }
@@ -117,24 +117,24 @@ function isForeign(status: unknown): boolean {
 function describeForeign(status: unknown): SignerFailure {
   return {
     code: 'ERR_SIGNER_UNAVAILABLE',
-    message: `What answered is not AWS KMS${typeof status === 'number' ? ` (HTTP status ${status})` : ''}; check endpoint, network and proxy`,
+    message: `The response is not from AWS KMS${typeof status === 'number' ? ` (HTTP status ${status})` : ''}; check endpoint, network and proxy`,
   }
 }
 
-/** What answered is not AWS KMS. */
+/** Makes the error for a response that is not from AWS KMS. */
 export function notKms(status: number): SignerError {
   const { code, message } = describeForeign(status)
   return refusal(code, message)
 }
 
-/** The permission that AWS says is missing: one of ours, or one that getting the credentials takes. */
+/** Names the missing permission: one for the key, or one for getting the credentials. */
 function denied(message: string): SignerFailure {
   const [, action] = /\bto perform: ([a-z\d-]{1,32}:\w{1,64})\b/.exec(message) ?? []
   const code = 'ERR_SIGNER_ACCESS_DENIED'
   if (action !== undefined && !action.startsWith('kms:')) {
     return {
       code,
-      message: `AWS denies ${action} to these credentials, and it takes that to reach the key; check role and trust policy`,
+      message: `AWS denies ${action} to these credentials, which is needed to reach the key; check role and trust policy`,
     }
   }
   return {
@@ -144,8 +144,8 @@ function denied(message: string): SignerFailure {
 }
 
 /**
- * Removes the request from an error of the SDK and cleans its text. The request has the session token and a signature by
- * the secret key.
+ * Removes the request from an error of the SDK and sanitizes its text. The request contains the session token and a
+ * signature by the secret key.
  */
 export function scrub(error: unknown): void {
   sanitizeError(error, (each) => {

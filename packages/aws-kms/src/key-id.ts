@@ -1,10 +1,10 @@
 import { refusal } from './errors.ts'
 
-/** What a caller's name of a key tells about it before anything is asked. */
+/** What a key name tells before any request. */
 export interface KeyId {
-  /** From the ARN; `undefined` for a name without one. */
+  /** From the ARN; `undefined` if the name is not an ARN. */
   readonly region: string | undefined
-  /** Whether the ARN of a key is one that this name can stand for. */
+  /** Whether this name can refer to the key with this ARN. */
   fits(arn: string): boolean
 }
 
@@ -35,7 +35,7 @@ export function readKeyId(keyId: string): KeyId {
   }
 }
 
-/** The region to ask in: that of the ARN, else the caller's, else the SDK finds one. */
+/** The region for requests: that of the ARN, else the caller's; `undefined` leaves it to the SDK. */
 export function chooseRegion(
   { region: ofArn }: KeyId,
   asked: string | undefined,
@@ -45,13 +45,13 @@ export function chooseRegion(
   if (asked !== undefined && !/^[a-z\d-]{1,63}$/.test(asked)) {
     throw refusal(
       'ERR_SIGNER_CONFIG',
-      'The "region" is not a name of an AWS region; one is written as in eu-west-1',
+      'The "region" is not a name of an AWS region; use a name such as eu-west-1',
     )
   }
   if (ofArn !== undefined && asked !== undefined && ofArn !== asked) {
     throw refusal(
       'ERR_SIGNER_CONFIG',
-      `The "region" is ${asked}, but the ARN in "keyId" is of ${ofArn}; leave "region" out, or name the key there`,
+      `The "region" is ${asked}, but the ARN in "keyId" is in ${ofArn}; leave "region" out, or name a key in that region`,
     )
   }
   return ofArn ?? asked

@@ -8,7 +8,7 @@ import {
   retriedCalls,
 } from '@countersign/core/backend'
 import { algorithmsOf, signingAlgorithm } from './algorithms.ts'
-import { type Kms, type KmsClient, loadSdk } from './client.ts'
+import { type KmsClient, loadSdk } from './client.ts'
 import { backend, describeError, refusal } from './errors.ts'
 import { chooseRegion, readKeyId } from './key-id.ts'
 
@@ -16,24 +16,24 @@ import { chooseRegion, readKeyId } from './key-id.ts'
 export interface AwsKmsSignerOptions extends LoadSignerOptions {
   /** Which key: key ID, key ARN, alias name (`alias/NAME`) or alias ARN. */
   readonly keyId: string
-  /** A `KMSClient` with the caller's own credentials, endpoint, proxy and retries; by default one is made. */
+  /** A `KMSClient` with the caller's own credentials, endpoint, proxy and retries; by default one is created. */
   readonly client?: KmsClient | undefined
-  /** Where the key is, if neither its ARN nor the environment says so. Not with `client`, which has a region. */
+  /** The region of the key, if neither its ARN nor the environment names it. Not with `client`, which has a region. */
   readonly region?: string | undefined
 }
 
-/** The most octets that KMS takes as a message and not as a digest. */
+/** The longest message, in octets, that KMS signs without a digest. */
 const longestMessage = 4096
 
 /**
  * Makes a signer over an asymmetric key in AWS KMS.
  *
  * The key is read once, by `kms:GetPublicKey`, and pinned by its ARN: an alias that moves later does not change the
- * signer. Each signature is one call of `kms:Sign`, which the SDK repeats as it is set up to. Digests are made here,
- * so that inputs of any length can be signed; Ed25519 and ML-DSA take the message itself, of 1 to 4096 octets.
+ * signer. Each signature is one call of `kms:Sign`, which the SDK retries as it is configured. The digest is computed here,
+ * so inputs of any length can be signed; Ed25519 and ML-DSA sign the message itself, of 1 to 4096 octets.
  *
- * @param options - key, and a client where the SDK's own defaults do not do.
- * @returns a frozen signer that has signed once; `close()` closes the client that was made for it.
+ * @param options - the key, and a client if the SDK's defaults do not fit.
+ * @returns a frozen signer that has signed once; `close()` closes the client that was created for it.
  * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when the options do not fit each other or the key;
  *   `ERR_SIGNER_KEY_NOT_FOUND`, `ERR_SIGNER_KEY_DISABLED` and `ERR_SIGNER_KEY_UNSUPPORTED` by what the key is;
  *   `ERR_SIGNER_ACCESS_DENIED` with the permission that is missing; `ERR_SIGNER_THROTTLED`,
@@ -58,17 +58,19 @@ export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<Closab
   if (client !== undefined && typeof client?.send !== 'function')
     throw new TypeError('"client" must be a KMSClient')
   if (client !== undefined && asked !== undefined)
-    throw new TypeError('"region" is for a client that is made here, and "client" was given')
+    throw new TypeError('"region" cannot be combined with "client", which has its own region')
   const id = readKeyId(keyId)
   const region = chooseRegion(id, asked)
   const calls = retriedCalls(settings.timeoutSeconds)
   const open = await loadSdk(calls)
-  let kms: Kms | undefined
 
-  async function read(signal: AbortSignal): Promise<LoadedKey> {
-    const opened = open({ client, region })
-    kms = opened
-    const key = await opened.getPublicKey(keyId, signal)
+  async function read(
+    signal: AbortSignal,
+    onClose: (release: () => unknown) => void,
+  ): Promise<LoadedKey> {
+    const kms = open({ client, region })
+    onClose(kms.close)
+    const key = await kms.getPublicKey(keyId, signal)
     const { KeyId: arn = '', PublicKey: publicKey } = key
     if (!id.fits(arn)) throw foreign('answered for another key than "keyId"')
     if (publicKey === undefined) throw foreign('answered without a public key')
@@ -84,24 +86,18 @@ export async function awsKmsSigner(options: AwsKmsSignerOptions): Promise<Closab
           MessageType: digest === undefined ? ('RAW' as const) : ('DIGEST' as const),
           Message: digest ?? requireShort(message, alg),
         }
-        const answer = await opened.sign(input, signal)
+        const answer = await kms.sign(input, signal)
         if (answer.KeyId !== arn) {
           throw foreign('signed with another key than the one that was loaded')
         }
         return answer.Signature ?? none
       },
-      close: opened.close,
     }
   }
 
-  try {
-    const signer = await loadSigner({ name: backend, describeError }, read, settings)
-    calls.loaded()
-    return signer
-  } catch (error) {
-    kms?.close()
-    throw error
-  }
+  const signer = await loadSigner({ name: backend, describeError }, read, settings)
+  calls.loaded()
+  return signer
 }
 
 const none = new Uint8Array()
@@ -115,5 +111,5 @@ function requireShort(message: Uint8Array, alg: JwsAlgorithm): Uint8Array {
 }
 
 function foreign(what: string): SignerError {
-  return refusal('ERR_SIGNER_INTEGRITY', `AWS KMS ${what}; nothing of it was used`)
+  return refusal('ERR_SIGNER_INTEGRITY', `AWS KMS ${what}; the answer was discarded`)
 }

@@ -3,8 +3,8 @@ import type { FetchedKey } from './client.ts'
 import { refusal } from './errors.ts'
 
 /**
- * By the service's name for a type of key, or for a curve: what that is in a JWK, and the algorithms that both know by
- * one name, the default first.
+ * By the service's name for a key type or a curve: its JWK members, and the algorithms, which both name alike, the
+ * default first.
  */
 const kinds = {
   RSA: {
@@ -17,14 +17,14 @@ const kinds = {
   'P-256K': { jwk: { kty: 'EC', crv: 'secp256k1' }, algorithms: ['ES256K'] },
 } as const satisfies Record<string, { jwk: Jwk; algorithms: readonly JwsAlgorithm[] }>
 
-/** What a key is good for. */
+/** A key that can sign: public half, algorithms, protection. */
 export interface FitKey {
   readonly publicKey: Jwk
   readonly algorithms: readonly JwsAlgorithm[]
   readonly protection: KeyProtection
 }
 
-/** Refuses a key that would sign nothing now, and reads the others. */
+/** Reads a key, and throws if it cannot sign now. */
 export function fitKey({ key = {}, keyOperations, properties }: FetchedKey): FitKey {
   const { enabled, notBefore, expiresOn } = properties
   if (enabled === false) {
@@ -37,7 +37,7 @@ export function fitKey({ key = {}, keyOperations, properties }: FetchedKey): Fit
   if (notBefore !== undefined && now < notBefore.getTime()) {
     throw refusal(
       'ERR_SIGNER_KEY_DISABLED',
-      `This version of the key is not to be used before ${notBefore.toISOString()}; wait, or choose another version`,
+      `This version of the key is not valid before ${notBefore.toISOString()}; wait, or choose another version`,
     )
   }
   if (expiresOn !== undefined && now >= expiresOn.getTime()) {

@@ -3,7 +3,7 @@ import { importPeer, type RetriedCall, type RetriedCalls } from '@countersign/co
 import { type Answer, backend, named, notKeyVault, type Permission } from './errors.ts'
 import { format, type KeyId, type PinnedKeyId } from './key-id.ts'
 
-/** A credential of `@azure/identity`, or whatever else gives access tokens for a scope. */
+/** A credential of `@azure/identity`, or another object that returns access tokens for a scope. */
 export interface TokenCredential {
   getToken(
     scopes: string | string[],
@@ -11,7 +11,7 @@ export interface TokenCredential {
   ): Promise<{ token: string; expiresOnTimestamp: number } | null>
 }
 
-/** The call that an attempt belongs to, by the signal that the call was given. */
+/** Calls by their signal, which each attempt of a call carries. */
 const callOf = new WeakMap<object, RetriedCall>()
 
 /** The part of a request of the SDK's HTTP pipeline that is read. */
@@ -22,8 +22,8 @@ interface PipelineRequest {
 /**
  * Makes the options of a call.
  *
- * @param call - told of each failed attempt by clients that {@link connect} made; other clients report nothing before
- *   their last attempt.
+ * @param call - gets each failed attempt of clients that {@link connect} created; other clients report only their last
+ *   attempt.
  */
 function callOptions(
   call: RetriedCall,
@@ -55,7 +55,7 @@ const attemptPolicy = {
   },
 }
 
-/** Whether the SDK repeats a request that was answered with this status. */
+/** Whether the SDK retries a request after this status. */
 function isRepeated(status: number): boolean {
   return status === 408 || status === 429 || status >= 500
 }
@@ -66,7 +66,7 @@ export interface CallOptions {
   onResponse?: (answer: Answer) => void
 }
 
-/** What is read of a `KeyVaultKey`. */
+/** The part of a `KeyVaultKey` that is read. */
 export interface FetchedKey {
   readonly id?: string
   readonly key?: {
@@ -85,7 +85,7 @@ export interface FetchedKey {
   }
 }
 
-/** What is used of a `CryptographyClient`. */
+/** The part of a `CryptographyClient` that is used. */
 export interface Signing {
   sign(
     algorithm: string,
@@ -94,14 +94,14 @@ export interface Signing {
   ): Promise<{ readonly result: Uint8Array }>
 }
 
-/** What is used of a `KeyClient` of `@azure/keyvault-keys`, of any 4.x that has it. */
+/** The part of a `KeyClient` of `@azure/keyvault-keys`, 4.8.0 or later, that is used. */
 export interface AzureKeyClient {
   readonly vaultUrl: string
   getKey(name: string, options?: CallOptions & { version?: string }): Promise<FetchedKey>
   getCryptographyClient(name: string, options?: { keyVersion?: string }): Signing
 }
 
-/** A key that was fetched, and the way to sign with one version of it. */
+/** A key, and how to sign with one version of it. */
 interface Fetched {
   readonly key: FetchedKey
   signWith(id: PinnedKeyId): Signing
@@ -112,7 +112,7 @@ export type Fetch = (id: KeyId, options: CallOptions) => Promise<Fetched>
 
 const byVersion = ({ version }: KeyId) => (version === undefined ? {} : { version })
 
-/** Fetches by the caller's client. The SDK then reads the key once more, before the first signature. */
+/** Fetches with the caller's client. The SDK then reads the key again before the first signature. */
 export function fetchBy(client: AzureKeyClient): Fetch {
   return async (id, options) => ({
     key: await client.getKey(id.name, { ...options, ...byVersion(id) }),
@@ -120,7 +120,7 @@ export function fetchBy(client: AzureKeyClient): Fetch {
   })
 }
 
-/** Fetches by clients of our own, of which the second is given the key and has no need to read it. */
+/** Fetches with new clients. The second one gets the key, so it does not read it again. */
 export async function connect(
   { vaultUrl }: KeyId,
   credential: TokenCredential,
@@ -131,7 +131,7 @@ export async function connect(
     () => import('@azure/keyvault-keys'),
     backend,
   )
-  // Made for each client, since the SDK writes into the options that it is given.
+  // A new object for each client, since the SDK writes into its options.
   const ownOptions = (): KeyClientOptions => ({
     ...clientOptions,
     additionalPolicies: [
@@ -150,20 +150,20 @@ export async function connect(
   }
 }
 
-/** What a call came to. */
+/** The result of a call. */
 interface Called<T> {
   readonly result: T
-  /** The key that the service says it used. The SDK's own `keyID` only says which one it was asked for. */
+  /** The key that the response names. The SDK's `keyID` is only that of the request. */
   readonly kid: string | undefined
 }
 
 /**
- * Makes a call by the SDK and names its failures.
+ * Makes a call with the SDK, and rejects with a {@link SignerError}.
  *
- * The response is looked at, too: of an error without a body, and of a page instead of JSON, the SDK makes a `TypeError`
- * or a result without members.
+ * It also reads the raw response: for an error without a body, and for HTML instead of JSON, the SDK throws a `TypeError`
+ * or returns a result without members.
  *
- * @param permission - what the call needs.
+ * @param permission - the permission that the call needs.
  */
 export async function call<T>(
   calls: RetriedCalls,

@@ -10,30 +10,30 @@ import {
 /** Name of this backend, in errors and diagnostics. */
 export const backend = 'azure-key-vault'
 
-/** What it stands for, in messages. */
+/** Name of the service in messages. */
 export const service = 'Azure Key Vault'
 
-/** A refusal of our own. */
+/** Makes an error of this backend. */
 export function refusal(code: SignerErrorCode, message: string): SignerError {
   return new SignerError(code, message, { backend })
 }
 
-/** The part of a response that is looked at beside what the SDK makes of it. */
+/** The part of a raw response that is read in addition to the SDK's result. */
 export interface Answer {
   readonly status: number
   readonly parsedBody?: unknown
 }
 
-/** What a call needs, in the words of the vault's access policies. */
+/** The permission that a call needs, as access policies name it. */
 export type Permission = 'keys/get' | 'keys/sign'
 
-/** What Azure Key Vault never answers. */
+/** The failure for a response that Azure Key Vault never sends. */
 const notKeyVaultFailure: SignerFailure = {
   code: 'ERR_SIGNER_UNAVAILABLE',
-  message: `What answers in place of ${service} does not speak its protocol; check the host of "keyId", and whether a proxy or gateway stands between`,
+  message: `The response does not follow the protocol of ${service}; check the host of "keyId", and any proxy or gateway in front of it`,
 }
 
-/** The part of the SDK's errors, and of those of credentials, that is read. */
+/** The members that are read of the errors of the SDK and of credentials. */
 interface VendorError {
   readonly name?: unknown
   readonly message?: unknown
@@ -42,7 +42,7 @@ interface VendorError {
   readonly details?: { readonly error?: { readonly innerError?: { readonly code?: unknown } } }
 }
 
-/** Names what a call by the SDK threw; `undefined` for what nobody foresaw. */
+/** Returns code and message for an error of a call; `undefined` for an unknown error. */
 function describeError(
   thrown: unknown,
   permission: Permission,
@@ -50,7 +50,7 @@ function describeError(
 ): SignerFailure | undefined {
   const error = (typeof thrown === 'object' && thrown !== null ? thrown : {}) as VendorError
   if (isCredentialError(error)) return describeCredentialFailure(error)
-  // An error without a body comes to a TypeError in the SDK, and only the response tells its status.
+  // For an error response without a body the SDK throws a TypeError, and only the response has the status.
   const unread = thrown instanceof TypeError ? answer?.status : undefined
   const status = error.statusCode ?? unread
   return (
@@ -115,12 +115,10 @@ const statuses: Readonly<Record<number, readonly [SignerErrorCode, string, strin
   ],
 }
 
-/** A text that tells one failure from others, and what it comes to. */
+/** Patterns of error texts, each with its code and message. */
 type Table = readonly (readonly [RegExp, SignerErrorCode, string])[]
 
-/**
- * Of a 403, by the inner code or, since compatible servers leave that out, by the text.
- */
+/** For a 403: by inner code, or by text, since compatible servers omit the inner code. */
 const forbidden: Table = [
   [
     /KeyDisabled|\bon a disabled key\b/i,
@@ -157,7 +155,7 @@ function lacking(permission: Permission, text: string, named: string): SignerFai
   )
 }
 
-/** What the SDK throws without a status. */
+/** Errors that the SDK throws without a status. */
 const plainErrors: Table = [
   [
     /^Key \S+ (?:can't be used before|expired at)/,
@@ -172,7 +170,7 @@ const plainErrors: Table = [
   [
     /^The challenge (?:resource|contains|authorization)/,
     'ERR_SIGNER_CONFIG',
-    'The host of "keyId" asks for a token that is not for its own domain, and was given none; check "keyId"',
+    'The host of "keyId" asks for a token that is not for its own domain, and no token was sent; check "keyId"',
   ],
   [
     /allowInsecureConnection is false/,
@@ -194,7 +192,7 @@ const plainErrors: Table = [
 const credentialErrors =
   /^(?:CredentialUnavailable|Authentication|AuthenticationRequired|AggregateAuthentication)Error$/
 
-/** Whether an error is one of `@azure/identity`, which may be there in several copies. */
+/** Whether an error is from `@azure/identity`, which may be installed in several copies. */
 function isCredentialError({ name }: { readonly name?: unknown }): boolean {
   return credentialErrors.test(String(name))
 }
@@ -212,7 +210,7 @@ function describeCredentialFailure(error: VendorError): SignerFailure {
   return failure(
     'ERR_SIGNER_ACCESS_DENIED',
     error.name === 'CredentialUnavailableError'
-      ? 'The credential is not available here; check the environment that it takes its settings from'
+      ? 'The credential is not available here; check the environment that it reads its settings from'
       : 'The credential got no token; check its tenant, client and secret; the cause says why',
   )
 }
@@ -226,17 +224,17 @@ function failure(code: SignerErrorCode, message: string): SignerFailure {
   return { code, message }
 }
 
-/** Whether it may stand in a message. */
+/** Whether a code is safe to show in a message. */
 function isCode(code: unknown): code is string {
   return typeof code === 'string' && /^\w{1,40}$/.test(code)
 }
 
-/** What answered does not speak the protocol of Key Vault. */
+/** Makes the error for a response that does not follow the protocol of Key Vault. */
 export function notKeyVault(): SignerError {
   return refusal(notKeyVaultFailure.code, notKeyVaultFailure.message)
 }
 
-/** Names an error of the SDK, and removes from it what must not be logged. */
+/** Makes a {@link SignerError} from an error of the SDK, and removes secrets from the latter. */
 export function named(
   error: unknown,
   permission: Permission,
@@ -252,7 +250,7 @@ export function named(
   return signerError
 }
 
-/** The members of the SDK's errors that have a request, or text of an answer. */
+/** The members of the SDK's errors that contain the request, or text of the response. */
 interface Holder {
   readonly request?: { readonly headers?: { delete?(name: string): void } }
   readonly response?: { bodyAsText?: unknown; parsedBody?: unknown }
@@ -260,8 +258,8 @@ interface Holder {
 }
 
 /**
- * Cleans the text of an error of the SDK, and removes the request, whose headers have the access token. The errors of a
- * credential are the caller's, and stay as they are.
+ * Sanitizes the text of an error of the SDK, and removes the request, whose headers contain the access token. Errors of
+ * a credential belong to the caller and are not changed.
  */
 function scrub(error: unknown): void {
   if (!(error instanceof Error) || isCredentialError(error)) return
@@ -278,7 +276,7 @@ function scrub(error: unknown): void {
   })
 }
 
-/** A value that was read from an answer, or its beginning when it is long or not fit to be shown. */
+/** The value itself if sanitizing does not change it, else its sanitized text. */
 function readable(value: unknown): unknown {
   const text = sanitizeValue(value)
   return text === JSON.stringify(value) ? value : text

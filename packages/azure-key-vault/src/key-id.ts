@@ -2,14 +2,14 @@ import type { SignerError } from '@countersign/core'
 import { isLoopback } from '@countersign/core/backend'
 import { refusal, service } from './errors.ts'
 
-/** Where a key is: its vault, its name there, and one of its versions, or the newest. */
+/** A key identifier: vault, name, and version; `undefined` stands for the newest version. */
 export interface KeyId {
   readonly vaultUrl: string
   readonly name: string
   readonly version: string | undefined
 }
 
-/** The same of one version, which never changes. */
+/** The identifier of one version. */
 export interface PinnedKeyId extends KeyId {
   readonly version: string
 }
@@ -31,15 +31,15 @@ export function parseKeyId(keyId: string): KeyId {
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
     throw refusal(
       'ERR_SIGNER_CONFIG',
-      '"keyId" begins with http, which would show the access token; use https',
+      '"keyId" begins with http, which would expose the access token; use https',
     )
   }
   return { vaultUrl: url.origin, name, version }
 }
 
 /**
- * Binds an identifier to the version that the service answered for. The vault stays the one that was asked: what the
- * service calls itself is not where the next request goes.
+ * Adds the version in the response to an identifier. The vault stays that of the request: the response does not decide
+ * where the next request goes.
  */
 export function pin(asked: KeyId, found: string | undefined): PinnedKeyId {
   const { name, version } = identifier.exec(found ?? '')?.groups ?? {}
@@ -52,7 +52,7 @@ export function pin(asked: KeyId, found: string | undefined): PinnedKeyId {
   return { ...asked, version }
 }
 
-/** Refuses the signature of a key or version that the service itself calls another one. */
+/** Throws if the response names another key or version than the request. */
 export function requireSame({ name, version }: PinnedKeyId, kid: string | undefined): void {
   const found = identifier.exec(kid ?? '')?.groups
   if (found === undefined) return
@@ -62,16 +62,16 @@ export function requireSame({ name, version }: PinnedKeyId, kid: string | undefi
 function foreign(): SignerError {
   return refusal(
     'ERR_SIGNER_INTEGRITY',
-    `${service} answered for another key or version than it was asked for; what it sent is not used`,
+    `${service} answered for another key or version than the requested one; the answer was discarded`,
   )
 }
 
-/** The identifier as the SDK wants it. */
+/** Formats the identifier for the SDK. */
 export function format({ vaultUrl, name, version }: PinnedKeyId): string {
   return `${vaultUrl}/keys/${name}/${version}`
 }
 
-/** Key Vault does not tell upper case from lower case in names. */
+/** Names in Key Vault are case-insensitive. */
 function isSame(asked: string, found: string | undefined): boolean {
   return asked.toLowerCase() === found?.toLowerCase()
 }

@@ -25,30 +25,30 @@ import { type KeyId, parseKeyId, pin, requireSame } from './key-id.ts'
 export interface AzureKeyVaultSignerOptions extends LoadSignerOptions {
   /**
    * The key: `https://VAULT/keys/NAME/VERSION`, or `https://VAULT/keys/NAME` for the version that is the newest when it
-   * is loaded, and that one from then on. The host says which cloud, and whether it is a Managed HSM.
+   * is loaded; the signer stays with that version. The host tells the cloud, and whether it is a Managed HSM.
    */
   readonly keyId: string
-  /** Where access tokens come from, such as a `DefaultAzureCredential`; this or `client`. */
+  /** Returns access tokens, such as a `DefaultAzureCredential`. Either this or `client` is required. */
   readonly credential?: TokenCredential | undefined
-  /** What the SDK's clients are made with: retries, proxy, TLS, agent. */
+  /** Options for the SDK's clients: retries, proxy, TLS, agent. */
   readonly clientOptions?: KeyClientOptions | undefined
-  /** A `KeyClient` for the same vault, in place of `credential` and `clientOptions`. */
+  /** A `KeyClient` for the same vault, instead of `credential` and `clientOptions`. */
   readonly client?: AzureKeyClient | undefined
 }
 
 /**
  * Makes a signer over a key in Azure Key Vault or Managed HSM.
  *
- * Loading reads the key (permission `keys/get`) and has it sign once (`keys/sign`). From then on each signature is one
- * request, for that one version. Digests go there, signatures come back; the private key does not leave.
+ * Loading reads the key (permission `keys/get`) and signs once (`keys/sign`). After that each signature is one request,
+ * for that one version. The request contains the digest, the response the signature; the private key stays in the vault.
  *
  * @param options - key identifier and credential.
  * @returns a frozen signer.
- * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when options and key do not fit, with what would;
- *   `ERR_SIGNER_KEY_NOT_FOUND`; `ERR_SIGNER_KEY_UNSUPPORTED` when the key is no signature key;
+ * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when the options do not fit the key, with those that would;
+ *   `ERR_SIGNER_KEY_NOT_FOUND`; `ERR_SIGNER_KEY_UNSUPPORTED` when the key is not for signatures;
  *   `ERR_SIGNER_KEY_DISABLED` when the version is disabled, expired or not yet valid; `ERR_SIGNER_ACCESS_DENIED` with
  *   the permission that is missing; `ERR_SIGNER_THROTTLED`, `ERR_SIGNER_UNAVAILABLE` and `ERR_SIGNER_TIMEOUT` when the
- *   service does not do its work; `ERR_SIGNER_INTEGRITY` when it answers with what is not the key's.
+ *   service does not answer as it should; `ERR_SIGNER_INTEGRITY` when the answer is of another key.
  * @throws `TypeError` when an option is not of its type.
  *
  * @example
@@ -111,7 +111,7 @@ async function loadKey(
   }
 }
 
-/** How the key is reached, by the caller's client or by clients of our own. */
+/** Returns a function that connects to the vault, with the caller's client or with new clients. */
 function accessTo(
   id: KeyId,
   {

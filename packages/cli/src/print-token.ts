@@ -1,6 +1,5 @@
-import { timeoutSignal } from '@countersign/core/backend'
-import { type ChallengedResource, discoverChallengedResource } from '@countersign/mcp/resource'
-import { OAuthError, type TokenSourceOptions, tokenSource } from '@countersign/oauth'
+import { type DiscoveredResource, discoverResource } from '@countersign/mcp/internal'
+import { type TokenSourceOptions, tokenSource } from '@countersign/oauth'
 import { assertionOptions, chooseScope, pinnedAuthentication } from './authentication.ts'
 import { required, requireUrl } from './client-options.ts'
 import type { TokenOptions } from './commands/token.ts'
@@ -42,7 +41,7 @@ type Where = Pick<TokenSourceOptions, 'issuer' | 'metadata' | 'resource' | 'scop
 async function whereToAsk(frame: Frame, options: TokenOptions): Promise<Where> {
   const { issuer, scope, resource, mcp } = options
   if (mcp) {
-    const found = await challengedResource(frame, mcp, options)
+    const found = await discoveredResource(frame, mcp, options)
     return {
       issuer: found.as.issuer,
       metadata: found.as,
@@ -56,35 +55,19 @@ async function whereToAsk(frame: Frame, options: TokenOptions): Promise<Where> {
   )
 }
 
-/** Asks the MCP server as any client would, without a token, and learns from its refusal where to get one. */
-async function challengedResource(
+/** Discovers where the MCP server gets its tokens from, by a request without a token. */
+async function discoveredResource(
   frame: Frame,
   mcp: string,
   { issuer, timeout }: TokenOptions,
-): Promise<ChallengedResource> {
+): Promise<DiscoveredResource> {
   const url = await requireUrl(mcp, 'MCP server of --mcp')
-  const signal = AbortSignal.any([frame.signal, timeoutSignal(timeout)])
-  return frame.progress('Asking the MCP server where to get a token', async () => {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        accept: 'application/json, text/event-stream',
-      },
-      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }),
-      redirect: 'manual',
-      signal,
-    }).catch((cause: unknown) => {
-      if (signal.aborted) throw signal.reason
-      const message = `The MCP server ${url.origin}${url.pathname} cannot be reached`
-      throw new OAuthError('ERR_OAUTH_UNAVAILABLE', message, { cause })
-    })
-    await response.body?.cancel()
-    return discoverChallengedResource(url, response, {
+  return frame.progress('Asking the MCP server where to get a token', () =>
+    discoverResource(url, {
       issuer: issuer || undefined,
       fetch,
       timeoutSeconds: timeout,
       signal: frame.signal,
-    })
-  })
+    }),
+  )
 }

@@ -9,7 +9,7 @@ const wordings: readonly (readonly [RegExp, string])[] = [
   [/"clientName"/g, '--client-name'],
   [/"maxScope"/g, '--max-scope'],
   [
-    /Pin the authorization server that it accepts tokens of, by the option "issuer"/g,
+    /Pin the authorization server whose tokens it accepts with the option "issuer"/g,
     'Give its authorization server by --issuer',
   ],
   [

@@ -1,15 +1,15 @@
 import type { JwsAlgorithm } from '@countersign/core'
 
-/** What a key version of an algorithm is for. */
+/** The JWS algorithms and the key type of a Cloud KMS algorithm. */
 export interface KeyAlgorithm {
-  /** In JWS; the default first. */
+  /** JWS algorithms, the default first. */
   readonly algs: readonly JwsAlgorithm[]
-  /** Type of its key, and curve or size, as `node:crypto` names them. */
+  /** Type of the key, and curve or size, as `node:crypto` names them. */
   readonly key: string
 }
 
 /**
- * The algorithms of key versions that make a JWS signature.
+ * The algorithms of key versions that can make a JWS signature.
  *
  * @see [Key purposes and algorithms](https://cloud.google.com/kms/docs/algorithms)
  */

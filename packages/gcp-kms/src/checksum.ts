@@ -1,20 +1,20 @@
-/** `google.protobuf.Int64Value` as the SDK gives it: the number in decimal, and nothing for what is not set. */
+/** `google.protobuf.Int64Value` as the SDK returns it: a decimal number, or no value if it is not set. */
 export interface WrappedInteger {
   readonly value?: number | string | { toString(): string } | null | undefined
 }
 
-/** The checksum of some octets, as the service takes it. */
+/** The CRC-32C of some octets, in the form of a request. */
 export function checksumOf(octets: Uint8Array): { value: string } {
   return { value: String(crc32c(octets)) }
 }
 
-/** Whether a checksum is there, and is that of these octets. Zero is a checksum like others. */
+/** Whether a checksum is present and is that of these octets. Zero is a valid checksum. */
 export function isChecksumOf(
   checksum: WrappedInteger | null | undefined,
   octets: Uint8Array,
 ): boolean {
   if (typeof checksum !== 'object' || checksum === null) return false
-  // What stands in a message without its value is a zero, as protocol buffers are written.
+  // Protocol buffers omit a zero value.
   return String(checksum.value ?? 0) === String(crc32c(octets))
 }
 
@@ -28,7 +28,7 @@ const table = Uint32Array.from({ length: 256 }, (_, octet) => {
 })
 
 /**
- * CRC-32C of some octets, a number from 0 to 2^32 − 1. It is another one than that of `node:zlib`.
+ * CRC-32C of some octets, a number from 0 to 2^32 − 1. It is not the CRC-32 of `node:zlib`.
  *
  * @see [RFC 3720 §12.1](https://www.rfc-editor.org/rfc/rfc3720#section-12.1)
  */

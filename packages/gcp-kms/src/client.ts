@@ -2,7 +2,7 @@ import type { RetriedCall, RetriedCalls } from '@countersign/core/backend'
 import type { WrappedInteger } from './checksum.ts'
 import { type Call, describeCredentialsError, describeError, named } from './errors.ts'
 
-/** What a call of the SDK is told besides its request. */
+/** Options of a call of the SDK. */
 export interface GcpKmsCallOptions {
   readonly timeout?: number
   readonly autoPaginate?: boolean
@@ -51,7 +51,7 @@ export interface GcpKmsVersion {
 }
 
 /**
- * What is used of a `KeyManagementServiceClient` of `@google-cloud/kms`, 5.x and 6.x.
+ * The part of a `KeyManagementServiceClient` of `@google-cloud/kms`, 5.x or 6.x, that is used.
  *
  * @see [KeyManagementServiceClient](https://cloud.google.com/nodejs/docs/reference/kms/latest/kms/v1.keymanagementserviceclient)
  */
@@ -77,7 +77,7 @@ export interface GcpKmsClient {
   ): Promise<readonly [readonly GcpKmsVersion[], unknown, ...unknown[]]>
 }
 
-/** A client's calls, each bounded by a deadline and a signal, with failures as {@link SignerError}. */
+/** Makes calls with a deadline and a signal, and rejects with a {@link SignerError}. */
 export interface Service {
   call<T>(
     call: Call,
@@ -87,10 +87,10 @@ export interface Service {
 }
 
 /**
- * Gets the client its credentials, and makes its calls.
+ * Initializes the client, which loads its credentials, and returns a service that makes its calls.
  *
- * The client's methods would get them by themselves; but when that fails, the SDK leaves a rejected promise behind that
- * nobody handles, which ends the process.
+ * The client's methods initialize it as well, but a failure there leaves an unhandled rejection, which ends the
+ * process.
  */
 export async function openService(client: GcpKmsClient, calls: RetriedCalls): Promise<Service> {
   try {
@@ -109,7 +109,7 @@ export async function openService(client: GcpKmsClient, calls: RetriedCalls): Pr
   }
 }
 
-/** A call under way, as interceptors of gRPC see it. */
+/** A running call, as a gRPC interceptor sees it. */
 interface Attempt {
   start(metadata: unknown, listener: Listener): void
   cancelWithStatus(code: number, details: string): void
@@ -126,16 +126,16 @@ interface Status {
 
 const cancelled = 1
 const unavailable = 14
-/** Of a call that was late, by the client's clock or by the service's. */
+/** The status of a call whose deadline passed, on the client or on the service. */
 const deadlineExceeded = 4
 
 /**
- * Makes the options that bound one call of the SDK, all of its attempts included, by a time and a signal.
+ * Makes the options that limit one call of the SDK, including all its attempts, by a timeout and a signal.
  *
- * The SDK's calls take no signal, and with `timeout` alone they share the one that was set last among the calls of a
- * client that begin together; so each brings settings of its own, and a gRPC interceptor that cancels.
+ * The SDK's calls take no signal. With `timeout` alone, calls of one client that start in the same turn share the
+ * timeout that was set last. So each call has its own retry settings, and a gRPC interceptor that cancels it.
  *
- * @param call - told of each failed attempt that was not just late.
+ * @param call - gets each failed attempt, except for attempts that exceeded their deadline.
  *
  * @see [gRPC interceptors, L5](https://github.com/grpc/proposal/blob/master/L5-node-client-interceptors.md)
  */
@@ -146,7 +146,7 @@ function callOptions({ signal, milliseconds, failed }: RetriedCall): GcpKmsCallO
   function intercept<Options>(options: Options, next: (options: Options) => Attempt): Attempt {
     isRest = false
     const attempt = next(options)
-    const cancel = () => attempt.cancelWithStatus(cancelled, 'The signer gave up')
+    const cancel = () => attempt.cancelWithStatus(cancelled, 'The signer cancelled the call')
     if (signal.aborted) cancel()
     else signal.addEventListener('abort', cancel, { once: true })
     const start = attempt.start.bind(attempt)
@@ -168,7 +168,7 @@ function callOptions({ signal, milliseconds, failed }: RetriedCall): GcpKmsCallO
   return {
     timeout: milliseconds,
     retry: {
-      // The SDK's own, but for the bounds: nothing may be left asleep for long when the signer has given up.
+      // The SDK's defaults, with shorter limits: no timer may outlive the call for long.
       backoffSettings: {
         initialRetryDelayMillis: 100,
         retryDelayMultiplier: 1.3,
@@ -182,7 +182,7 @@ function callOptions({ signal, milliseconds, failed }: RetriedCall): GcpKmsCallO
     otherArgs: {
       options: {
         interceptors: [intercept],
-        // Set by the SDK for each attempt. Over REST, where it takes no interceptors, nothing else tells of a retry.
+        // The SDK sets it for each attempt. Over REST, which has no interceptors, nothing else shows a retry.
         set deadline(next: unknown) {
           if (isRest && deadline !== undefined) failed(repeated())
           deadline = next
@@ -195,7 +195,7 @@ function callOptions({ signal, milliseconds, failed }: RetriedCall): GcpKmsCallO
   }
 }
 
-/** Stands for the failure of an attempt over REST, which the SDK keeps to itself. It repeats what is unavailable. */
+/** Represents a failed attempt over REST, whose error the SDK does not expose. It retries only UNAVAILABLE. */
 function repeated(): Error {
   return Object.assign(new Error('The SDK was repeating the request'), { code: unavailable })
 }

@@ -4,12 +4,12 @@ import { asSignerError, describeNetworkFailure, sanitizeError } from '@countersi
 /** Name of the backend in errors and diagnostics. */
 export const backend = 'gcp-kms'
 
-/** An error of this backend. */
+/** Makes an error of this backend. */
 export function failure(code: SignerErrorCode, message: string): SignerError {
   return new SignerError(code, message, { backend })
 }
 
-/** What came back is not what was asked for. */
+/** Makes the error for a response that was damaged, or that belongs to another key. */
 export function notIntact(what: string): SignerError {
   return failure(
     'ERR_SIGNER_INTEGRITY',
@@ -17,11 +17,11 @@ export function notIntact(what: string): SignerError {
   )
 }
 
-/** A call that failed: what it wanted of the service. */
+/** Permission and resource of a call, for its error. */
 export interface Call {
-  /** The IAM permission it takes. */
+  /** The IAM permission that it needs. */
   readonly permission: string
-  /** The key or the key version it is about. */
+  /** The key or the key version that it uses. */
   readonly resource: string
 }
 
@@ -33,11 +33,11 @@ const credentials: SignerFailure = {
     'The Google Cloud credentials cannot be used; run "gcloud auth application-default login", set GOOGLE_APPLICATION_CREDENTIALS, or give "client" or "clientOptions" with credentials. The cause says why',
 }
 
-/** How the SDK says that there are no credentials, or that they got it no access token. */
+/** Matches the SDK's messages about missing credentials or a missing access token. */
 const noCredentials =
   /could not load the default credentials|metadata from plugin failed|could not refresh access token|no authentication was provided|invalid_grant/i
 
-/** How it says that the way to the server of the tokens is what is missing. */
+/** Matches messages about a token server that cannot be reached. */
 const noWay = /\b(?:E(?:NOTFOUND|AI_AGAIN|CONNREFUSED|CONNRESET|TIMEDOUT)|socket hang up)\b/
 
 const apiDisabled = /has not been used in (?:this )?project|API .*\bdisabled\b|SERVICE_DISABLED/i
@@ -49,7 +49,7 @@ const failing: SignerFailure = {
   message: `${service} is failing or cannot be reached; try again later, and check endpoint, network and proxy if it lasts. The cause says more`,
 }
 
-/** The methods in use do not document these: nothing is created, and nothing has a range. */
+/** The methods in use create nothing and have no ranges, so they do not document these statuses. */
 const undocumented: SignerFailure = {
   code: 'ERR_SIGNER_BACKEND',
   message: `${service} answered with a status that it does not document for this request; check the endpoint. The cause says more`,
@@ -60,7 +60,7 @@ const late: SignerFailure = {
   message: `${service} did not answer in time; raise "timeoutSeconds" if it needs longer`,
 }
 
-/** What each code of gRPC means here, where it does not depend on the words that come with it. */
+/** By gRPC status code, where the message of the error makes no difference. */
 const byCode: { readonly [code: number]: (call: Call) => SignerFailure } = {
   1: () => failing,
   2: () => failing,
@@ -76,13 +76,13 @@ const byCode: { readonly [code: number]: (call: Call) => SignerFailure } = {
   }),
   8: () => ({
     code: 'ERR_SIGNER_THROTTLED',
-    message: `${service} refuses for now, since a quota is used up; try again later, or raise the quota`,
+    message: `${service} refuses for now, because a quota is exhausted; try again later, or raise the quota`,
   }),
   10: () => failing,
   11: () => undocumented,
   12: () => ({
     code: 'ERR_SIGNER_CONFIG',
-    message: `What answers is not ${service}, or an incomplete one; check the endpoint`,
+    message: `The endpoint is not ${service}, or does not implement this method; check the endpoint`,
   }),
   13: () => failing,
   14: () => failing,
@@ -93,7 +93,7 @@ const byCode: { readonly [code: number]: (call: Call) => SignerFailure } = {
   }),
 }
 
-/** Names an error of the SDK; `undefined` for one that is none of the known. */
+/** Returns code and message for an error of the SDK; `undefined` for an unknown error. */
 export function describeError(error: unknown, call: Call): SignerFailure | undefined {
   const { message, name } = (error ?? {}) as {
     readonly message?: unknown
@@ -112,21 +112,21 @@ export function describeError(error: unknown, call: Call): SignerFailure | undef
   if (code === 9) return describeFailedPrecondition(words, call)
   if (code === 7 && apiDisabled.test(words)) return disabledApi()
   if (code !== undefined) return byCode[code]?.(call)
-  // The SDK's REST mode reads every answer as JSON.
+  // The SDK's REST mode parses every response as JSON.
   if (name === 'SyntaxError' || /^Received null response/.test(words)) return noJson
   return describeNetworkFailure(error, service)
 }
 
 const noJson: SignerFailure = {
   ...failing,
-  message: `What answers is not ${service}: it sent no JSON; check endpoint and proxy`,
+  message: `The endpoint is not ${service}: its response was not JSON; check endpoint and proxy`,
 }
 
 /**
  * The gRPC code of an error.
  *
- * Over REST, the HTTP client of `google-auth-library` gives its errors the HTTP status as code, and the body as message.
- * From version 6 on, the SDK reads the body itself, and says when it could not.
+ * Over REST, errors of the HTTP client of `google-auth-library` have the HTTP status as code and the body as message.
+ * From version 6 on, the SDK parses the body itself and reports when it cannot.
  */
 function statusCode(error: unknown, words: string): number | undefined {
   const { code, status, httpStatusCode } = (error ?? {}) as {
@@ -145,7 +145,7 @@ function statusCode(error: unknown, words: string): number | undefined {
   return typeof code === 'number' ? code : undefined
 }
 
-/** By code of gRPC, `google.rpc.Code`. */
+/** By gRPC status code, `google.rpc.Code`. */
 const codeNames = [
   'OK',
   'CANCELLED',
@@ -166,13 +166,13 @@ const codeNames = [
   'UNAUTHENTICATED',
 ]
 
-/** What a gateway or proxy answered, which does not name a gRPC code; as gRPC itself reads such answers. */
+/** Maps the HTTP status of a gateway or proxy to a gRPC status code, as gRPC does. */
 function codeOfHttpStatus(status: number): number {
   const codes: { readonly [status: number]: number } = { 401: 16, 403: 7, 404: 12, 410: 5, 429: 8 }
   return codes[status] ?? 14
 }
 
-/** Names what kept the SDK from getting ready for its first call. */
+/** Returns code and message for a failure to load the credentials. */
 export function describeCredentialsError(error: unknown): SignerFailure {
   const { message } = (error ?? {}) as { readonly message?: unknown }
   if (noWay.test(String(message).slice(0, 4096))) return failing
@@ -192,7 +192,7 @@ function describeInvalidArgument(words: string, { resource }: Call): SignerFailu
   }
 }
 
-/** How the service, and other implementations of it, say that a version cannot be used in its state. */
+/** Matches messages of the service, and of compatible ones, about a version that is not enabled. */
 const otherState =
   /\b(?:not enabled|disabled|destroyed|scheduled for destruction|pending (?:generation|import|destruction))\b/i
 
@@ -219,7 +219,7 @@ function describeFailedPrecondition(words: string, { resource }: Call): SignerFa
   }
   return {
     code: 'ERR_SIGNER_BACKEND',
-    message: `${service} cannot use ${resource} as it is now; the cause says why. For an external key, check the external key manager and the connection to it`,
+    message: `${service} cannot use ${resource} in its current state; the cause says why. For an external key, check the external key manager and the connection to it`,
   }
 }
 
@@ -231,14 +231,14 @@ function disabledApi(): SignerFailure {
   }
 }
 
-/** Names an error of the SDK, and removes from it what must not be logged. */
+/** Makes a {@link SignerError} from an error of the SDK, and removes secrets from the latter. */
 export function named(
   error: unknown,
   describe: (error: unknown) => SignerFailure | undefined,
   doing: string,
 ): SignerError {
   const signerError = asSignerError(error, { name: backend, describeError: describe }, doing)
-  // The SDK's HTTP client keeps the request, and with it what the access token is obtained with.
+  // Errors of the SDK's HTTP client contain the request, which may contain a refresh token or a client secret.
   sanitizeError(error, (each) => {
     for (const member of ['config', 'response', 'error']) Reflect.deleteProperty(each, member)
   })

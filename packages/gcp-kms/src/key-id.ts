@@ -4,17 +4,17 @@ import { failure } from './errors.ts'
 const form =
   /^projects\/[^/\s]+\/locations\/[^/\s]+\/keyRings\/[^/\s]+\/cryptoKeys\/[^/\s]+(?:\/cryptoKeyVersions\/(\d+))?$/
 
-/** Refuses what is neither the name of a key nor that of a key version. */
+/** Throws unless the name is that of a key or of a key version. */
 export function requireName(name: unknown): void {
   if (typeof name !== 'string') throw new TypeError('"name" must be a string')
   if (form.test(name)) return
   throw failure(
     'ERR_SIGNER_CONFIG',
-    'The "name" must be projects/…/locations/…/keyRings/…/cryptoKeys/…, with /cryptoKeyVersions/N behind it for one version',
+    'The "name" must be projects/…/locations/…/keyRings/…/cryptoKeys/…, with /cryptoKeyVersions/N appended for one version',
   )
 }
 
-/** The name itself where it is that of a version, else that of the key's newest enabled version. */
+/** Returns the name itself if it is that of a version, else that of the key's newest enabled version. */
 export async function pinVersion(
   service: Service,
   name: string,
@@ -24,7 +24,7 @@ export async function pinVersion(
   let newest = 0n
   let request: { parent: string; pageToken?: string } | undefined = { parent: name }
   while (request !== undefined) {
-    // Without a filter, which not every server has; a key has few versions.
+    // Not every server supports a filter, and a key has few versions.
     const page: { parent: string; pageToken?: string } = request
     const [versions, following] = await service.call(
       { permission: 'cloudkms.cryptoKeyVersions.list', resource: name },
@@ -45,7 +45,7 @@ export async function pinVersion(
   )
 }
 
-/** The number of a version of this key that can be used; 0 of any other. */
+/** The number of an enabled version of this key; 0 for any other version. */
 function enabledNumber({ name, state }: GcpKmsVersion, key: string): bigint {
   if (state !== 'ENABLED' || !name?.startsWith(`${key}/`)) return 0n
   return BigInt(numberOf(name) ?? 0)

@@ -12,7 +12,7 @@ import { isChecksumOf } from './checksum.ts'
 import type { GcpKmsPublicKey, Service } from './client.ts'
 import { backend, failure, notIntact } from './errors.ts'
 
-/** Reads the public key of a version, and decides on the algorithm it is used with. */
+/** Reads the public key of a version, and chooses the algorithm. */
 export async function readPublicKey(
   service: Service,
   name: string,
@@ -42,7 +42,7 @@ function unusable(name: string, algorithm: GcpKmsPublicKey['algorithm']): Signer
   return failure('ERR_SIGNER_KEY_UNSUPPORTED', `${name} ${why}`)
 }
 
-/** By its protection level, `google.cloud.kms.v1.ProtectionLevel`. */
+/** By protection level, `google.cloud.kms.v1.ProtectionLevel`. */
 const protections: ReadonlyMap<unknown, KeyProtection> = new Map([
   ['SOFTWARE', 'software'],
   ['HSM', 'hsm'],
@@ -50,7 +50,7 @@ const protections: ReadonlyMap<unknown, KeyProtection> = new Map([
   ['EXTERNAL_VPC', 'external'],
 ])
 
-/** Post-quantum keys are given out in their own format only, and only other keys without one. */
+/** Reads the public key in PEM. For post-quantum keys the service refuses that, so it asks again for their format. */
 async function getPublicKey(
   service: Service,
   name: string,
@@ -100,7 +100,7 @@ function intactKey(
   throw notIntact(`returned a public key of ${found} for an algorithm that has ${key}`)
 }
 
-/** Type, and curve or size, of a key; `undefined` when Node.js cannot read it, which is for core to say. */
+/** Type, and curve or size, of a key; `undefined` if Node.js cannot read it, which core then reports. */
 function kindOf(input: string | Jwk): string | undefined {
   let key: KeyObject
   try {

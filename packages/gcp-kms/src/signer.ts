@@ -15,34 +15,34 @@ import { backend, notIntact } from './errors.ts'
 import { pinVersion, requireName } from './key-id.ts'
 import { readPublicKey } from './public-key.ts'
 
-/** Options of {@link gcpKmsSigner}. An `alg` has to be that of the key version; the default for Ed25519 is `EdDSA`. */
+/** Options of {@link gcpKmsSigner}. `alg` must be that of the key version; for Ed25519 the default is `EdDSA`. */
 export interface GcpKmsSignerOptions extends LoadSignerOptions {
   /**
    * Resource name of a key version, `projects/…/locations/…/keyRings/…/cryptoKeys/…/cryptoKeyVersions/N`; or of a key,
    * for its newest enabled version at this time.
    */
   readonly name: string
-  /** A client of `@google-cloud/kms`, which stays the caller's to close; by default one is made. */
+  /** A client of `@google-cloud/kms`, which the caller closes; by default one is created. */
   readonly client?: GcpKmsClient | undefined
-  /** What the client is made with: credentials, endpoint. */
+  /** Options for the client that is created: credentials, endpoint, proxy. */
   readonly clientOptions?: ConstructorParameters<typeof KeyManagementServiceClient>[0] | undefined
 }
 
 /**
  * Makes a signer over a key version in Google Cloud KMS.
  *
- * One signature is one call of `AsymmetricSign`, for RSA and ECDSA over a digest. Loading takes `GetPublicKey` and one
- * signature, and before them `ListCryptoKeyVersions` when the name is that of a key. Every answer has to bear the checksums
- * and the name that the service documents.
+ * One signature is one call of `AsymmetricSign`, for RSA and ECDSA over a digest. Loading calls `GetPublicKey` and signs
+ * once; if the name is that of a key, it first calls `ListCryptoKeyVersions`. A response without the documented checksums
+ * and name is refused.
  *
  * @param options - name of the key version, and how to reach it.
- * @returns a frozen signer, bound to one version. It keeps no process alive; `close()` closes the client that was made
- *   for it.
- * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when the name, the algorithm or the endpoint is not right, or the SDK is
+ * @returns a frozen signer for one version. It does not keep the process alive; `close()` closes the client that was
+ *   created for it.
+ * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when the name, the algorithm or the endpoint is wrong, or the SDK is
  *   not installed; `ERR_SIGNER_KEY_NOT_FOUND`; `ERR_SIGNER_KEY_UNSUPPORTED` when the key makes no JWS signature;
  *   `ERR_SIGNER_KEY_DISABLED` when the version is not enabled, or a key has none that is; `ERR_SIGNER_ACCESS_DENIED` with
  *   the permission that is missing, or when there are no credentials; `ERR_SIGNER_THROTTLED`; `ERR_SIGNER_UNAVAILABLE`;
- *   `ERR_SIGNER_TIMEOUT`; `ERR_SIGNER_INTEGRITY` when what came back is not intact. `signal.reason` when aborted.
+ *   `ERR_SIGNER_TIMEOUT`; `ERR_SIGNER_INTEGRITY` when a response is damaged or of another key. `signal.reason` when aborted.
  * @throws `TypeError` when an option is not of its type.
  *
  * @example
@@ -63,20 +63,12 @@ export async function gcpKmsSigner(options: GcpKmsSignerOptions): Promise<Closab
   requireName(name)
   requireClient(client, clientOptions)
   const calls = retriedCalls(settings.timeoutSeconds)
-  let own: Promise<KeyManagementServiceClient> | undefined
 
-  function makeOwn(): Promise<KeyManagementServiceClient> {
-    own = newClient(clientOptions)
-    return own
-  }
-
-  /** Nobody else has it, and it would keep its connection. */
-  async function closeOwn(): Promise<void> {
-    await (await own)?.close()
-  }
-
-  async function read(signal: AbortSignal): Promise<LoadedKey> {
-    const ready: GcpKmsClient = client ?? (await makeOwn())
+  async function read(
+    signal: AbortSignal,
+    onClose: (release: () => unknown) => void,
+  ): Promise<LoadedKey> {
+    const ready = client ?? (await openClient(onClose))
     signal.throwIfAborted()
     const service = await openService(ready, calls)
     signal.throwIfAborted()
@@ -86,23 +78,24 @@ export async function gcpKmsSigner(options: GcpKmsSignerOptions): Promise<Closab
       ...key,
       signatureFormat: 'der',
       sign: (request) => signWith(service, version, request),
-      close: closeOwn,
     }
   }
 
-  try {
-    const signer = await loadSigner({ name: backend }, read, settings)
-    calls.loaded()
-    return signer
-  } catch (error) {
-    closeOwn().catch(() => {})
-    throw error
+  async function openClient(onClose: (release: () => unknown) => void): Promise<GcpKmsClient> {
+    const own = await newClient(clientOptions)
+    // Otherwise its connection stays open.
+    onClose(() => own.close())
+    return own
   }
+
+  const signer = await loadSigner({ name: backend }, read, settings)
+  calls.loaded()
+  return signer
 }
 
 function requireClient(client: unknown, clientOptions: unknown): void {
   if (client !== undefined && clientOptions !== undefined) {
-    throw new TypeError('"clientOptions" make a client; give them or "client", not both')
+    throw new TypeError('"clientOptions" configure a new client; give them or "client", not both')
   }
   for (const method of ['initialize', 'getPublicKey', 'asymmetricSign', 'listCryptoKeyVersions']) {
     if (client === undefined) return
@@ -121,13 +114,13 @@ async function newClient(
   } catch (cause) {
     throw new SignerError(
       'ERR_SIGNER_CONFIG',
-      'No client can be made with these "clientOptions"; the cause says why',
+      'The SDK refused the "clientOptions"; the cause says why',
       { backend, cause },
     )
   }
 }
 
-/** Has a version sign: the digest where the algorithm has a hash, else the message itself. */
+/** Signs with a version: the digest if the algorithm has a hash, else the message itself. */
 async function signWith(
   service: Service,
   name: string,
@@ -148,7 +141,7 @@ async function signWith(
   return intactSignature(answer, name, isVerified)
 }
 
-/** What is not said is as bad as what is wrong. */
+/** Returns the signature of a response. A missing checksum or name is refused like a wrong one. */
 function intactSignature(
   { name, signature, signatureCrc32c }: GcpKmsSignature,
   expected: string,

@@ -49,15 +49,15 @@ export async function publicKeyOfCryptoKey(key: CryptoKey): Promise<KeyObject> {
   const subtle: webcrypto.SubtleCrypto & {
     getPublicKey?(key: CryptoKey, usages: string[]): Promise<CryptoKey>
   } = webcrypto.subtle
-  // Each way is refused or warned of by some release of Node.js: this one is experimental where it exists,
-  // and the other is on its way out for keys that are not extractable.
+  // No single way works in all releases of Node.js without a warning: this one is experimental where it exists,
+  // and the other is deprecated for keys that are not extractable.
   if (!key.extractable && subtle.getPublicKey !== undefined) {
     return KeyObject.from(await subtle.getPublicKey(key, ['verify']))
   }
   return createPublicKey(KeyObject.from(key))
 }
 
-/** Makes the signing function of a `CryptoKey`, for which it need not be extractable. */
+/** Makes the signing function of a `CryptoKey`, extractable or not. */
 export function signWithCryptoKey(key: CryptoKey): (request: SignRequest) => Promise<Uint8Array> {
   const { name, namedCurve, hash } = key.algorithm as CryptoKeyAlgorithm
   const parameters = {

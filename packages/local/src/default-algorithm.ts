@@ -11,16 +11,16 @@ const byCurve: { readonly [curve: string]: JwsAlgorithm } = {
 
 const byType: { readonly [type: string]: JwsAlgorithm } = {
   rsa: 'RS256',
-  // Refused by createSigner, with what to do about it.
+  // createSigner refuses it, and says what to do.
   'rsa-pss': 'PS256',
-  // The name that servers know which do not know RFC 9864 yet; "Ed25519" is there for the asking.
+  // Servers without RFC 9864 know only this name; "Ed25519" can be asked for.
   ed25519: 'EdDSA',
   'ml-dsa-44': 'ML-DSA-44',
   'ml-dsa-65': 'ML-DSA-65',
   'ml-dsa-87': 'ML-DSA-87',
 }
 
-/** The algorithm of a key that has only one, or the most widely accepted of those it has. */
+/** The only algorithm of a key, or its most widely accepted one. */
 export function defaultAlgorithm(key: KeyObject): JwsAlgorithm {
   const type = key.asymmetricKeyType ?? ''
   const curve = key.asymmetricKeyDetails?.namedCurve ?? ''
@@ -31,7 +31,7 @@ export function defaultAlgorithm(key: KeyObject): JwsAlgorithm {
   )
 }
 
-/** The algorithm that the caller and the key's own "alg" agree on, if either says one. */
+/** The algorithm of the caller or of the key's "alg"; throws if they differ. */
 export function statedAlgorithm(option: unknown, ofKey: unknown): JwsAlgorithm | undefined {
   const asked = requireAlgorithm(option)
   const own = requireAlgorithm(ofKey)
@@ -46,7 +46,7 @@ export function statedAlgorithm(option: unknown, ofKey: unknown): JwsAlgorithm |
 function requireAlgorithm(value: unknown): JwsAlgorithm | undefined {
   if (value === undefined || isJwsAlgorithm(value)) return value
   if (typeof value !== 'string') throw new TypeError('"alg" must be a string')
-  // What stands here by mistake may be anything, a key included.
+  // By mistake the value may be anything, even a key.
   const shown = /^[\w+-]{1,24}$/.test(value) ? `"${value}"` : 'given'
   throw new SignerError(
     'ERR_SIGNER_CONFIG',

@@ -9,7 +9,7 @@ import { mismatch, publicKeyGiven, secretGiven, unreadable, unusable } from './r
 
 const crt = ['p', 'q', 'dp', 'dq', 'qi'] as const
 
-/** Reads a private JWK, RFC 7517 §4, and makes sure that it is meant for signatures. */
+/** Reads a private JWK, RFC 7517 §4, and throws if it is not for signatures. */
 export function readPrivateJwk(jwk: Jwk): KeyObject {
   if (jwk.kty === 'oct') throw secretGiven()
   if (jwk.use !== undefined && jwk.use !== 'sig') {
@@ -38,7 +38,7 @@ function importJwk(jwk: Jwk): KeyObject {
   }
 }
 
-/** Newer releases of Node.js compare the halves on import, and do not say that this is why they refuse. */
+/** Newer releases of Node.js compare the halves on import, but do not say so in their error. */
 function isPublicHalfReadable(jwk: Jwk): boolean {
   const { kty, crv, x, y, n, e, alg, pub } = jwk
   const key = { kty, crv, x, y, n, e, alg, pub } as JsonWebKeyInput['key']
@@ -50,7 +50,7 @@ function isPublicHalfReadable(jwk: Jwk): boolean {
   }
 }
 
-/** Older releases take the public half of an OKP or AKP key from the private one, and what is stated for nothing. */
+/** Older releases of Node.js derive the public half of an OKP or AKP key and ignore the given one. */
 function agrees(key: KeyObject, jwk: Jwk): boolean {
   if (jwk.kty !== 'OKP' && jwk.kty !== 'AKP') return true
   const member = jwk.kty === 'OKP' ? 'x' : 'pub'

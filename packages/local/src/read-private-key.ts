@@ -20,7 +20,7 @@ const readableLabels: ReadonlySet<string> = new Set([
   'RSA PRIVATE KEY',
 ])
 
-/** Reads a private key in any of its forms, or says what was found in its place and what to do. */
+/** Reads a private key in any format, or throws an error that says what was found and what would be accepted. */
 export function readPrivateKey(
   input: PrivateKey,
   passphrase: string | Uint8Array | undefined,
@@ -45,7 +45,7 @@ function readPem(text: string, passphrase: string | Uint8Array | undefined): Key
     label,
     index,
   }))
-  // Parameters and certificates often stand in the same file.
+  // The same file often contains parameters and certificates.
   const [block, another] = blocks.filter(({ label }) => label.endsWith('PRIVATE KEY'))
   if (another !== undefined) throw unreadable('there is more than one in the PEM text')
   if (block === undefined) throw noPrivateBlock(blocks[0]?.label)
@@ -69,7 +69,7 @@ function readOctets(octets: Uint8Array, passphrase: string | Uint8Array | undefi
   const key = Buffer.from(octets)
   const text = key.toString('latin1')
   if (text.search(beginnings) >= 0) return readPem(text, passphrase)
-  // The three DER forms do not announce themselves; each is refused by the readers of the others.
+  // The three DER formats have no label; each parser refuses the other two.
   for (const type of ['pkcs8', 'sec1', 'pkcs1'] as const) {
     try {
       return createPrivateKey({ key, format: 'der', type })
@@ -78,11 +78,11 @@ function readOctets(octets: Uint8Array, passphrase: string | Uint8Array | undefi
   if (isEncryptedDer(key)) return decode({ key, format: 'der', type: 'pkcs8' }, true, passphrase)
   if (isPublicDer(key)) throw publicKeyGiven()
   throw unreadable(
-    'the octets are no PKCS#8, SEC1 or PKCS#1 private key that this Node.js can read',
+    'the octets are not a PKCS#8, SEC1 or PKCS#1 private key that this Node.js can read',
   )
 }
 
-/** Tells PKCS#8's EncryptedPrivateKeyInfo, RFC 5958 §3, by the OID of PKCS#5 or PKCS#12 that it starts with. */
+/** Whether this is an EncryptedPrivateKeyInfo of PKCS#8, RFC 5958 §3: it starts with an OID of PKCS#5 or PKCS#12. */
 function isEncryptedDer(key: Buffer): boolean {
   const start = key.subarray(0, 24)
   const pkcs5 = Buffer.from('06092a864886f70d0105', 'hex')
@@ -119,7 +119,7 @@ function decode(
         : input,
     )
   } catch {
-    // The cause is left out: what a parser says about a private key is nobody's business.
+    // No cause: a parser's message about a private key must not be logged.
     throw encrypted
       ? denied('The private key cannot be decrypted; check its "passphrase"')
       : unreadable('its content is damaged, or of a kind that this Node.js cannot read')

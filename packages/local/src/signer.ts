@@ -26,17 +26,17 @@ export interface LocalSignerOptions extends LoadSignerOptions {
    * or a `CryptoKey`, which need not be extractable.
    */
   readonly key: PrivateKey | webcrypto.CryptoKey
-  /** What an encrypted key is encrypted with. */
+  /** The passphrase of an encrypted key. */
   readonly passphrase?: string | Uint8Array | undefined
 }
 
 /**
  * Makes a signer over a private key in this process's memory.
  *
- * ECDSA, EdDSA and ML-DSA sign on the calling thread, RSA and `CryptoKey` on the thread pool. The key is tried once
- * before the signer is returned; afterwards its signatures are not verified again, unless `verify` is set.
+ * ECDSA, EdDSA and ML-DSA sign on the calling thread, RSA and `CryptoKey` on the thread pool. The key signs once
+ * before the signer is returned; later signatures are not verified, unless `verify` is set.
  *
- * @param options - the key, and what cannot be read from it.
+ * @param options - the key, its passphrase, and settings that the key does not contain.
  * @returns a frozen signer that holds the key and shows only its public half.
  * @throws {@link SignerError} `ERR_SIGNER_KEY_UNSUPPORTED` when the key is public, symmetric, damaged, too
  *   small or of an unknown curve; `ERR_SIGNER_ACCESS_DENIED` when the passphrase is missing or wrong;
@@ -69,7 +69,7 @@ export async function localSigner(options: LocalSignerOptions): Promise<Closable
   }
 }
 
-/** What the trial signature fails with when the halves of a key do not belong together. */
+/** Codes of the trial signature when the halves of a key do not belong together. */
 const ofTheTrial: ReadonlySet<string> = new Set(['ERR_SIGNER_INTEGRITY', 'ERR_SIGNER_BACKEND'])
 
 function keyObjectBackend(key: KeyObject, options: LocalSignerOptions): SignerBackend {

@@ -1,54 +1,93 @@
-import type { Fetch } from '@countersign/oauth'
-import { limitScope, uniteScopes } from '@countersign/oauth/provider'
-import { discoverChallengedResource } from './challenged-resource.ts'
-import { type ClientCredentialsProviderOptions, readOptions } from './client-credentials-options.ts'
-import { type CredentialScope, keyReplacement } from './key-replacement.ts'
-import { resourceFetch } from './resource-fetch.ts'
-import { resourceIndicator } from './resource-indicator.ts'
-import { type Binding, resourceTokens } from './resource-tokens.ts'
-import type {
-  AddClientAuthentication,
-  SdkClientMetadata,
-  SdkDiscoveryState,
-  SdkTokens,
-} from './sdk-shapes.ts'
-import { verifiedDiscovery } from './verified-discovery.ts'
+import { type ClientAuthentication, type Fetch, OAuthError } from '@countersign/oauth'
+import {
+  Deadline,
+  ownOptions,
+  requireString,
+  requireTimeout,
+  sanitize,
+} from '@countersign/oauth/provider'
+import { authorizedFetch } from './authorized-fetch.ts'
+import { providerAuthentication } from './client-authentication.ts'
+import { ping } from './resource-discovery.ts'
+import { type ResourceTokensSettings, resourceTokens } from './resource-tokens.ts'
+import {
+  type ClientCredentialsFlow,
+  type ClientMetadata,
+  clientCredentialsFlow,
+  type Tokens,
+} from './sdk-flow.ts'
 
-/** An `OAuthClientProvider` of both MCP SDK majors, for one MCP server. */
-export interface ClientCredentialsProvider {
-  readonly redirectUrl: undefined
-  readonly clientMetadata: SdkClientMetadata
+/** Options of {@link clientCredentialsProvider}. */
+export interface ClientCredentialsProviderOptions {
+  /** The client identifier. */
+  readonly clientId: string
+  /** How the client authenticates: `privateKeyJwt`, `externalAssertion`, or a client secret. */
+  readonly authentication: ClientAuthentication
   /**
-   * For the transport's `fetch` option: attaches the token to requests to the MCP server and to no others, and
-   * answers a challenge once, with a token that all calls share. It throws an `OAuthError` when no token can be had, or
-   * the server refuses the new one as well.
+   * Pins the authorization server. Without it, the MCP server decides which authorization server gets the secret, or an
+   * assertion, whose audience is then that server and no other.
+   */
+  readonly issuer?: string | undefined
+  /**
+   * The URL of the MCP server. Needed only where the provider is used as an `OAuthClientProvider` without its `fetch`,
+   * because the SDKs do not tell such a provider the URL. It has to be the URL of the transport, since the SDK attaches
+   * the token to every request of that transport.
+   */
+  readonly serverUrl?: string | URL | undefined
+  /** Space-separated scope values to request; by default what the resource asks for. */
+  readonly scope?: string | undefined
+  /**
+   * Space-separated scope values that the resource may ask for in addition to `scope`, in its challenges and in its
+   * metadata; all by default. A resource that asks for more than 100 values or 4,096 octets gets none of them.
+   */
+  readonly maxScope?: string | undefined
+  /** A name for people, as `client_name` of the client's metadata. */
+  readonly clientName?: string | undefined
+  /** How long the metadata of the authorization server is used before it is fetched again; 3600 by default. */
+  readonly metadataLifetimeSeconds?: number | undefined
+  /** Bound on one renewal of the token; 30 by default. */
+  readonly timeoutSeconds?: number | undefined
+  /** Sends the requests; the global `fetch` by default. */
+  readonly fetch?: Fetch | undefined
+  /** The clock, in milliseconds since the epoch; `Date.now` by default. */
+  readonly now?: (() => number) | undefined
+}
+
+/** Authorization for the MCP client of one MCP server. Its `fetch` is enough; the other members adapt to it. */
+export interface ClientCredentialsProvider extends ClientCredentialsFlow {
+  /**
+   * For the option `fetch` of a transport. Attaches the token to requests to the MCP server and to no others, and
+   * answers a challenge once, with a token that all calls share. Throws an `OAuthError` when no token can be obtained,
+   * or when the server refuses the new one.
    */
   readonly fetch: Fetch
+  /** An `AuthProvider` of SDK v2, for a framework that takes one and no `fetch`. */
+  readonly authProvider: {
+    token(): Promise<string | undefined>
+    onUnauthorized(context: { readonly serverUrl: URL }): Promise<void>
+  }
+  // The members of an OAuthClientProvider of both SDK majors, for a framework that takes nothing else.
+  readonly redirectUrl: undefined
+  readonly clientMetadata: ClientMetadata
   clientInformation(): { client_id: string; issuer?: string }
-  tokens(): Promise<SdkTokens | undefined>
-  saveTokens(tokens: SdkTokens): void
-  prepareTokenRequest(scope?: string): URLSearchParams
-  readonly addClientAuthentication: AddClientAuthentication
-  validateResourceURL(serverUrl: string | URL, resource?: string): Promise<URL | undefined>
-  saveDiscoveryState(state: SdkDiscoveryState): void
-  invalidateCredentials(scope: CredentialScope): Promise<void>
+  tokens(): Promise<Tokens | undefined>
   redirectToAuthorization(): never
   saveCodeVerifier(): never
   codeVerifier(): never
 }
 
 /**
- * Makes the authorization provider of an MCP client that acts for itself, with no user present.
+ * Makes the authorization of an MCP client that acts for itself, without a user.
  *
- * One object serves `@modelcontextprotocol/sdk` (v1) and `@modelcontextprotocol/client` (v2). It renews the token
- * ahead of its expiry, lets concurrent calls share one renewal, and refuses an authorization server that lies about its
- * issuer, is not https, or does not admit the authentication, before anything is signed. Use one provider for each MCP
- * server, and give its `fetch` to the transport as well.
+ * Its `fetch` works with `@modelcontextprotocol/sdk` (v1) and `@modelcontextprotocol/client` (v2). It renews the token
+ * ahead of its expiry, lets concurrent calls share one renewal, and refuses an authorization server that claims another
+ * issuer, is not https, or does not accept the authentication, before anything is signed. Use one provider for each MCP
+ * server.
  *
- * @param options - client identifier and authentication; a pin on the issuer; scope.
- * @returns the provider. What it throws reaches the caller of the SDK: an `OAuthError` when a server is refused or
- *   refuses, a `SignerError` when the signer cannot sign.
- * @throws `TypeError` when an option is not of its type; the method `none` is no authentication.
+ * @param options - client identifier and authentication; a pinned issuer; scope.
+ * @returns the provider. Its errors reach the caller of the SDK: an `OAuthError` when a server is refused or refuses, a
+ *   `SignerError` when the signer cannot sign.
+ * @throws `TypeError` when an option is not of its type, or the authentication has the method `none`.
  *
  * @example
  * ```ts
@@ -65,7 +104,6 @@ export interface ClientCredentialsProvider {
  *   authentication: privateKeyJwt(signer),
  * })
  * const transport = new StreamableHTTPClientTransport(new URL('https://mcp.example.com/mcp'), {
- *   authProvider: provider,
  *   fetch: provider.fetch,
  * })
  * ```
@@ -76,99 +114,99 @@ export function clientCredentialsProvider(
   options: ClientCredentialsProviderOptions,
 ): ClientCredentialsProvider {
   const settings = readOptions(options)
-  const { clientId, authentication, issuer, scope, maxScope, clientName, timeoutSeconds } = settings
-  const discovery = verifiedDiscovery(authentication, issuer)
+  const { clientId, issuer, scope, serverUrl, clientName, timeoutSeconds } = settings
   const tokens = resourceTokens(settings)
-  const keys = keyReplacement()
-  const tokenRequests = new WeakSet<URLSearchParams>()
-  // What the SDK does not hand from one of its calls to the next. Flows that run at once may overwrite each other's,
-  // so it decides neither to whom an assertion goes nor what it asks for.
-  let asked: Binding | undefined
+  const fetch = authorizedFetch({ fetch: settings.fetch, tokens, serverUrl })
+  let pinging: Promise<void> | undefined
 
-  /** What to ask for: the caller and the challenge decide; else everything that the resource supports. */
-  function chooseScope(ofChallenge?: string, supported?: readonly string[]): string | undefined {
-    return (
-      uniteScopes(scope, limitScope(ofChallenge, maxScope)) ??
-      limitScope(supported?.join(' '), maxScope)
-    )
+  /** Has `fetch` obtain a token that the MCP server accepts. Concurrent callers share one request. */
+  function obtainToken(url: URL): Promise<void> {
+    pinging ??= sendPing(url).finally(() => {
+      pinging = undefined
+    })
+    return pinging
+  }
+
+  async function sendPing(url: URL): Promise<void> {
+    const deadline = new Deadline(timeoutSeconds, undefined, () => {
+      const message = `The MCP server ${sanitize(url.origin)} accepted no token within ${timeoutSeconds} s`
+      return new OAuthError('ERR_OAUTH_TIMEOUT', message)
+    })
+    const response = await deadline.settle(fetch(url, { ...ping, signal: deadline.signal }))
+    await response.body?.cancel()
   }
 
   return Object.freeze({
+    fetch,
+    authProvider: Object.freeze({
+      async token() {
+        return (await tokens.ready())?.source.token()
+      },
+      onUnauthorized: (context: { readonly serverUrl: URL }) => obtainToken(context.serverUrl),
+    }),
     redirectUrl: undefined,
     clientMetadata: {
       redirect_uris: [],
       grant_types: ['client_credentials'],
-      token_endpoint_auth_method: authentication.method,
+      token_endpoint_auth_method: settings.authentication.method,
       ...(clientName === undefined ? {} : { client_name: clientName }),
       ...(scope === undefined ? {} : { scope }),
     },
-    fetch: resourceFetch({
-      ...settings,
-      tokens,
-      async discover(url, response) {
-        const { fetch } = settings
-        const found = await discoverChallengedResource(url, response, {
-          issuer,
-          fetch,
-          timeoutSeconds,
-        })
-        return { ...found, scope: chooseScope(found.scope, found.scopesSupported) }
-      },
-      isTokenRequest: (body) => body instanceof URLSearchParams && tokenRequests.has(body),
-    }),
     clientInformation: () => ({ client_id: clientId, ...(issuer === undefined ? {} : { issuer }) }),
     async tokens() {
-      const bound = await tokens.ready()
-      if (bound === undefined) return undefined
-      const { access_token, token_type, expires_in, scope } = await bound.source.tokenResponse()
-      return { access_token, token_type, expires_in, scope: scope ?? bound.scope }
+      let used = await tokens.ready()
+      if (used === undefined && serverUrl !== undefined) {
+        await obtainToken(serverUrl)
+        used = tokens.current()
+      }
+      if (used === undefined) return undefined
+      const { access_token, token_type, expires_in, scope } = await used.source.tokenResponse()
+      return { access_token, token_type, expires_in, scope: scope ?? used.scope }
     },
-    saveTokens(granted: SdkTokens) {
-      if (asked !== undefined) tokens.bind(asked, granted)
-    },
-    prepareTokenRequest(requested?: string) {
-      const supported = discovery.latest()?.resourceMetadata?.scopes_supported
-      // The SDK hands over the configured scope, the supported ones, or a challenge, and does not say which.
-      const ofChallenge = requested === supported?.join(' ') ? undefined : requested
-      const wanted = chooseScope(ofChallenge, supported)
-      return new URLSearchParams({
-        grant_type: 'client_credentials',
-        ...(wanted === undefined ? {} : { scope: wanted }),
-      })
-    },
-    async addClientAuthentication(
-      headers: Headers,
-      params: URLSearchParams,
-      url: string | URL,
-      metadata?: Parameters<AddClientAuthentication>[3],
-    ) {
-      const as = discovery.require(metadata, url)
-      tokenRequests.add(params)
-      const { onReplaceable } = keys
-      await authentication(as, { client_id: clientId }, params, headers, { onReplaceable })
-      const resource = params.get('resource')
-      asked =
-        resource === null ? undefined : { as, resource, scope: params.get('scope') ?? undefined }
-    },
-    async validateResourceURL(serverUrl: string | URL, ofMetadata?: string) {
-      const { href } = new URL(new URL(serverUrl).pathname, serverUrl)
-      return resourceIndicator(href, ofMetadata)
-    },
-    saveDiscoveryState: discovery.verify,
-    async invalidateCredentials(what: CredentialScope) {
-      const bound = tokens.current()
-      if (what === 'all' || what === 'discovery') tokens.unbind()
-      else if (what === 'tokens' && bound !== undefined) tokens.bind(bound)
-      await keys.afterInvalidation(what)
-    },
-    redirectToAuthorization: interactive,
-    saveCodeVerifier: interactive,
-    codeVerifier: interactive,
+    ...clientCredentialsFlow(settings, tokens),
+    redirectToAuthorization: refuseInteraction,
+    saveCodeVerifier: refuseInteraction,
+    codeVerifier: refuseInteraction,
   })
 }
 
-function interactive(): never {
+function refuseInteraction(): never {
   throw new TypeError(
-    'a client that acts for itself has no user to send to the authorization server',
+    'this provider authenticates a client that acts for itself; it cannot send a user to the authorization server',
   )
+}
+
+/** Options that were checked, with their defaults. */
+interface Settings extends ResourceTokensSettings {
+  readonly serverUrl: URL | undefined
+  readonly clientName: string | undefined
+}
+
+function readOptions(options: ClientCredentialsProviderOptions): Settings {
+  const own = ownOptions(options)
+  const { clientId, issuer, serverUrl, scope, maxScope, clientName } = own
+  const { metadataLifetimeSeconds = 3600, timeoutSeconds = 30, now = Date.now } = own
+  requireString(clientId, 'clientId')
+  if (issuer !== undefined && !(typeof issuer === 'string' && URL.canParse(issuer))) {
+    throw new TypeError('"issuer" must be the URL that identifies the authorization server')
+  }
+  if (serverUrl !== undefined && !URL.canParse(String(serverUrl))) {
+    throw new TypeError('"serverUrl" must be the URL of the MCP server')
+  }
+  for (const [name, value] of Object.entries({ scope, maxScope })) {
+    if (value !== undefined && typeof value !== 'string') {
+      throw new TypeError(`"${name}" must be a string of values separated by spaces`)
+    }
+  }
+  if (!(typeof metadataLifetimeSeconds === 'number' && metadataLifetimeSeconds > 0)) {
+    throw new TypeError('"metadataLifetimeSeconds" must be a number above 0')
+  }
+  requireTimeout(timeoutSeconds)
+  return {
+    ...{ clientId, clientName, issuer, scope, maxScope, metadataLifetimeSeconds, timeoutSeconds },
+    serverUrl: serverUrl === undefined ? undefined : new URL(serverUrl),
+    authentication: providerAuthentication(own.authentication, issuer, now),
+    fetch: own.fetch ?? globalThis.fetch,
+    now,
+  }
 }

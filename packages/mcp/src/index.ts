@@ -1,16 +1,8 @@
-export type { ClientCredentialsProviderOptions } from './client-credentials-options.ts'
 export {
   type ClientCredentialsProvider,
+  type ClientCredentialsProviderOptions,
   clientCredentialsProvider,
 } from './client-credentials-provider.ts'
-export type {
-  AddClientAuthentication,
-  SdkClientMetadata,
-  SdkDiscoveryState,
-  SdkResourceMetadata,
-  SdkServerMetadata,
-  SdkTokens,
-} from './sdk-shapes.ts'
 export {
   type InteractiveProvider,
   type WithClientAuthenticationOptions,

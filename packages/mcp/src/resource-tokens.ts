@@ -1,74 +1,189 @@
-import { type AuthorizationServer, type TokenSource, tokenSource } from '@countersign/oauth'
-import type { Settings } from './client-credentials-options.ts'
-import type { SdkTokens } from './sdk-shapes.ts'
+import {
+  type AuthorizationServer,
+  type ClientAuthentication,
+  type Fetch,
+  OAuthError,
+  type TokenResponse,
+  type TokenSource,
+  tokenSource,
+} from '@countersign/oauth'
+import {
+  backoff,
+  limitScope,
+  sameIssuer,
+  sanitize,
+  uniteScopes,
+  unlessAborted,
+} from '@countersign/oauth/provider'
+import { discoverResource } from './resource-discovery.ts'
 
 /** The authorization server, resource and scope of token requests. */
-export interface Binding {
+export interface TokenTarget {
   readonly as: AuthorizationServer
-  /** The resource's identifier, as its metadata spells it. */
+  /** The resource's identifier, spelled as in its metadata. */
   readonly resource: string
   readonly scope: string | undefined
 }
 
-/** A {@link Binding} with its tokens. */
-export interface Bound extends Binding {
+/** A {@link TokenTarget} with the source of its tokens. */
+export interface TargetSource extends TokenTarget {
   readonly source: TokenSource
 }
 
-/** The tokens for one resource, from the authorization server that was found for it. */
-export interface ResourceTokens {
-  /** `undefined` until an authorization server was found. */
-  current(): Bound | undefined
-  /**
-   * The current binding once it has a token that can be used; `undefined` when the resource has to be asked where to
-   * get one.
-   */
-  ready(signal?: AbortSignal | null): Promise<Bound | undefined>
-  bind(to: Binding, tokens?: SdkTokens): Bound
-  unbind(): void
+/** Settings of {@link resourceTokens}. */
+export interface ResourceTokensSettings {
+  readonly clientId: string
+  readonly authentication: ClientAuthentication
+  readonly issuer: string | undefined
+  readonly scope: string | undefined
+  readonly maxScope: string | undefined
+  readonly metadataLifetimeSeconds: number
+  readonly timeoutSeconds: number
+  readonly fetch: Fetch
+  readonly now: () => number
 }
 
-export function resourceTokens(settings: Settings): ResourceTokens {
-  const { clientId, authentication, maxScope, metadataLifetimeSeconds } = settings
-  const { timeoutSeconds, fetch, now } = settings
-  let current: Bound | undefined
-  let oldAt = 0
+/** The tokens for one MCP server, from the authorization server that was discovered for it. */
+export interface ResourceTokens {
+  /** The source in use; `undefined` until an authorization server was discovered. */
+  current(): TargetSource | undefined
+  /**
+   * The source in use once it has a token; `undefined` when the authorization server has to be discovered, for the
+   * first time or again.
+   */
+  ready(signal?: AbortSignal | null): Promise<TargetSource | undefined>
+  /**
+   * The source to use after the resource answered 401 to a token of `refused`, or to a request without a token. Callers
+   * that were refused together share one discovery.
+   */
+  afterRefusal(
+    url: URL,
+    response: Response,
+    refused: TargetSource | undefined,
+    signal?: AbortSignal | null,
+  ): Promise<TargetSource>
+  /** Discovers where to request a token; delayed after repeated failures. */
+  discover(url: URL, response?: Response): Promise<TokenTarget>
+  /** Uses this target from now on, and a token of it that was requested elsewhere. */
+  use(target: TokenTarget, token?: TokenResponse): TargetSource
+  /** Has the authorization server discovered again. */
+  forget(): void
+}
+
+/** Failed discoveries in a row that cause no delay. */
+const freeFailures = 2
+
+/** Makes the {@link ResourceTokens} of a provider. */
+export function resourceTokens(settings: ResourceTokensSettings): ResourceTokens {
+  const { issuer, scope, maxScope, metadataLifetimeSeconds, timeoutSeconds, fetch, now } = settings
+  let current: TargetSource | undefined
+  let staleAt = 0
+  let discovering: Promise<TargetSource> | undefined
+  let failure: unknown
+  const failures = backoff(now)
+  const moves = backoff(now)
+
+  async function discover(url: URL, response?: Response): Promise<TokenTarget> {
+    if (failures.tooEarly(freeFailures)) throw failure
+    try {
+      const found = await discoverResource(url, { response, issuer, fetch, timeoutSeconds })
+      failures.succeeded()
+      const { as, resource } = found
+      return { as, resource, scope: chooseScope(found.scope, found.scopesSupported) }
+    } catch (error) {
+      failure = error
+      failures.failed(OAuthError.is(error) ? error.retryAfterSeconds : undefined)
+      throw error
+    }
+  }
+
+  /** The configured scope and the challenge's, or else every scope that the resource supports. */
+  function chooseScope(challenged?: string, supported?: readonly string[]): string | undefined {
+    return (
+      uniteScopes(scope, limitScope(challenged, maxScope)) ??
+      limitScope(supported?.join(' '), maxScope)
+    )
+  }
+
+  /** Finds out whether a resource that refuses a new token has moved to another authorization server. */
+  async function discoverMove(
+    url: URL,
+    response: Response,
+    refused: TargetSource,
+  ): Promise<TokenTarget> {
+    if (moves.tooEarly()) throw tokenRefused(refused, 401)
+    // Never reset, because a resource that names another server each time would cause a signature each time.
+    moves.failed()
+    const found = await discover(url, response)
+    if (isSameTarget(found, refused)) throw tokenRefused(refused, 401)
+    return found
+  }
+
+  function use(target: TokenTarget, token?: TokenResponse): TargetSource {
+    const source = tokenSource({
+      ...settings,
+      issuer: target.as.issuer,
+      scope: target.scope,
+      resource: target.resource,
+      metadata: target.as,
+      tokenResponse: token,
+    })
+    staleAt = now() + metadataLifetimeSeconds * 1000
+    current = { ...target, source }
+    return current
+  }
 
   return {
+    discover,
+    use,
     current: () => current,
     async ready(signal) {
-      const bound = current
+      const ready = current
       try {
-        await bound?.source.token({ signal: signal ?? undefined })
+        await ready?.source.token({ signal: signal ?? undefined })
       } catch (error) {
-        if (signal?.aborted || now() < oldAt) throw error
-        // The resource may have moved to another authorization server since it was asked.
-        if (bound === current) current = undefined
+        if (signal?.aborted || now() < staleAt) throw error
+        // The resource may have moved to another authorization server in the meantime.
+        if (ready === current) current = undefined
         return undefined
       }
-      return bound
+      return ready
     },
-    bind(to, tokens) {
-      const source = tokenSource({
-        issuer: to.as.issuer,
-        clientId,
-        authentication,
-        scope: to.scope,
-        maxScope,
-        resource: to.resource,
-        metadata: to.as,
-        metadataLifetimeSeconds,
-        timeoutSeconds,
-        fetch,
-        now,
-        tokenResponse: tokens && { ...tokens },
-      })
-      oldAt = now() + metadataLifetimeSeconds * 1000
-      current = { ...to, source }
-      return current
+    async afterRefusal(url, response, refused, signal) {
+      if (current !== undefined && current !== refused) return current
+      const found = () =>
+        refused === undefined ? discover(url, response) : discoverMove(url, response, refused)
+      discovering ??= found()
+        .then((target) => use(target))
+        .finally(() => {
+          discovering = undefined
+        })
+      return unlessAborted(discovering, signal)
     },
-    unbind() {
+    forget() {
       current = undefined
     },
   }
+}
+
+function isSameTarget(one: TokenTarget, other: TokenTarget): boolean {
+  return (
+    sameIssuer(one.as.issuer, other.as.issuer) &&
+    one.as.token_endpoint === other.as.token_endpoint &&
+    one.resource === other.resource
+  )
+}
+
+/** The error for a resource that does not accept a new token. */
+export function tokenRefused(
+  { as, resource }: TokenTarget,
+  status: number,
+  scope?: string,
+): OAuthError {
+  const asked = scope === undefined ? '' : ` and asks for the scope ${sanitize(scope)}`
+  return new OAuthError(
+    'ERR_OAUTH_TOKEN_REFUSED',
+    `The resource ${sanitize(resource)} answers with HTTP status ${status} to the token that ${sanitize(as.issuer)} issued for it${asked}; no other token was requested`,
+    { status },
+  )
 }

@@ -1,16 +1,23 @@
-import type { ClientAuthentication } from '@countersign/oauth'
-import { providerAuthentication } from './authentication.ts'
-import { type CredentialScope, keyReplacement } from './key-replacement.ts'
-import type { AddClientAuthentication, SdkDiscoveryState, SdkTokens } from './sdk-shapes.ts'
-import { verifiedDiscovery } from './verified-discovery.ts'
+import { type AuthorizationServer, type ClientAuthentication, OAuthError } from '@countersign/oauth'
+import { requireIssuer, requireSecureUrl, sanitize } from '@countersign/oauth/provider'
+import { providerAuthentication, requireUsableServer } from './client-authentication.ts'
+import {
+  type AddClientAuthentication,
+  type CredentialScope,
+  type DiscoveryState,
+  keyReplacement,
+  requireTokenEndpoint,
+  type ServerMetadata,
+  type Tokens,
+} from './sdk-flow.ts'
 
-/** The members of an SDK's `OAuthClientProvider` that {@link withClientAuthentication} builds upon. */
+/** The members of an SDK's `OAuthClientProvider` that {@link withClientAuthentication} uses. */
 export interface InteractiveProvider {
   clientInformation(context?: { readonly issuer: string }): unknown
   redirectToAuthorization(url: URL): unknown
-  saveTokens(tokens: SdkTokens, context?: { readonly issuer: string }): unknown
+  saveTokens(tokens: Tokens, context?: { readonly issuer: string }): unknown
   discoveryState?(): unknown
-  saveDiscoveryState?(state: SdkDiscoveryState): unknown
+  saveDiscoveryState?(state: DiscoveryState): unknown
 }
 
 /** Options of {@link withClientAuthentication}. */
@@ -18,23 +25,24 @@ export interface WithClientAuthenticationOptions {
   /** Pins the authorization server. */
   readonly issuer?: string | undefined
   /**
-   * How long a user may take to sign in, where the provider does not implement `discoveryState`; 3600 by default. What
-   * was discovered is kept until then, for the exchange of the code.
+   * How long a user may take to sign in, if the provider does not implement `discoveryState`; 3600 by default. The
+   * discovery is cached until then, for the exchange of the code.
    */
   readonly signInSeconds?: number | undefined
 }
 
 /**
  * Adds client authentication to an existing provider of either MCP SDK, such as an interactive one that signs a
- * user in: the exchange of the authorization code and each refresh then carry a newly made assertion.
+ * user in: the exchange of the authorization code and each refresh then carry a new assertion.
  *
- * The server is held to the same rules as by {@link clientCredentialsProvider} before anything is signed.
+ * Before anything is signed, the authorization server is checked by the same rules as in
+ * {@link clientCredentialsProvider}.
  *
- * @param provider - the provider; it is left as it is, and everything else still goes to it.
- * @param authentication - how the client proves who it is.
- * @param options - a pin on the issuer.
- * @returns a provider with the same members, `addClientAuthentication` among them.
- * @throws `TypeError` when `authentication` is not one.
+ * @param provider - the provider. It is not changed, and every other call goes to it.
+ * @param authentication - how the client authenticates.
+ * @param options - a pinned issuer.
+ * @returns a provider with the same members, and `addClientAuthentication`.
+ * @throws `TypeError` when `authentication` is not a client authentication.
  *
  * @example
  * ```ts
@@ -60,7 +68,7 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
   const discovery = verifiedDiscovery(authentication, issuer)
   const keys = keyReplacement()
   let passesContext = false
-  let signingIn: { readonly state: SdkDiscoveryState; readonly until: number } | undefined
+  let signingIn: { readonly state: DiscoveryState; readonly until: number } | undefined
 
   const addClientAuthentication: AddClientAuthentication = async (
     headers,
@@ -69,7 +77,7 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
     metadata,
   ) => {
     const as = discovery.require(metadata, url)
-    // Asked as the SDK asks: one major has no argument.
+    // With or without the argument, as the SDK in use calls it: one major has none.
     const context = passesContext ? { issuer: as.issuer } : undefined
     const information = (await (context === undefined
       ? provider.clientInformation()
@@ -90,14 +98,14 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
     },
     async discoveryState() {
       if (provider.discoveryState === undefined) {
-        // Only for the exchange of the code: for a new sign-in the resource is asked again, since it may have moved.
+        // Only for the exchange of the code. A new sign-in discovers again, because the resource may have moved.
         return signingIn !== undefined && Date.now() < signingIn.until ? signingIn.state : undefined
       }
-      const state = (await provider.discoveryState()) as SdkDiscoveryState | undefined
+      const state = (await provider.discoveryState()) as DiscoveryState | undefined
       if (state?.authorizationServerMetadata !== undefined) discovery.verify(state)
       return state
     },
-    async saveDiscoveryState(state: SdkDiscoveryState) {
+    async saveDiscoveryState(state: DiscoveryState) {
       discovery.verify(state)
       await provider.saveDiscoveryState?.(state)
     },
@@ -120,11 +128,11 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
     },
   }
 
-  // Over an empty target, since a proxy may not show members of a frozen one other than they are.
+  // The target is empty, because a proxy must show the members of a frozen target unchanged.
   return new Proxy({} as Provider, {
     get(_target, member) {
       if (Object.hasOwn(added, member)) return added[member]
-      // Bound to the provider itself, whose private members a proxy cannot reach.
+      // Bound to the provider itself, because a proxy cannot reach its private members.
       const value: unknown = Reflect.get(provider, member)
       return typeof value === 'function' ? value.bind(provider) : value
     },
@@ -136,4 +144,61 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
 
 interface Information {
   readonly client_id?: unknown
+}
+
+/** Checks what an SDK discovered. */
+interface VerifiedDiscovery {
+  /** Refuses a discovery that must not lead to an assertion. */
+  verify(state: DiscoveryState): void
+  /** The last discovery that passed. */
+  latest(): DiscoveryState | undefined
+  /** Refuses metadata that was not verified, and a token endpoint that is not in it. */
+  require(metadata: ServerMetadata | undefined, url: string | URL): AuthorizationServer
+}
+
+function verifiedDiscovery(
+  authentication: ClientAuthentication,
+  issuer: string | undefined,
+): VerifiedDiscovery {
+  const verified = new WeakSet<AuthorizationServer>()
+  let latest: DiscoveryState | undefined
+
+  return {
+    verify(state) {
+      const { authorizationServerUrl: url, resourceMetadata } = state
+      const metadata = asServer(state.authorizationServerMetadata)
+      if (metadata === undefined) {
+        throw new OAuthError(
+          'ERR_OAUTH_DISCOVERY',
+          `The authorization server ${sanitize(url)} publishes no metadata; nothing was signed`,
+        )
+      }
+      // SDK v1 does not compare them, so a server could get an assertion for another one.
+      requireIssuer(metadata, url)
+      if (issuer !== undefined) requireIssuer(metadata, issuer)
+      requireSecureUrl(metadata.issuer, 'issuer', {
+        namedBy: issuer ?? resourceMetadata?.resource,
+      })
+      requireUsableServer(metadata, authentication)
+      verified.add(metadata)
+      latest = state
+    },
+    latest: () => latest,
+    require(metadata, url) {
+      const as = asServer(metadata)
+      if (as === undefined || !verified.has(as)) {
+        throw new OAuthError(
+          'ERR_OAUTH_ISSUER_MISMATCH',
+          'The metadata of the authorization server was not verified against its issuer; nothing was signed',
+        )
+      }
+      requireTokenEndpoint(as, url)
+      return as
+    },
+  }
+}
+
+/** The two libraries' types differ only in how they mark an optional member. */
+function asServer(metadata: ServerMetadata | undefined): AuthorizationServer | undefined {
+  return metadata as AuthorizationServer | undefined
 }

@@ -17,11 +17,11 @@ it.each([
   ],
   ['a name', 'private_key_jwt'],
   ['a signer', await localSigner({ key: generateKeyPairSync('ed25519').privateKey })],
-])('%s is no authentication, and the sentence says what is', (_what, wrong) => {
+])('%s is refused as an authentication, and the error says what is accepted', (_what, wrong) => {
   const authentication = wrong as unknown as ClientAuthentication
   expect(() => clientCredentialsProvider({ ...options, authentication })).toThrow(
     new TypeError(
-      '"authentication" must be privateKeyJwt(…), externalAssertion(…), clientSecretBasic(…) or clientSecretPost(…): this client is one that authenticates, which the method "none" does not',
+      '"authentication" must be privateKeyJwt(…), externalAssertion(…), clientSecretBasic(…) or clientSecretPost(…); the method "none" is not accepted, because this client must authenticate',
     ),
   )
 })
@@ -31,6 +31,8 @@ it.each([
   ['clientId', 7],
   ['issuer', 'as.example.com'],
   ['issuer', ''],
+  ['serverUrl', 'mcp.example.com'],
+  ['serverUrl', ''],
   ['scope', ['read', 'write']],
   ['maxScope', ['read', 'write']],
   ['metadataLifetimeSeconds', 0],
@@ -48,7 +50,7 @@ it.each([
   )
 })
 
-it('the client’s metadata says what the client is, and nothing that is secret', async () => {
+it('the client metadata describes the client, and contains no secret', async () => {
   const signer = await localSigner({ key: generateKeyPairSync('ed25519').privateKey })
   const named = {
     clientId: 'agent',

@@ -5,6 +5,7 @@ import {
 } from '@countersign/mcp'
 import { clientSecretBasic } from '@countersign/oauth'
 import type {
+  AuthProvider,
   StreamableHTTPClientTransportOptions as OptionsV2,
   OAuthClientProvider as ProviderV2,
   SSEClientTransportOptions as SseOptionsV2,
@@ -23,11 +24,18 @@ test('one provider is an OAuthClientProvider of both SDK majors', () => {
   expectTypeOf<ClientCredentialsProvider>().toExtend<ProviderV2>()
 })
 
+test('its "authProvider" is an AuthProvider of v2', () => {
+  expectTypeOf<ClientCredentialsProvider['authProvider']>().toExtend<AuthProvider>()
+})
+
 test('the options of every transport of both majors take the provider and its fetch', () => {
   const provider = clientCredentialsProvider({ clientId: 'agent', authentication })
-  const v1 = { authProvider: provider, fetch: provider.fetch } satisfies OptionsV1 & SseOptionsV1
-  const v2 = { authProvider: provider, fetch: provider.fetch } satisfies OptionsV2 & SseOptionsV2
+  const { fetch } = provider
+  const v1 = { authProvider: provider, fetch } satisfies OptionsV1 & SseOptionsV1
+  const v2 = { authProvider: provider, fetch } satisfies OptionsV2 & SseOptionsV2
+  const minimal = { authProvider: provider.authProvider, fetch } satisfies OptionsV2 & SseOptionsV2
   expect(v1).toEqual(v2)
+  expect(minimal.fetch).toBe(fetch)
 })
 
 test('an interactive provider of either major keeps its type when client authentication is added', () => {

@@ -2,23 +2,23 @@ import { generateKeyPairSync } from 'node:crypto'
 import { localSigner } from '@countersign/local'
 import {
   type InteractiveProvider,
-  type SdkServerMetadata,
   type WithClientAuthenticationOptions,
   withClientAuthentication,
 } from '@countersign/mcp'
 import { type ClientAuthentication, privateKeyJwt } from '@countersign/oauth'
+import type { AuthorizationServerMetadata } from '@modelcontextprotocol/client'
 import { describe, expect, it, vi } from 'vitest'
 
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const authentication = privateKeyJwt(await localSigner({ key: privateKey }))
 
-/** What the wrapped provider has beside what it was made of. */
+/** The members that wrapping adds. */
 interface Wrapped {
   addClientAuthentication(
     headers: Headers,
     params: URLSearchParams,
     url: string,
-    metadata?: SdkServerMetadata,
+    metadata?: AuthorizationServerMetadata,
   ): Promise<void>
   saveDiscoveryState(state: object): Promise<void>
   discoveryState(): Promise<unknown>
@@ -32,7 +32,7 @@ function wrap<P extends InteractiveProvider>(
   return withClientAuthentication(provider, authentication, options) as P & Wrapped
 }
 
-/** Members that a provider has, and that a test has no use for. */
+/** Members of a provider that these tests do not use. */
 const others = { redirectToAuthorization() {}, saveTokens() {} }
 
 const metadata = {
@@ -63,7 +63,7 @@ class Application {
 }
 
 describe('a provider with client authentication', () => {
-  it('is still of its class, with its private fields, accessors and members', () => {
+  it('is still an instance of its class, with its private fields, accessors and members', () => {
     const application = new Application()
     const wrapped = wrap(application)
     expect(wrapped).toBeInstanceOf(Application)
@@ -94,7 +94,7 @@ describe('a provider with client authentication', () => {
     expect(params.get('client_assertion')).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+$/)
   })
 
-  it('is asked for the client of the server at hand by an SDK that names the server', async () => {
+  it('is asked for the client of this server by an SDK that passes the server', async () => {
     const perServer = {
       ...others,
       clientInformation: (context?: { issuer: string }) =>
@@ -111,7 +111,7 @@ describe('a provider with client authentication', () => {
     )
   })
 
-  it('is asked without an argument by an SDK that gives none', async () => {
+  it('is asked without an argument by an SDK that passes none', async () => {
     const given: unknown[][] = []
     const provider = {
       ...others,
@@ -132,7 +132,7 @@ describe('a provider with client authentication', () => {
     expect(given).toEqual([[], []])
   })
 
-  it('says so when it has no client to authenticate', async () => {
+  it('throws an error when it has no client to authenticate', async () => {
     const { addClientAuthentication, saveDiscoveryState } = wrap({
       ...others,
       clientInformation: () => undefined,
@@ -148,7 +148,7 @@ describe('a provider with client authentication', () => {
     ).rejects.toThrow(/has no "client_id" to authenticate/)
   })
 
-  it('keeps what was discovered only while a user signs in', async () => {
+  it('caches the discovery only while a user signs in', async () => {
     const wrapped = wrap(new Application())
     await wrapped.saveDiscoveryState(state)
     expect(await wrapped.discoveryState()).toBeUndefined()
@@ -164,7 +164,7 @@ describe('a provider with client authentication', () => {
     expect(await wrapped.discoveryState()).toBeUndefined()
   })
 
-  it('keeps what was discovered no longer than a sign-in may take, however often it is saved again', async () => {
+  it('drops the discovery after the time for a sign-in, although it is saved again', async () => {
     vi.useFakeTimers()
     try {
       const wrapped = wrap(new Application(), { signInSeconds: 60 })
@@ -180,7 +180,7 @@ describe('a provider with client authentication', () => {
     }
   })
 
-  it('has its own invalidateCredentials called too, if it has one', async () => {
+  it('still has its own invalidateCredentials called', async () => {
     const asked: string[] = []
     const application = Object.assign(new Application(), {
       invalidateCredentials(scope: string) {
@@ -197,7 +197,7 @@ describe('a provider with client authentication', () => {
     ['a function without a method', () => {}],
     ['the method none', Object.assign(() => {}, { method: 'none' })],
     ['a string', 'private_key_jwt'],
-  ])('is not made with %s for an authentication', (_what, wrong) => {
+  ])('cannot be made with %s as the authentication', (_what, wrong) => {
     expect(() =>
       withClientAuthentication(new Application(), wrong as unknown as ClientAuthentication),
     ).toThrow(

@@ -6,6 +6,10 @@
 
 export {
   backoff,
+  Deadline,
+  ownOptions,
+  requireString,
+  requireTimeout,
   sanitize,
   sanitizeValue,
   timeoutSignal,

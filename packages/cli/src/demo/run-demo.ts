@@ -72,7 +72,6 @@ async function callTool(
     fetch,
   })
   const transport = new StreamableHTTPClientTransport(new URL(servers.mcpUrl), {
-    authProvider: provider,
     fetch: provider.fetch,
   })
   const client = new Client({ name: 'countersign-demo', version })

@@ -1,48 +1,42 @@
-// @ts-check
-import { cellsOf } from './cell.js'
+import type { VersionState } from '../servers/gcp-kms/key-store.js'
+import type { GcpKms } from '../servers/gcp-kms.js'
+import { type Expectation, expectations, type FaultTable } from './expectation.ts'
 
-/**
- * @typedef {object} GcpKmsScene
- * @property {import('../servers/gcp-kms.js').GcpKms} kms
- * @property {string} key  its name
- * @property {string} version  the name of the one that is enabled; there is a second one, disabled
- */
+/** Where the faults of this service are injected. */
+export interface GcpKmsTarget {
+  readonly kms: GcpKms
+  /** Name of the key. */
+  readonly key: string
+  /** Name of the enabled version; the key has a second version, which is disabled. */
+  readonly version: string
+}
 
-const made = /** @type {typeof cellsOf<GcpKmsScene>} */ (cellsOf)(1)
-const { denied, disabled, integrity, signs, unavailable } = made
+const expected = expectations<GcpKmsTarget>(1)
+const { denied, disabled, integrity, signs, unavailable } = expected
 
-/**
- * @param {string} name
- * @returns {import('./cell.js').Cell<GcpKmsScene>['plant']}
- */
 const fault =
-  (name) =>
+  (name: string): Expectation<GcpKmsTarget>['inject'] =>
   ({ kms }, { on, times }) =>
     kms.fail(name, {
       method: on === 'key' ? 'GetPublicKey' : 'AsymmetricSign',
       ...(times === undefined ? {} : { times }),
     })
 
-/**
- * @param {import('../servers/gcp-kms/key-store.js').VersionState} state
- * @returns {import('./cell.js').Cell<GcpKmsScene>}
- */
-const inState = (state) =>
+const inState = (state: VersionState): Expectation<GcpKmsTarget> =>
   disabled(`is ${state}; enable it, or use another version`, ({ kms, version }) =>
     kms.setState(version, state),
   )
 
-/** What the SDK does again as long as there is time. */
-const again = /** @type {const} */ ({ calls: 'many', ends: 'at the deadline' })
+/** For a failure that the SDK retries until the deadline. */
+const again = { calls: 'many', ends: 'at the deadline' } as const
 const later = 'try again later'
 
-/** @type {import('./cell.js').Cells<GcpKmsScene>} */
-export const gcpKms = {
-  'too many requests': made.throttled('quota', fault('throttle')),
+export const gcpKms: FaultTable<GcpKmsTarget> = {
+  'too many requests': expected.throttled('quota', fault('throttle')),
   'internal error (500)': unavailable(later, fault('internal')),
   'unavailable (503)': unavailable(later, fault('unavailable'), again),
   'unavailable, without a body': undefined,
-  'a dependency of the service times out': made.timeout(fault('deadline-exceeded'), again),
+  'a dependency of the service times out': expected.timeout(fault('deadline-exceeded'), again),
   'key temporarily unavailable': undefined,
   'connection reset before the answer': unavailable('network and proxy', fault('cut'), again),
   'connection reset within the answer': unavailable('network and proxy', fault('cut-short'), again),
@@ -51,24 +45,24 @@ export const gcpKms = {
     ends: 'at the deadline',
   }),
   'HTML with status 200': undefined,
-  'HTML that says that it is JSON': undefined,
+  'HTML with a JSON content type': undefined,
   'no JSON': undefined,
-  'redirect to another place': undefined,
-  'no answer': made.timeout(fault('hang')),
-  'no answer, and an abort': made.aborted(fault('hang')),
-  // Over REST alone, which the matrix is not about.
+  redirect: undefined,
+  'no answer': expected.timeout(fault('hang')),
+  'no answer, then an abort': expected.aborted(fault('hang')),
+  // Over REST only; the matrix is about gRPC.
   'no content (204)': undefined,
   'conflict (409)': undefined,
   'gone (410)': undefined,
-  'failure that nobody foresaw': made.unforeseen('the cause says why', fault('surprise')),
+  'unknown failure': expected.unknown('the cause says why', fault('surprise')),
   'gRPC status UNKNOWN': unavailable(later, fault('unknown')),
   'gRPC status ABORTED': unavailable(later, fault('aborted')),
   'gRPC status CANCELLED': unavailable(later, fault('cancelled')),
   'gRPC status DATA_LOSS': unavailable(later, fault('data-loss')),
-  'gRPC status ALREADY_EXISTS': made.unforeseen('does not document', fault('already-exists')),
-  'gRPC status OUT_OF_RANGE': made.unforeseen('does not document', fault('out-of-range')),
-  'gRPC status INVALID_ARGUMENT': made.config('check the name', fault('invalid-argument')),
-  'gRPC status UNIMPLEMENTED': made.config('check the endpoint', fault('unimplemented')),
+  'gRPC status ALREADY_EXISTS': expected.unknown('does not document', fault('already-exists')),
+  'gRPC status OUT_OF_RANGE': expected.unknown('does not document', fault('out-of-range')),
+  'gRPC status INVALID_ARGUMENT': expected.config('check the name', fault('invalid-argument')),
+  'gRPC status UNIMPLEMENTED': expected.config('check the endpoint', fault('unimplemented')),
   'request damaged on the way': integrity(
     'other octets than were sent',
     fault('damaged-on-the-way'),
@@ -100,7 +94,7 @@ export const gcpKms = {
   'key destroyed': inState('DESTROYED'),
   'key without its material': inState('PENDING_GENERATION'),
   'key store disconnected': undefined,
-  'external key manager refuses': made.unforeseen('external key manager', fault('external-key')),
+  'external key manager refuses': expected.unknown('external key manager', fault('external-key')),
   'external key manager denies access': denied(
     'external key manager',
     fault('external-permission'),
@@ -108,12 +102,13 @@ export const gcpKms = {
   'key expired': undefined,
   'key not yet valid': undefined,
   'key not for signing': undefined,
-  'key gone': made.notFound('check project, location, key ring, key and version', ({ kms, key }) =>
-    kms.removeKey(key),
+  'key gone': expected.notFound(
+    'check project, location, key ring, key and version',
+    ({ kms, key }) => kms.removeKey(key),
   ),
   'key replaced under its name': integrity('does not verify', ({ kms, version }) => {
-    const held = kms.version(version)
-    held.privateKey = held.otherKey
+    const stored = kms.version(version)
+    stored.privateKey = stored.otherKey
   }),
   'alias moved to another key': undefined,
   'version added': signs(({ kms, key }) => void kms.createVersion(key, { nth: 1 }), {
@@ -154,7 +149,7 @@ export const gcpKms = {
   'ES384 by a P-256 key': integrity('does not verify', fault('signed-by-p256'), { alg: 'ES384' }),
 
   'no public key': integrity('returned no public key', fault('no-key')),
-  'public key that cannot be read': made.unsupported('cannot be read', fault('garbage-pem')),
+  'public key that cannot be read': expected.unsupported('cannot be read', fault('garbage-pem')),
   'public key of the other key': integrity('does not verify', fault('other-public-key'), {
     calls: 2,
   }),
@@ -169,7 +164,7 @@ export const gcpKms = {
   'private key in its place': integrity('something else than a public key', fault('private-pem')),
   'wrong curve': integrity('ec prime256v1', fault('always-p256'), { alg: 'ES384' }),
   'RSA key of another size': integrity('rsa 2048', fault('small-rsa'), { alg: 'RS256' }),
-  'unknown algorithm': made.unsupported('makes no JWS signature', fault('unknown-algorithm')),
+  'unknown algorithm': expected.unsupported('makes no JWS signature', fault('unknown-algorithm')),
   '500 for a mistake of the client': undefined,
   'modulus with a leading zero': undefined,
   'coordinate without its leading zero': undefined,

@@ -1,23 +1,21 @@
-// @ts-check
-import { cellsOf } from './cell.js'
+import type { AwsKms, FaultName, KmsKey } from '../servers/aws-kms.js'
+import { type Expectation, expectations, type FaultTable } from './expectation.ts'
 
-/**
- * @typedef {object} AwsKmsScene
- * @property {import('../servers/aws-kms.js').AwsKms} kms
- * @property {import('../servers/aws-kms.js').KmsKey} key
- * @property {import('../servers/aws-kms.js').KmsKey} other  of the same kind
- * @property {string} alias  of the key
- */
+/** Where the faults of this service are injected. */
+export interface AwsKmsTarget {
+  readonly kms: AwsKms
+  readonly key: KmsKey
+  /** Another key of the same kind. */
+  readonly other: KmsKey
+  /** An alias of `key`. */
+  readonly alias: string
+}
 
-const made = /** @type {typeof cellsOf<AwsKmsScene>} */ (cellsOf)(3)
-const { denied, disabled, integrity, retried, signs, unavailable } = made
+const expected = expectations<AwsKmsTarget>(3)
+const { denied, disabled, integrity, retried, signs, unavailable } = expected
 
-/**
- * @param {import('../servers/aws-kms.js').FaultName} name
- * @returns {import('./cell.js').Cell<AwsKmsScene>['plant']}
- */
 const fault =
-  (name) =>
+  (name: FaultName): Expectation<AwsKmsTarget>['inject'] =>
   ({ kms }, { on, times }) =>
     kms.fail(name, {
       operation: on === 'key' ? 'GetPublicKey' : 'Sign',
@@ -26,9 +24,8 @@ const fault =
 
 const disconnected = /state of the KMS key forbids its use: .* its key store is disconnected/
 
-/** @type {import('./cell.js').Cells<AwsKmsScene>} */
-export const awsKms = {
-  'too many requests': made.throttled('sign less often', fault('throttle'), retried),
+export const awsKms: FaultTable<AwsKmsTarget> = {
+  'too many requests': expected.throttled('sign less often', fault('throttle'), retried),
   'internal error (500)': unavailable('AWS KMS is failing', fault('internal error'), retried),
   'unavailable (503)': unavailable('AWS KMS is failing', fault('unavailable'), retried),
   'unavailable, without a body': unavailable('AWS KMS is failing', fault('server error'), retried),
@@ -48,23 +45,23 @@ export const awsKms = {
     fault('cut in the body'),
     retried,
   ),
-  'HTML with an error status': unavailable(/What answered is not AWS KMS/, fault('html'), retried),
+  'HTML with an error status': unavailable(/response is not from AWS KMS/, fault('html'), retried),
   'HTML with status 200': unavailable(
-    /What answered is not AWS KMS/,
+    /response is not from AWS KMS/,
     fault('a page that signs in'),
   ),
-  'HTML that says that it is JSON': unavailable(
-    /What answered is not AWS KMS/,
+  'HTML with a JSON content type': unavailable(
+    /response is not from AWS KMS/,
     fault('a page as JSON'),
   ),
-  'no JSON': unavailable(/What answered is not AWS KMS/, fault('no JSON')),
-  'redirect to another place': unavailable(/What answered is not AWS KMS/, fault('redirect')),
-  'no answer': made.timeout(fault('hang')),
-  'no answer, and an abort': made.aborted(fault('hang')),
-  'no content (204)': unavailable('not AWS KMS (HTTP status 204)', fault('no content')),
+  'no JSON': unavailable(/response is not from AWS KMS/, fault('no JSON')),
+  redirect: unavailable(/response is not from AWS KMS/, fault('redirect')),
+  'no answer': expected.timeout(fault('hang')),
+  'no answer, then an abort': expected.aborted(fault('hang')),
+  'no content (204)': unavailable('not from AWS KMS (HTTP status 204)', fault('no content')),
   'conflict (409)': unavailable('Another change to this KMS key', fault('conflict')),
-  'gone (410)': unavailable('not AWS KMS (HTTP status 410)', fault('gone')),
-  'failure that nobody foresaw': made.unforeseen('the cause says why', fault('unknown failure')),
+  'gone (410)': unavailable('not from AWS KMS (HTTP status 410)', fault('gone')),
+  'unknown failure': expected.unknown('the cause says why', fault('unknown failure')),
   'gRPC status UNKNOWN': undefined,
   'gRPC status ABORTED': undefined,
   'gRPC status CANCELLED': undefined,
@@ -109,10 +106,10 @@ export const awsKms = {
   'external key manager denies access': undefined,
   'key expired': undefined,
   'key not yet valid': undefined,
-  'key not for signing': made.unsupported('SIGN_VERIFY', ({ key }) => {
+  'key not for signing': expected.unsupported('SIGN_VERIFY', ({ key }) => {
     key.keyUsage = 'KEY_AGREEMENT'
   }),
-  'key gone': made.notFound('check "keyId"', ({ kms, key }) => kms.deleteKey(key)),
+  'key gone': expected.notFound('check "keyId"', ({ kms, key }) => kms.deleteKey(key)),
   'key replaced under its name': integrity('does not verify', ({ key, other }) => {
     key.privateKey = other.privateKey
   }),
@@ -148,7 +145,10 @@ export const awsKms = {
   }),
 
   'no public key': integrity('without a public key', fault('no public key')),
-  'public key that cannot be read': made.unsupported('cannot be read', fault('damaged public key')),
+  'public key that cannot be read': expected.unsupported(
+    'cannot be read',
+    fault('damaged public key'),
+  ),
   'public key of the other key': integrity('does not verify', fault('other public key'), {
     calls: 2,
   }),
@@ -157,13 +157,13 @@ export const awsKms = {
   'public key without a version': undefined,
   'public key without a CRC': undefined,
   'public key with a wrong CRC': undefined,
-  'private key in its place': made.unsupported('cannot be read', fault('private key')),
-  'wrong curve': made.config('ES384 needs a key of P-384', ({ key }) => {
+  'private key in its place': expected.unsupported('cannot be read', fault('private key')),
+  'wrong curve': expected.config('ES384 needs a key of P-384', ({ key }) => {
     key.keySpec = 'ECC_NIST_P384'
     key.signingAlgorithms = ['ECDSA_SHA_384']
   }),
   'RSA key of another size': undefined,
-  'unknown algorithm': made.unsupported('makes no JWS signature', ({ key }) => {
+  'unknown algorithm': expected.unsupported('makes no JWS signature', ({ key }) => {
     key.signingAlgorithms = ['UNHEARD_OF']
   }),
   '500 for a mistake of the client': undefined,

@@ -1,14 +1,11 @@
-// @ts-check
-
 /**
- * Where a fault strikes: `call`, every request to the service; `signature`, what it answers to one; `key`, the reading
- * of the public key; `state`, the key itself, between the load and a signature.
- *
- * @typedef {'call' | 'signature' | 'key' | 'state'} Place
+ * What a fault affects: `call`, every request to the service; `signature`, the response to a signature request; `key`,
+ * reading the public key; `state`, the key itself, between load and signature.
  */
+export type FaultScope = 'call' | 'signature' | 'key' | 'state'
 
-/** Each fault of the matrix once, by the name that all backends have for it, in the order of the page. */
-export const faults = /** @type {const} */ ({
+/** All faults of the matrix, under the same names for all backends, in the order of docs/fault-matrix.md. */
+export const faults = {
   'too many requests': 'call',
   'internal error (500)': 'call',
   'unavailable (503)': 'call',
@@ -19,15 +16,15 @@ export const faults = /** @type {const} */ ({
   'connection reset within the answer': 'call',
   'HTML with an error status': 'call',
   'HTML with status 200': 'call',
-  'HTML that says that it is JSON': 'call',
+  'HTML with a JSON content type': 'call',
   'no JSON': 'call',
-  'redirect to another place': 'call',
+  redirect: 'call',
   'no answer': 'call',
-  'no answer, and an abort': 'call',
+  'no answer, then an abort': 'call',
   'no content (204)': 'call',
   'conflict (409)': 'call',
   'gone (410)': 'call',
-  'failure that nobody foresaw': 'call',
+  'unknown failure': 'call',
   'gRPC status UNKNOWN': 'call',
   'gRPC status ABORTED': 'call',
   'gRPC status CANCELLED': 'call',
@@ -100,6 +97,6 @@ export const faults = /** @type {const} */ ({
   '500 for a mistake of the client': 'key',
   'modulus with a leading zero': 'key',
   'coordinate without its leading zero': 'key',
-})
+} as const satisfies { readonly [fault: string]: FaultScope }
 
-/** @typedef {keyof typeof faults} FaultName */
+export type FaultName = keyof typeof faults

@@ -1,25 +1,26 @@
 import { constants, type KeyObject, verify } from 'node:crypto'
 import type { Signer } from '@countersign/core'
 import { expect } from 'vitest'
+import { input, textOf } from '../clouds/fixtures.ts'
 import { until } from '../support/until.js'
-import { atOnceSeconds, type Calls, type Cell } from './cell.js'
-import type { Stage } from './stage.ts'
+import { atOnceSeconds, type Expectation } from './expectation.ts'
+import type { FaultyService } from './faulty-service.ts'
 
-export const input: Uint8Array = Buffer.from('what is signed here')
+/** The forms in which a request could contain the signing input. */
+const signed = [String(input), input.toString('base64'), input.toString('base64url')]
 
-/** What an abort of these tests has as its reason. */
-const reason = { why: 'the caller changed his mind' }
+const reason = { why: 'the caller changed its mind' }
 
 export interface Attempt {
   readonly outcome: PromiseSettledResult<unknown>
   readonly seconds: number
 }
 
-/** Makes an attempt and, where the cell is of an abort, aborts it as soon as the service was asked. */
+/** Makes an attempt. If an abort is expected, it aborts as soon as the service has received a call. */
 export async function attempt(
-  { code }: Cell<never>,
+  { code }: Expectation<never>,
   make: (options: { readonly signal?: AbortSignal }) => Promise<unknown>,
-  isAsked: () => boolean,
+  isCalled: () => boolean,
 ): Promise<Attempt> {
   const controller = new AbortController()
   const started = performance.now()
@@ -27,50 +28,52 @@ export async function attempt(
     make(code === 'reason' ? { signal: controller.signal } : {}),
   ])
   if (code === 'reason') {
-    await until(isAsked)
+    await until(isCalled)
     controller.abort(reason)
   }
   const [outcome] = await settling
   return { outcome, seconds: (performance.now() - started) / 1000 }
 }
 
-/** Seconds that a signer is given: few where it takes all of them. */
-export function deadlineOf({ ends }: Cell<never>): number {
+/** The `timeoutSeconds` of a signer: short if the failure lasts until the deadline. */
+export function deadlineOf({ ends }: Expectation<never>): number {
   return ends === 'at the deadline' ? 1 : 10
 }
 
-export function expectTime(seconds: number, cell: Cell<never>): void {
-  if (cell.ends === 'at once') expect(seconds).toBeLessThan(atOnceSeconds)
-  else if (cell.ends === 'after retries') expect(seconds).toBeLessThan(deadlineOf(cell))
-  else expect(seconds).toBeLessThan(deadlineOf(cell) + 1)
+export function expectTime(seconds: number, expected: Expectation<never>): void {
+  if (expected.ends === 'at once') expect(seconds).toBeLessThan(atOnceSeconds)
+  else if (expected.ends === 'after retries') expect(seconds).toBeLessThan(deadlineOf(expected))
+  else expect(seconds).toBeLessThan(deadlineOf(expected) + 1)
 }
 
-/** How often an SDK asks again is told of the workspace's; one of another release has its own way. */
+/** The exact number of calls is that of the workspace's SDK; other releases may retry differently. */
 export function expectCalls(
   made: number,
-  calls: Calls,
-  { isUsualSdk }: Pick<Stage<never>, 'isUsualSdk'>,
+  calls: Expectation<never>['calls'],
+  { isWorkspaceSdk }: Pick<FaultyService<never>, 'isWorkspaceSdk'>,
 ): void {
   if (calls === 'many') expect(made).toBeGreaterThan(1)
-  else if (isUsualSdk || calls === 0) expect(made).toBe(calls)
+  else if (isWorkspaceSdk || calls === 0) expect(made).toBe(calls)
   else expect(made).toBeGreaterThan(0)
 }
 
 export function expectRefusal(
   outcome: PromiseSettledResult<unknown>,
-  { code, retryable, says }: Cell<never>,
-  { backend }: Pick<Stage<never>, 'backend'>,
+  { code, retryable, says }: Expectation<never>,
+  { backend, secrets }: Pick<FaultyService<never>, 'backend' | 'secrets'>,
 ): void {
-  if (outcome.status === 'fulfilled') throw new Error('it was not refused')
+  if (outcome.status === 'fulfilled') throw new Error('the attempt did not fail')
   if (code === 'reason') {
     expect(outcome.reason).toBe(reason)
     return
   }
   expect(outcome.reason).toMatchObject({ code, retryable, backend })
   expect(outcome.reason.message).toMatch(says)
+  const text = textOf(outcome.reason)
+  for (const secret of [...secrets, ...signed]) expect(text).not.toContain(secret)
 }
 
-/** That a signature over {@link input} is one of a key, by node:crypto alone, and that the signer shows that key. */
+/** Expects, by node:crypto alone, a signature over {@link input} by this key, and a signer that publishes this key. */
 export function expectSignature(signer: Signer, publicKey: KeyObject, signature: unknown): void {
   expect(signer.publicJwk).toMatchObject(publicKey.export({ format: 'jwk' }))
   expect(signer.publicJwk).not.toHaveProperty('d')

@@ -10,26 +10,26 @@ import { startMcpServer, type TestMcpServer } from '../servers/mcp-server.js'
 import { closing } from './closing.ts'
 import { signaturesOf } from './signatures.ts'
 
-/** A key, the authorization server that knows it, and an MCP server that takes its tokens. */
-export interface Line {
+/** A signer, an authorization server that knows its key, and an MCP server that accepts the tokens. */
+export interface Servers {
   readonly signer: Signer
   readonly signatures: readonly SignMessage[]
   readonly as: AuthorizationServer
   readonly mcp: TestMcpServer
-  /** What was asked for since the last call of this function. */
+  /** Counts since the last call of this function. */
   spent(): Spent
 }
 
-/** Costs of a piece of work. */
+/** Counts of what an operation caused. */
 export interface Spent {
   readonly signatures: number
   readonly tokenRequests: number
-  /** At the authorization server and at the resource. */
+  /** Metadata requests to the authorization server and to the resource. */
   readonly discovery: number
 }
 
-/** What a {@link Line} is made of. */
-export interface LineOptions {
+/** Options of {@link startServers}. */
+export interface ServersOptions {
   readonly signer?: Signer
   readonly client?: Partial<ClientRegistration>
   /** The SDK of the MCP server. */
@@ -46,8 +46,8 @@ export async function newSigner(): Promise<Signer> {
   return localSigner({ key: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey })
 }
 
-/** Starts the servers; they end with the test. */
-export async function startLine(options: LineOptions = {}): Promise<Line> {
+/** Starts the servers, and closes them after the test. */
+export async function startServers(options: ServersOptions = {}): Promise<Servers> {
   const { ttlSeconds = 3600, scopes = ['use', 'math'], sdk = 'v2' } = options
   const signer = options.signer ?? (await newSigner())
   const as = closing(await startAuthorizationServer({ ttlSeconds }))

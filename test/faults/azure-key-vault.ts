@@ -1,23 +1,24 @@
-// @ts-check
-import { cellsOf } from './cell.js'
+import type { KeyObject } from 'node:crypto'
+import type { Fault } from '../servers/azure-key-vault/faults.js'
+import type { AzureKeyVault, KeyOptions } from '../servers/azure-key-vault.js'
+import { type Expectation, expectations, type FaultTable } from './expectation.ts'
 
-/**
- * @typedef {object} AzureKeyVaultScene
- * @property {import('../servers/azure-key-vault.js').AzureKeyVault} vault
- * @property {string} name  of the key, which has two versions
- * @property {string} id  of the version that signs
- * @property {import('node:crypto').KeyObject} other  private, of the same kind
- */
+/** Where the faults of this service are injected. */
+export interface AzureKeyVaultTarget {
+  readonly vault: AzureKeyVault
+  /** Name of the key, which has two versions. */
+  readonly name: string
+  /** Identifier of the version that signs. */
+  readonly id: string
+  /** Another private key of the same kind. */
+  readonly other: KeyObject
+}
 
-const made = /** @type {typeof cellsOf<AzureKeyVaultScene>} */ (cellsOf)(4)
-const { denied, disabled, integrity, retried, signs, unavailable } = made
+const expected = expectations<AzureKeyVaultTarget>(4)
+const { denied, disabled, integrity, retried, signs, unavailable } = expected
 
-/**
- * @param {import('../servers/azure-key-vault/faults.js').Fault} name
- * @returns {import('./cell.js').Cell<AzureKeyVaultScene>['plant']}
- */
 const fault =
-  (name) =>
+  (name: Fault): Expectation<AzureKeyVaultTarget>['inject'] =>
   ({ vault }, { on, times }) =>
     vault.fail(name, {
       on: on === 'key' ? 'get' : 'sign',
@@ -25,23 +26,18 @@ const fault =
       ...(times === undefined ? {} : { times }),
     })
 
-/**
- * @param {import('../servers/azure-key-vault.js').KeyOptions} change
- * @returns {import('./cell.js').Cell<AzureKeyVaultScene>['plant']}
- */
 const changed =
-  (change) =>
+  (change: KeyOptions): Expectation<AzureKeyVaultTarget>['inject'] =>
   ({ vault, id }) =>
     vault.updateKey(id, change)
 
 const failing = 'Azure Key Vault is failing'
-const notTheService = 'What answers in place of Azure Key Vault'
+const notTheService = 'does not follow the protocol of Azure Key Vault'
 const past = new Date('2020-01-01')
 const future = new Date('2999-01-01')
 
-/** @type {import('./cell.js').Cells<AzureKeyVaultScene>} */
-export const azureKeyVault = {
-  'too many requests': made.throttled('', fault('throttle'), retried),
+export const azureKeyVault: FaultTable<AzureKeyVaultTarget> = {
+  'too many requests': expected.throttled('', fault('throttle'), retried),
   'internal error (500)': unavailable(failing, fault('internal-error'), retried),
   'unavailable (503)': unavailable(failing, fault('unavailable'), retried),
   'unavailable, without a body': unavailable(failing, fault('unavailable-without-body'), retried),
@@ -54,15 +50,15 @@ export const azureKeyVault = {
   ),
   'HTML with an error status': unavailable('', fault('error-page'), retried),
   'HTML with status 200': unavailable(notTheService, fault('page')),
-  'HTML that says that it is JSON': unavailable(notTheService, fault('page-as-json')),
+  'HTML with a JSON content type': unavailable(notTheService, fault('page-as-json')),
   'no JSON': unavailable(notTheService, fault('no-json')),
-  'redirect to another place': unavailable(notTheService, fault('redirect')),
-  'no answer': made.timeout(fault('hang')),
-  'no answer, and an abort': made.aborted(fault('hang')),
+  redirect: unavailable(notTheService, fault('redirect')),
+  'no answer': expected.timeout(fault('hang')),
+  'no answer, then an abort': expected.aborted(fault('hang')),
   'no content (204)': unavailable(notTheService, fault('no-content')),
   'conflict (409)': unavailable('still in progress (409 Conflict)', fault('conflict')),
-  'gone (410)': made.notFound('no longer exists', fault('gone')),
-  'failure that nobody foresaw': made.unforeseen('', fault('surprise')),
+  'gone (410)': expected.notFound('no longer exists', fault('gone')),
+  'unknown failure': expected.unknown('', fault('surprise')),
   'gRPC status UNKNOWN': undefined,
   'gRPC status ABORTED': undefined,
   'gRPC status CANCELLED': undefined,
@@ -97,8 +93,8 @@ export const azureKeyVault = {
   'external key manager denies access': undefined,
   'key expired': disabled('expired', changed({ expires: past })),
   'key not yet valid': disabled('not', changed({ notBefore: future })),
-  'key not for signing': made.unsupported('"sign"', changed({ keyOps: ['verify'] })),
-  'key gone': made.notFound('check "keyId"', ({ vault, name }) => vault.deleteKey(name)),
+  'key not for signing': expected.unsupported('"sign"', changed({ keyOps: ['verify'] })),
+  'key gone': expected.notFound('check "keyId"', ({ vault, name }) => vault.deleteKey(name)),
   'key replaced under its name': integrity('does not verify', ({ vault, id, other }) =>
     vault.updateKey(id, { privateKey: other }),
   ),
@@ -132,7 +128,7 @@ export const azureKeyVault = {
   'ES384 by a P-256 key': integrity('', fault('es384-by-p256'), { alg: 'ES384' }),
 
   'no public key': unavailable('', fault('no-key')),
-  'public key that cannot be read': made.unsupported('cannot be read', fault('not-on-curve')),
+  'public key that cannot be read': expected.unsupported('cannot be read', fault('not-on-curve')),
   'public key of the other key': integrity('does not verify', fault('other-public-key'), {
     calls: 2,
   }),
@@ -145,11 +141,11 @@ export const azureKeyVault = {
   'public key without a CRC': undefined,
   'public key with a wrong CRC': undefined,
   'private key in its place': signs(fault('with-private-half'), { calls: 2 }),
-  'wrong curve': made.config('does not fit this key; use ES256', fault('every-ec-p256'), {
+  'wrong curve': expected.config('does not fit this key; use ES256', fault('every-ec-p256'), {
     alg: 'ES384',
   }),
   'RSA key of another size': undefined,
-  'unknown algorithm': made.unsupported('', fault('unknown-type')),
+  'unknown algorithm': expected.unsupported('', fault('unknown-type')),
   '500 for a mistake of the client': unavailable(
     '500 KeyNotFound',
     (scene, place) => {

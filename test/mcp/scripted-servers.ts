@@ -13,49 +13,51 @@ import {
 import type { Answer, ScriptedRequest, ScriptedServer } from '../servers/scripted-server.js'
 import { tokenResponse } from '../servers/token-responses.js'
 import { closing } from './closing.ts'
-import { newSigner, type Spent } from './line.ts'
 import { answerAsMcp, bearer } from './scripted-mcp.ts'
+import { newSigner, type Spent } from './servers.ts'
 import { signaturesOf } from './signatures.ts'
 
-/** A key, an authorization server that grants everything, and an MCP server; each does as it is told. */
-export interface ScriptedLine {
+/** A signer, an authorization server that grants every request, and an MCP server, both controlled by the test. */
+export interface ScriptedServers {
   readonly signer: Signer
   readonly signatures: readonly SignMessage[]
   readonly as: ScriptedServer
   readonly resource: ScriptedServer & Resource
-  /** What the resource says of itself; to be changed at any time. */
+  /** The resource's metadata; a test may change it at any time. */
   readonly claims: Claims
-  /** Tokens that the resource lets in. */
+  /** Tokens that the resource accepts. */
   readonly accepted: Set<string>
-  /** Moves the resource to another authorization server, and returns that; no other's tokens are let in any more. */
+  /** Moves the resource to another authorization server, whose tokens are the only accepted ones, and returns that. */
   move(): Promise<ScriptedServer>
-  /** Waits for the stream that an SDK asks for after it has connected. */
+  /** Waits for the stream that an SDK requests after it has connected. */
   streamAsked(): Promise<void>
-  /** What was asked for since the last call of this function. */
+  /** Counts since the last call of this function. */
   spent(): Spent
 }
 
-/** What a resource says of itself. */
+/** Metadata of a resource. */
 export interface Claims {
   authorizationServers: readonly string[]
   resource?: string
   scopesSupported?: readonly string[]
 }
 
-/** What a {@link ScriptedLine} may be told. */
-export interface ScriptedLineOptions {
+/** Options of {@link startScriptedServers}. */
+export interface ScriptedServersOptions {
   readonly metadata?: Metadata | ((url: string) => Metadata)
   /** Members of the token response to the request of this number, from 1. */
   readonly grant?: (number: number) => Record<string, unknown> | Promise<Record<string, unknown>>
   readonly scopesSupported?: readonly string[]
-  /** Answers instead of the 401 that asks for a token. */
+  /** Answers a request without an accepted token; by default a 401. */
   readonly refuse?: (self: Resource, request: ScriptedRequest) => Answer
-  /** Answers a request whose token is good. */
+  /** Answers a request with an accepted token. */
   readonly answer?: (request: ScriptedRequest, self: Resource) => Answer | Promise<Answer>
 }
 
-/** Starts the servers; they end with the test. Tokens are called `token-1`, `token-2` and so on. */
-export async function startScriptedLine(options: ScriptedLineOptions = {}): Promise<ScriptedLine> {
+/** Starts the servers, and closes them after the test. Tokens are called `token-1`, `token-2` and so on. */
+export async function startScriptedServers(
+  options: ScriptedServersOptions = {},
+): Promise<ScriptedServers> {
   const { grant = () => ({}), refuse = unauthorized, answer = answerAsMcp } = options
   const accepted = new Set<string>()
   let granted = 0
