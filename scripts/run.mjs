@@ -16,7 +16,7 @@ async function main() {
     if (!(error instanceof Failure)) throw error
     console.error(error.message)
     process.exitCode = 1
-    // The plain closing line, for whoever counts.
+    // The same last line as after tests, for programs that read it.
     if (command === 'test') console.log('\n0 passed, 1 failed, 0 skipped')
   }
 }

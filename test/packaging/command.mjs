@@ -7,8 +7,7 @@ import { readManifest } from '../../scripts/workspace.mjs'
 import { npm, run } from '../support/run.js'
 
 /**
- * Installs the packed command by plain npm in an empty folder, with what it depends on and nothing else, and runs it
- * there.
+ * Installs the packed command and its dependencies, and nothing else, by plain npm in an empty folder, and runs it there.
  *
  * @param {readonly import('../../scripts/pack.mjs').Packed[]} packed
  * @param {{ folder: string, root: string }} places
@@ -32,7 +31,7 @@ export function checkCommand(packed, { folder, root }) {
     }
   })
 
-  test('npx countersign demo tells the whole story', async () => {
+  test('npx countersign demo runs the whole flow', async () => {
     const { code, output } = await npx(project, ['demo'])
     if (code !== 0) throw new Error(output)
     match(output, /whoami answers +demo-agent\n/)
@@ -46,7 +45,7 @@ export function checkCommand(packed, { folder, root }) {
   })
 
   const small = join(folder, 'command-without-demo')
-  test('the command does without the servers of the demo', async () => {
+  test('the command does not need the servers of the demo', async () => {
     await install(small, ours, ['--omit=optional'])
     const { code, output } = await npx(small, ['inspect', key])
     if (code !== 0) throw new Error(output)
