@@ -15,7 +15,7 @@ const lanes = {
   consumer: 'test/packaging/consumer.test.mjs',
   docs: 'test/packaging/docs.test.mjs',
   demo: 'test/lanes/demo.test.ts',
-  examples: 'test/lanes/examples.test.ts',
+  examples: 'test/{lanes/examples,examples/*}.test.ts',
   'sdk-versions': 'test/lanes/sdk-versions.test.ts',
   matrix: 'test/lanes/matrix.test.ts',
 }

@@ -21,7 +21,8 @@ export const commands = {
   build: () => 0,
   test,
   check: () => test(['--lane', 'check']),
-  demo: (/** @type {string[]} */ args) => node('packages/cli/dist/bin.js', ['demo', ...args]),
+  demo: (/** @type {string[]} */ args) => node('packages/demo/dist/bin.js', args),
+  mutation: (/** @type {string[]} */ args) => node('test/mutation/run.mjs', args),
   bench: (/** @type {string[]} */ args) => node('test/bench/run.mjs', args),
   /** Runs in the folder of the caller, because the arguments name files there. */
   countersign: (/** @type {string[]} */ args) =>

@@ -1,17 +1,12 @@
 // @ts-check
 import { generateKeyPairSync } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { assertionProvider, jwks } from '@countersign/core'
 import { localSigner } from '@countersign/local'
 
 // The process that has the key. It could be written in any language.
-
 const [, , clientId = ''] = process.argv
-const { COUNTERSIGN_KEY_FILE: keyFile } = process.env
-const key = keyFile
-  ? await readFile(keyFile, 'utf8')
-  : generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
+const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const signer = await localSigner({ key })
 const assertionFor = assertionProvider(signer, { clientId })
 
@@ -33,5 +28,5 @@ server.listen(0, '127.0.0.1', () => {
   const address = server.address()
   if (typeof address === 'object') process.send?.(`http://127.0.0.1:${address?.port}`)
 })
-// Ends with the agent, however that ends.
+// Ends when the agent ends, for whatever reason.
 process.once('disconnect', () => process.exit())

@@ -1,22 +1,30 @@
 // @ts-check
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { subscribe } from 'node:diagnostics_channel'
-import { rm } from 'node:fs/promises'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { jwks, rotating } from '@countersign/core'
+import { startAuthorizationServer } from '@countersign/demo'
 import { localSigner } from '@countersign/local'
 import { privateKeyJwt, tokenSource } from '@countersign/oauth'
-import { startAuthorizationServer } from '@countersign/test/servers/authorization-server'
-import { listenOnLoopback } from '@countersign/test/servers/loopback'
-import { createKeyFile } from './key-file.js'
 
-const file = await createKeyFile()
-const nextKey = file.generate()
+const folder = await mkdtemp(join(tmpdir(), 'countersign-example-'))
+const keyFile = join(folder, 'key.pem')
+const nextFile = join(folder, 'next.pem')
+for (const file of [keyFile, nextFile]) {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  await writeFile(file, privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 })
+}
 
-// The key is known by the name of its file, and loaded anew when it is used half a second later.
-const signer = await rotating(async () => localSigner({ key: await file.read() }), {
+// The file is read again when the key is used half a second later or more.
+const signer = await rotating(async () => localSigner({ key: await readFile(keyFile, 'utf8') }), {
   maxAgeSeconds: 0.5,
 }).ready()
-const next = await localSigner({ key: nextKey })
+const next = await localSigner({ key: await readFile(nextFile, 'utf8') })
 
 subscribe('countersign:rotation', (message) => {
   const { cause, outcome, kid, previousKid } =
@@ -24,16 +32,22 @@ subscribe('countersign:rotation', (message) => {
   if (outcome === 'replaced') console.log(`${previousKid} was replaced by ${kid} (${cause})`)
 })
 
-// The one duty: both keys are published before the switch.
+// Both keys must be published before the switch. The authorization server reads them from here.
 const published = JSON.stringify(jwks(signer, next))
-const client = await listenOnLoopback((_request, response) => {
+const client = createServer((_request, response) => {
   response.writeHead(200, { 'content-type': 'application/json' }).end(published)
-})
-const server = await startAuthorizationServer()
-await server.registerClient({
-  client_id: 'example-agent',
-  token_endpoint_auth_method: 'private_key_jwt',
-  jwks_uri: `${client.origin}/jwks.json`,
+}).listen(0, '127.0.0.1')
+await once(client, 'listening')
+const { port } = /** @type {import('node:net').AddressInfo} */ (client.address())
+
+const server = await startAuthorizationServer({
+  clients: [
+    {
+      client_id: 'example-agent',
+      token_endpoint_auth_method: 'private_key_jwt',
+      jwks_uri: `http://127.0.0.1:${port}/jwks.json`,
+    },
+  ],
 })
 
 const tokens = tokenSource({
@@ -43,27 +57,28 @@ const tokens = tokenSource({
   retries: 0,
 })
 
-/** Asks for one token after the other until the key in use is this one. @param {string} kid */
-async function askUntil(kid) {
-  let asked = 0
+/** Requests tokens until the signer has this key. @param {string} kid */
+async function requestUntil(kid) {
+  let requests = 0
   do {
+    // A refused request would throw here.
     tokens.invalidate(await tokens.token())
-    asked += 1
-  } while (server.tokenRequests.at(-1)?.assertion?.header.kid !== kid)
-  return asked
+    requests += 1
+  } while (signer.current?.kid !== kid)
+  return requests
 }
 
 try {
-  const current = signer.current?.kid ?? ''
-  await askUntil(current)
-  await file.replace(nextKey)
-  const asked = await askUntil(next.kid)
-  const statuses = new Set(server.tokenRequests.map(({ status }) => status))
-  assert.deepEqual([...statuses], [200])
-  console.log(`${asked} tokens later the new key signs, and no request has failed`)
+  await requestUntil(signer.current?.kid ?? '')
+  // The rename replaces the file in one step, so no reader finds half a key.
+  await rename(nextFile, keyFile)
+  const requests = await requestUntil(next.kid)
+  tokens.invalidate(await tokens.token())
+  assert.equal(signer.current?.kid, next.kid)
+  console.log(`After ${requests} more token requests the new key signs, and no request has failed`)
 } finally {
   await signer.close()
   await server.close()
-  await client.close()
-  await rm(file.folder, { recursive: true })
+  client.close()
+  await rm(folder, { recursive: true })
 }

@@ -1,32 +1,26 @@
 // @ts-check
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { jwks } from '@countersign/core'
+import { startServers } from '@countersign/demo'
 import { localSigner } from '@countersign/local'
 import { clientCredentialsProvider } from '@countersign/mcp'
 import { privateKeyJwt } from '@countersign/oauth'
-import { exampleServers } from '@countersign/test/servers/example'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 
-const { COUNTERSIGN_KEY_FILE: keyFile } = process.env
-const key = keyFile
-  ? await readFile(keyFile, 'utf8')
-  : generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
+// In an application, the key is a file: await readFile('key.pem', 'utf8').
+const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const signer = await localSigner({ key })
 
-const servers = await exampleServers(
-  {
-    client_id: 'example-agent',
-    token_endpoint_auth_method: 'private_key_jwt',
-    jwks: jwks(signer),
-  },
-  { sdk: 'v1' },
-)
+const servers = await startServers({
+  client_id: 'example-agent',
+  token_endpoint_auth_method: 'private_key_jwt',
+  jwks: jwks(signer),
+})
 
 const provider = clientCredentialsProvider({
-  clientId: servers.clientId,
+  clientId: 'example-agent',
   issuer: servers.issuer,
   authentication: privateKeyJwt(signer),
 })
@@ -36,14 +30,9 @@ const transport = new StreamableHTTPClientTransport(new URL(servers.mcpUrl), {
 const client = new Client({ name: 'local-key-mcp-v1', version: '1.0.0' })
 try {
   await client.connect(transport)
-  const { tools } = await client.listTools()
-  console.log(`Key ${signer.kid} (${signer.alg}) opened ${servers.mcpUrl}`)
-  console.log(`Its tools: ${tools.map(({ name }) => name).join(', ')}`)
-  if (!servers.own) {
-    const { content } = await client.callTool({ name: 'whoami' })
-    assert.deepEqual(content, [{ type: 'text', text: servers.clientId }])
-    console.log(`It knows who is calling: ${servers.clientId}`)
-  }
+  const { content } = await client.callTool({ name: 'whoami' })
+  assert.deepEqual(content, [{ type: 'text', text: 'example-agent' }])
+  console.log(`The key ${signer.kid} (${signer.alg}) opened ${servers.mcpUrl} for example-agent`)
 } finally {
   await client.close()
   await servers.close()

@@ -14,15 +14,15 @@ const audience = 'https://as.example.com'
 const typ = 'client-authentication+jwt'
 
 /**
- * One ES256 client assertion after the other: against the signature alone, and against the libraries
- * that people make them with today.
+ * ES256 client assertions in sequence, against the signature alone, and against the libraries that make them
+ * today.
  *
- * All are given the same claims and as much of the key as they can hold on to, and are called as their
- * documentation says. Those that leave the `jti` to the caller get a `randomUUID()`.
+ * All get the same claims, and an imported key where they accept one. They are called as their documentation says.
+ * Those that leave the `jti` to the caller get a `randomUUID()`.
  *
- * @returns {Promise<import('./measure.js').Row[]>}
+ * @returns {AsyncGenerator<import('./measure.js').Row>}
  */
-export async function run() {
+export async function* run() {
   const { privateKey, publicKey, pem } = newKey('ES256')
   const signer = await localSigner({ key: privateKey })
   const { kid } = signer
@@ -81,7 +81,7 @@ export async function run() {
     const jwt = await make()
     const { payload } = await jwtVerify(jwt, publicKey, { audience, issuer: clientId })
     if (payload.sub !== clientId || payload.jti === undefined || payload.exp === undefined) {
-      throw new Error(`${make.name} makes something that is no client assertion`)
+      throw new Error(`${make.name} does not make a client assertion`)
     }
   }
 
@@ -124,7 +124,7 @@ export async function run() {
         for (let time = 0; time < times; time++) await sdk()
       },
     },
-    { rounds: 41 },
+    { rounds: 61, processorTime: true },
   )
 
   /** @type {(over: string, target?: import('./measure.js').Target) => import('./measure.js').Row} */
@@ -136,12 +136,10 @@ export async function run() {
       over,
       ...(target === undefined ? {} : { target }),
     })
-  return [
-    against(names.raw, { atLeast: 0.95 }),
-    against(names.awaited),
-    against(names.fastJwt, { atLeast: 1 }),
-    against(names.jose),
-    against(names.jsonwebtoken),
-    against(names.sdk, { atLeast: 20 }),
-  ]
+  yield against(names.raw, { atLeast: 0.82 })
+  yield against(names.awaited)
+  yield against(names.fastJwt, { atLeast: 1.1 })
+  yield against(names.jose)
+  yield against(names.jsonwebtoken)
+  yield against(names.sdk, { atLeast: 20 })
 }

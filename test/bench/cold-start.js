@@ -12,12 +12,12 @@ const nothing = fileURLToPath(new URL('./cold-start/nothing.cjs', import.meta.ur
 const firstAssertion = fileURLToPath(new URL('./cold-start/first-assertion.js', import.meta.url))
 
 /**
- * From nothing to the first assertion: a process that imports both packages, reads a PEM file and makes
- * one assertion, less a process that runs an empty script.
+ * A process that imports both packages, reads a PEM file and makes one assertion, minus a process that runs an empty
+ * script.
  *
- * @returns {Promise<import('./measure.js').Row[]>}
+ * @returns {AsyncGenerator<import('./measure.js').Row>}
  */
-export async function run() {
+export async function* run() {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-bench-'))
   try {
     const keyFile = join(folder, 'key.pem')
@@ -34,14 +34,12 @@ export async function run() {
       bare.push(empty)
       extra.push(full - empty)
     }
-    return [
-      valueRow(extra, {
-        name: 'core + local to the first assertion, above bare node',
-        unit: 'ms',
-        target: { atMost: 60 },
-      }),
-      valueRow(bare, { name: 'bare node', unit: 'ms' }),
-    ]
+    yield valueRow(extra, {
+      name: 'core + local to the first assertion, above bare node',
+      unit: 'ms',
+      target: { atMost: 60 },
+    })
+    yield valueRow(bare, { name: 'bare node', unit: 'ms' })
   } finally {
     rmSync(folder, { recursive: true })
   }

@@ -4,7 +4,7 @@ import { generateKeyPairSync } from 'node:crypto'
 /** @typedef {import('node:crypto').KeyPairKeyObjectResult & { pem: string }} BenchKey */
 
 /**
- * A new key, for P-256 or RSA with 2048 bits.
+ * Generates a key: P-256, or RSA with 2048 bits.
  *
  * @param {'ES256' | 'RS256'} alg
  * @returns {BenchKey}

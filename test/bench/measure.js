@@ -4,14 +4,14 @@ import { performance } from 'node:perf_hooks'
 import { setImmediate } from 'node:timers/promises'
 
 /**
- * A line of the table.
+ * A row of the table.
  *
  * @typedef {object} Row
  * @property {string} name what is measured
  * @property {string} unit
  * @property {number} value median over the rounds
  * @property {Spread} spread of the ratio where there is one, else of the value
- * @property {Baseline | undefined} baseline what the value is compared with
+ * @property {Baseline | undefined} baseline the value is compared with it
  * @property {number | undefined} ratio median of the rounds' ratios of value to baseline
  * @property {Target | undefined} target for the ratio where there is one, else for the value
  * @property {boolean | undefined} met
@@ -21,13 +21,13 @@ import { setImmediate } from 'node:timers/promises'
 /** @typedef {{ atLeast: number } | { atMost: number }} Target */
 
 /**
- * What lies between the first and the third quartile, and of how many rounds.
+ * The first and the third quartile, and the number of rounds.
  *
  * @typedef {{ low: number, high: number, rounds: number }} Spread
  */
 
 /**
- * One way of doing the same thing: performs it the given number of times, one after the other.
+ * One way to do the same work: it does it the given number of times in sequence.
  *
  * @typedef {(times: number) => void | Promise<void>} Contender
  */
@@ -43,16 +43,20 @@ const turnMilliseconds = 100
 /**
  * Lets contenders take turns and returns the rate of each in each round.
  *
- * A turn starts with a clean nursery and ends with a clean one, so that a contender pays for its own
- * garbage and for no other's. Every second round goes backwards, so that none always follows the same
- * other.
+ * The young generation of the heap is collected before and after each turn, so that a contender pays for its own
+ * garbage only. Every second round goes backwards, so that no contender always follows the same one.
  *
  * @param {Record<string, Contender>} contenders
- * @param {{ rounds?: number, severalProcesses?: boolean }} [options] with `severalProcesses`, where a contender has
- *   its work done in another process, every round counts
+ * @param {{ rounds?: number, severalProcesses?: boolean, processorTime?: boolean }} [options] with `severalProcesses`,
+ *   for contenders whose work is done in another process, every round counts; with `processorTime`, for contenders that
+ *   wait for nothing, rates are per second of processor time, which other processes affect little, and every round counts
  * @returns {Promise<Rates>}
  */
-export async function takeTurns(contenders, { rounds = 25, severalProcesses = false } = {}) {
+export async function takeTurns(
+  contenders,
+  { rounds = 25, severalProcesses = false, processorTime = false } = {},
+) {
+  const seconds = processorTime ? processorSecondsOf : secondsOf
   /** @type {{ name: string, contender: Contender, times: number }[]} */
   const turns = []
   for (const [name, contender] of Object.entries(contenders)) {
@@ -64,13 +68,14 @@ export async function takeTurns(contenders, { rounds = 25, severalProcesses = fa
     /** @type {Record<string, number>} */
     const rates = {}
     for (const { name, contender, times } of forwards ? turns : turns.toReversed()) {
-      rates[name] = times / (await secondsOf(contender, times))
+      rates[name] = times / (await seconds(contender, times))
     }
     return rates
   }
-  const counted = severalProcesses
-    ? await repeated(rounds, inTurn)
-    : await quietRounds(rounds, inTurn)
+  const counted =
+    severalProcesses || processorTime
+      ? await repeated(rounds, inTurn)
+      : await quietRounds(rounds, inTurn)
   return Object.fromEntries(
     turns.map(({ name }) => [name, counted.map((rates) => rates[name] ?? Number.NaN)]),
   )
@@ -89,9 +94,9 @@ async function repeated(rounds, measure) {
 }
 
 /**
- * Repeats a measurement until there are enough rounds in which other processes left the processors alone.
+ * Repeats a measurement until there are enough rounds in which other processes used little of the processors.
  *
- * On a machine that is never quiet, where three times as many do not suffice, all rounds count.
+ * If three times as many rounds are not enough, because the machine is never quiet, all rounds count.
  *
  * @template Result
  * @param {number} rounds
@@ -125,7 +130,7 @@ function usage() {
 }
 
 /**
- * How often a contender does its work in one turn, found in a run that also warms its code up.
+ * Finds how often a contender does its work in one turn, in a run that also warms up its code.
  *
  * @param {Contender} contender
  */
@@ -154,14 +159,27 @@ async function secondsOf(contender, times) {
   return (performance.now() - start) / 1000
 }
 
+/**
+ * @param {Contender} contender
+ * @param {number} times
+ */
+async function processorSecondsOf(contender, times) {
+  await collectNursery()
+  const before = process.cpuUsage()
+  await contender(times)
+  await collectNursery()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1e6
+}
+
 async function collectNursery() {
   globalThis.gc?.({ type: 'minor' })
-  // What native objects leave behind is freed by a task of its own.
+  // Node.js frees the memory of native objects in another task.
   await setImmediate()
 }
 
 /**
- * The row of one contender beside another of the same rounds.
+ * The row of one contender compared with another of the same rounds.
  *
  * @param {Rates} rates
  * @param {{ name: string, unit: string, of: string, over: string, target?: Target }} what
@@ -185,7 +203,7 @@ export function ratioRow(rates, { name, unit, of, over, target }) {
 }
 
 /**
- * The same, for how long one operation takes instead of how many there are in a second.
+ * The same, with the duration of one operation in place of the rate.
  *
  * @param {Rates} rates
  * @param {{ name: string, of: string, over: string, target?: Target }} what
@@ -199,7 +217,7 @@ export function durationRow(rates, what) {
 }
 
 /**
- * The row of something that is compared with nothing.
+ * The row of a value without a comparison.
  *
  * @param {readonly number[]} values one for each round
  * @param {{ name: string, unit: string, target?: Target }} what
@@ -245,7 +263,7 @@ function quantile(values, fraction) {
   return below + (above - below) * (at % 1)
 }
 
-/** What the process holds once its garbage is gone, in octets. */
+/** The memory of the process after garbage collection, in octets. */
 export async function settled() {
   for (let turn = 0; turn < 3; turn++) {
     globalThis.gc?.()

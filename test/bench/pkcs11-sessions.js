@@ -1,54 +1,49 @@
 // @ts-check
 import { pkcs11Signer } from '@countersign/pkcs11'
 import { createShim } from '../support/shim.js'
-import { createSoftHsm, findSoftHsm } from '../support/softhsm.js'
 import { ratioRow, takeTurns, valueRow } from './measure.js'
 import { signing } from './signing.js'
+import { openSoftHsm } from './softhsm.js'
 
 /** @import { Pkcs11Signer } from '@countersign/pkcs11' */
 /** @import { Contender, Row } from './measure.js' */
 
 const callers = 32
 const counts = [1, 2, 4, 8, 16]
-/** What `pkcs11Signer` has by default. */
+/** The default of `pkcs11Signer`. */
 const usual = 4
 const message = Buffer.alloc(320, 'a')
 
-/** What a signature takes in a token on the network, besides what SoftHSM takes. */
+/** Milliseconds that a token on the network adds to a signature of SoftHSM. */
 const away = 5
 
 /**
- * How many sessions are worth having: isolated, 32 callers, verification off, on a token in memory, which is bound by
- * the processor, and on one that takes its time, which is not.
+ * The gain from more sessions: isolated, 32 callers, without verification, on a token that is bound by the processor and
+ * on one that waits for a network.
  *
- * @returns {Promise<Row[]>}
+ * @returns {AsyncGenerator<Row>}
  */
-export async function run() {
-  if (findSoftHsm() === undefined) {
-    return [valueRow([], { name: 'sessions: not measured, SoftHSM2 is not installed', unit: '' })]
+export async function* run() {
+  const hsm = openSoftHsm()
+  if (typeof hsm === 'string') {
+    yield valueRow([], { name: `sessions: not measured, ${hsm}`, unit: '' })
+    return
   }
-  const hsm = createSoftHsm()
   try {
     const token = await hsm.createToken('sessions')
     await token.generateKey({ type: 'EC:prime256v1', label: 'ES256' })
     await token.generateKey({ type: 'rsa:2048', label: 'RS256' })
     const shim = createShim(hsm)
     const open = { token: { label: token.label }, pin: token.pin, verify: false }
-    const rows = []
     for (const label of ['ES256', 'RS256']) {
-      rows.push(
-        ...(await compare(`${label} on SoftHSM2`, (sessions) =>
-          pkcs11Signer({ ...open, module: hsm.module, key: { label }, sessions }),
-        )),
+      yield* compare(`${label} on SoftHSM2`, (sessions) =>
+        pkcs11Signer({ ...open, module: hsm.module, key: { label }, sessions }),
       )
     }
     shim.set('C_Sign.delay', away)
-    rows.push(
-      ...(await compare(`ES256, ${away} ms away`, (sessions) =>
-        pkcs11Signer({ ...open, module: shim.module, key: { label: 'ES256' }, sessions }),
-      )),
+    yield* compare(`ES256, ${away} ms away`, (sessions) =>
+      pkcs11Signer({ ...open, module: shim.module, key: { label: 'ES256' }, sessions }),
     )
-    return rows
   } finally {
     hsm.remove()
   }
@@ -57,9 +52,9 @@ export async function run() {
 /**
  * @param {string} what
  * @param {(sessions: number) => Promise<Pkcs11Signer>} open
- * @returns {Promise<Row[]>}
+ * @returns {AsyncGenerator<Row>}
  */
-async function compare(what, open) {
+async function* compare(what, open) {
   const signers = await Promise.all(counts.map(open))
   const name = (/** @type {number} */ count) => `${count} session${count === 1 ? '' : 's'}`
   try {
@@ -69,16 +64,14 @@ async function compare(what, open) {
       contenders[name(counts[at] ?? 0)] = signing(signer, message, callers)
     }
     const rates = await takeTurns(contenders, { rounds: 15, severalProcesses: true })
-    return counts
-      .filter((count) => count !== usual)
-      .map((count) =>
-        ratioRow(rates, {
-          name: `${what}, ${callers} callers, ${name(count)}`,
-          unit: 'signatures/s',
-          of: name(count),
-          over: name(usual),
-        }),
-      )
+    for (const count of counts.filter((count) => count !== usual)) {
+      yield ratioRow(rates, {
+        name: `${what}, ${callers} callers, ${name(count)}`,
+        unit: 'signatures/s',
+        of: name(count),
+        over: name(usual),
+      })
+    }
   } finally {
     await Promise.all(signers.map((signer) => signer.close()))
   }

@@ -4,15 +4,15 @@ import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { pkcs11Signer } from '@countersign/pkcs11'
 import pkcs11js from 'pkcs11js'
-import { createSoftHsm, findSoftHsm } from '../support/softhsm.js'
 import { durationRow, ratioRow, takeTurns, valueRow } from './measure.js'
 import { signing } from './signing.js'
+import { openSoftHsm } from './softhsm.js'
 
 /** @import { Contender, Rates, Row, Target } from './measure.js' */
 /** @import { SoftHsm, Token } from '../support/softhsm.js' */
 
 /**
- * What is used of node-webcrypto-p11, whose own declarations want those of browsers.
+ * The part of node-webcrypto-p11 that is used. Its own declarations need those of browsers.
  *
  * @typedef {object} Pkcs11Crypto
  * @property {{ keys(): Promise<string[]>, getItem(name: string, algorithm: object, extractable: boolean, usages: string[]): Promise<object> }} keyStorage
@@ -24,7 +24,7 @@ const load = createRequire(import.meta.url)
 const { Crypto } = load('node-webcrypto-p11')
 
 const callers = 32
-/** What `pkcs11Signer` has by default; the raw loops are given as many. */
+/** The default of `pkcs11Signer`; the raw loops get as many. */
 const sessions = 4
 const rounds = 25
 const message = Buffer.alloc(320, 'a')
@@ -37,18 +37,22 @@ const keys = {
 /** @typedef {keyof typeof keys} Algorithm */
 
 /**
- * Signatures on SoftHSM2, in this process and isolated, verification off: against loops on `pkcs11js` itself,
- * and against node-webcrypto-p11. Both find the key beforehand, and hash as the algorithm wants.
+ * Signatures on SoftHSM2, in this process and isolated, without verification, against loops on `pkcs11js` itself and
+ * against node-webcrypto-p11. Both find the key beforehand, and hash as the algorithm needs.
  *
- * @returns {Promise<Row[]>}
+ * @returns {AsyncGenerator<Row>}
  */
-export async function run() {
-  if (findSoftHsm() === undefined) return [notMeasured('SoftHSM2 is not installed')]
-  const hsm = createSoftHsm()
+export async function* run() {
+  const hsm = openSoftHsm()
+  if (typeof hsm === 'string') {
+    yield notMeasured(hsm)
+    return
+  }
   try {
     const token = await hsm.createToken('bench')
     for (const { type, id } of Object.values(keys)) await token.generateKey({ type, id })
-    return [...(await compare('ES256', hsm, token)), ...(await compare('RS256', hsm, token))]
+    yield* compare('ES256', hsm, token)
+    yield* compare('RS256', hsm, token)
   } finally {
     hsm.remove()
   }
@@ -58,9 +62,9 @@ export async function run() {
  * @param {Algorithm} alg
  * @param {SoftHsm} hsm
  * @param {Token} token
- * @returns {Promise<Row[]>}
+ * @returns {AsyncGenerator<Row>}
  */
-async function compare(alg, hsm, token) {
+async function* compare(alg, hsm, token) {
   const raw = openRaw(alg, hsm, token)
   const options = {
     module: hsm.module,
@@ -88,14 +92,6 @@ async function compare(alg, hsm, token) {
       },
       { rounds, severalProcesses: true },
     )
-    const one = await takeTurns(
-      {
-        [names.raw]: raw.loop(1),
-        [names.inProcess]: signing(inProcess, message, 1),
-        [names.isolated]: signing(isolated, message, 1),
-      },
-      { rounds, severalProcesses: true },
-    )
     /** @type {(of: string, over: string, target?: Target) => Row} */
     const throughput = (of, over, target) =>
       ratioRow(many, {
@@ -105,24 +101,30 @@ async function compare(alg, hsm, token) {
         over,
         ...(target === undefined ? {} : { target }),
       })
-    // RSA is nothing but work for the processor: what is made one by one elsewhere takes as many cores to outdo.
+    // RSA is bound by the processor: three times the rate of a single caller needs as many cores.
     const three = alg === 'ES256' || availableParallelism() > 3 ? { atLeast: 3 } : undefined
-    return [
-      throughput(names.inProcess, names.raw, { atLeast: 0.9 }),
-      throughput(names.isolated, names.inProcess, { atLeast: 0.75 }),
-      throughput(names.inProcess, names.webcrypto, three),
-      throughput(names.isolated, names.webcrypto, three),
-      durationRow(one, {
-        name: `${alg} on SoftHSM2, in process, one caller`,
-        of: names.inProcess,
-        over: names.raw,
-      }),
-      valueRow(added(one, names.isolated, names.inProcess), {
-        name: `${alg} on SoftHSM2, one caller, added by isolation`,
-        unit: 'µs',
-        target: { atMost: 150 },
-      }),
-    ]
+    yield throughput(names.inProcess, names.raw, { atLeast: 0.9 })
+    yield throughput(names.isolated, names.inProcess, { atLeast: 0.75 })
+    yield throughput(names.inProcess, names.webcrypto, three)
+    yield throughput(names.isolated, names.webcrypto, three)
+    const one = await takeTurns(
+      {
+        [names.raw]: raw.loop(1),
+        [names.inProcess]: signing(inProcess, message, 1),
+        [names.isolated]: signing(isolated, message, 1),
+      },
+      { rounds, severalProcesses: true },
+    )
+    yield durationRow(one, {
+      name: `${alg} on SoftHSM2, in process, one caller`,
+      of: names.inProcess,
+      over: names.raw,
+    })
+    yield valueRow(added(one, names.isolated, names.inProcess), {
+      name: `${alg} on SoftHSM2, one caller, added by isolation`,
+      unit: 'µs',
+      target: { atMost: 150 },
+    })
   } finally {
     await inProcess.close()
     await isolated.close()
@@ -131,7 +133,7 @@ async function compare(alg, hsm, token) {
 }
 
 /**
- * The shortest loops on the binding itself that sign in several sessions at once.
+ * The shortest loops on the binding itself that sign in several sessions at the same time.
  *
  * @param {Algorithm} alg
  * @param {SoftHsm} hsm
@@ -147,7 +149,7 @@ function openRaw(alg, hsm, token) {
     (slot) => native.C_GetTokenInfo(slot).label.trim() === token.label,
   )
   const slot = slots[slotIndex]
-  if (slot === undefined) throw new Error('the token is not there')
+  if (slot === undefined) throw new Error(`SoftHSM has no token "${token.label}"`)
   const open = () => native.C_OpenSession(slot, pkcs11js.CKF_SERIAL_SESSION)
   const session = open()
   native.C_Login(session, pkcs11js.CKU_USER, token.pin)
@@ -157,7 +159,7 @@ function openRaw(alg, hsm, token) {
   ])
   const [key] = native.C_FindObjects(session, 1)
   native.C_FindObjectsFinal(session)
-  if (key === undefined) throw new Error('the key is not there')
+  if (key === undefined) throw new Error(`the token has no private key with the ID ${id}`)
   const mechanism = {
     mechanism: alg === 'ES256' ? pkcs11js.CKM_ECDSA : pkcs11js.CKM_SHA256_RSA_PKCS,
   }
@@ -184,7 +186,7 @@ function openRaw(alg, hsm, token) {
 }
 
 /**
- * As many callers, who have to queue: at once, they get CKR_OPERATION_ACTIVE from the one session that it has.
+ * The same number of callers in a queue: its one session answers CKR_OPERATION_ACTIVE to two at the same time.
  *
  * @param {Algorithm} alg
  * @param {SoftHsm} hsm
@@ -217,7 +219,7 @@ async function webcrypto(alg, hsm, token, slot) {
 }
 
 /**
- * What one contender takes longer than another, in microseconds, round by round.
+ * The difference in microseconds between two contenders, round by round.
  *
  * @param {Rates} rates
  * @param {string} of

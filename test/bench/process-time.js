@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { performance } from 'node:perf_hooks'
 
 /**
- * How long a Node.js with these arguments takes from its start to its end.
+ * Runs Node.js with these arguments, and returns how long that took.
  *
  * @param {string[]} args
  */

@@ -5,14 +5,16 @@ import { writeFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { table } from './table.js'
+import { heading, rowText } from './table.js'
 
 /** @import { Row } from './measure.js' */
 
-/** @type {Record<string, () => Promise<{ run: () => Promise<Row[]> }>>} */
+/** @type {Record<string, () => Promise<{ run: () => AsyncGenerator<Row> }>>} */
 const benches = {
   'client-assertion': () => import('./client-assertion.js'),
   'thread-pool': () => import('./thread-pool.js'),
+  'token-request': () => import('./token-request.js'),
+  'mcp-call': () => import('./mcp-call.js'),
   'cold-start': () => import('./cold-start.js'),
   memory: () => import('./memory.js'),
   'signature-checks': () => import('./signature-checks.js'),
@@ -24,7 +26,8 @@ const benches = {
 
 const usage = `Usage: npm run bench -- [options]
 
-Measures the packages as built, and prints one line for each number.
+Measures the packages as built, prints each row as soon as it is measured, and at the
+end how many targets were missed and how long it took.
 
   --only NAME   one of: ${Object.keys(benches).join(', ')}; may be repeated
   --json FILE   also writes the rows to a file
@@ -52,53 +55,59 @@ async function main() {
     process.stderr.write(`There is no bench ${unknown.join(', ')}.\n\n${usage}`)
     return 2
   }
+  const { node, openssl } = process.versions
+  const environment = { node, openssl, cpu: cpus()[0]?.model, cores: availableParallelism() }
+  print(
+    `Node.js ${node}, OpenSSL ${openssl}, ${environment.cpu}, ${environment.cores} cores\n\n${heading}`,
+  )
+  const start = performance.now()
   /** @type {Row[]} */
   const rows = []
   for (const name of names) {
-    process.stderr.write(`measuring ${name} …\n`)
-    rows.push(...(await inProcessOfItsOwn(name)))
+    await runInChild(name, (row) => {
+      rows.push(row)
+      print(rowText(row))
+    })
   }
-  const { node, openssl } = process.versions
-  const environment = { node, openssl, cpu: cpus()[0]?.model, cores: availableParallelism() }
-  process.stdout.write(
-    `\nNode.js ${node}, OpenSSL ${openssl}, ${environment.cpu}, ${environment.cores} cores\n\n${table(rows)}\n`,
+  const seconds = Math.round((performance.now() - start) / 1000)
+  const missed = rows.filter(({ met }) => met === false).length
+  const targets = rows.filter(({ met }) => met !== undefined).length
+  print(
+    `\n${rows.length} rows, ${missed} of ${targets} targets missed, in ${Math.floor(seconds / 60)} min ${seconds % 60} s`,
   )
   if (values.json !== undefined) {
-    writeFileSync(values.json, `${JSON.stringify({ environment, rows }, nullForNothing, 2)}\n`)
+    // A program finds all members in every row.
+    const json = JSON.stringify({ environment, seconds, rows }, (_name, value) => value ?? null, 2)
+    writeFileSync(values.json, `${json}\n`)
   }
-  return values.strict && rows.some(({ met }) => met === false) ? 1 : 0
+  return values.strict && missed > 0 ? 1 : 0
 }
 
-/** @type {(name: string, value: unknown) => unknown} every row has all members in a file as well */
-const nullForNothing = (_name, value) => value ?? null
+/** @param {string} text */
+const print = (text) => process.stdout.write(`${text}\n`)
 
 /**
- * Runs one bench where no other has left compiled code or garbage behind.
+ * Runs one bench in its own process, without the compiled code and the garbage of the others.
  *
  * @param {string} name
- * @returns {Promise<Row[]>}
+ * @param {(row: Row) => void} onRow
  */
-async function inProcessOfItsOwn(name) {
+async function runInChild(name, onRow) {
   const child = fork(fileURLToPath(import.meta.url), [], {
     execArgv: ['--expose-gc'],
     env: { ...process.env, [benchVariable]: name },
     serialization: 'advanced',
   })
-  /** @type {Row[] | undefined} */
-  let rows
-  child.once('message', (message) => {
-    rows = /** @type {Row[]} */ (message)
-  })
+  child.on('message', (row) => onRow(/** @type {Row} */ (row)))
   const [code] = await once(child, 'close')
-  if (code !== 0 || rows === undefined) throw new Error(`the bench ${name} failed`)
-  return rows
+  if (code !== 0) throw new Error(`the bench ${name} ended with exit code ${code}`)
 }
 
 const benchVariable = 'COUNTERSIGN_BENCH'
 const bench = benches[process.env[benchVariable] ?? '']
 if (bench !== undefined && process.send !== undefined) {
   const { run } = await bench()
-  process.send(await run())
+  for await (const row of run()) process.send(row)
   process.disconnect()
 } else {
   process.exitCode = await main()

@@ -8,29 +8,34 @@ import { durationRow, takeTurns } from './measure.js'
 /** @import { Row } from './measure.js' */
 
 /**
- * What a remote signature goes through before it is handed out: from DER to r ‖ s, and verification.
+ * The checks of a remote signature before it is returned: the conversion from DER to r ‖ s, and the verification.
  *
- * @returns {Promise<Row[]>}
+ * @returns {AsyncGenerator<Row>}
  */
-export async function run() {
-  return [await conversion(), await verification('ES256'), await verification('RS256')]
+export async function* run() {
+  yield await conversion()
+  yield await verification('ES256')
+  yield await verification('RS256')
 }
 
 async function conversion() {
   const { privateKey } = newKey('ES256')
   const message = Buffer.alloc(320, 'a')
-  // Many different ones, since their lengths differ.
+  // Many signatures, since their lengths differ.
   const signatures = Array.from({ length: 256 }, () => sign('sha256', message, privateKey))
-  const rates = await takeTurns({
-    derToRaw: (times) => {
-      for (let time = 0; time < times; time++) {
-        derToRaw(signatures[time % signatures.length] ?? message, 'ES256')
-      }
+  const rates = await takeTurns(
+    {
+      derToRaw: (times) => {
+        for (let time = 0; time < times; time++) {
+          derToRaw(signatures[time % signatures.length] ?? message, 'ES256')
+        }
+      },
+      'crypto.sign': (times) => {
+        for (let time = 0; time < times; time++) sign('sha256', message, privateKey)
+      },
     },
-    'crypto.sign': (times) => {
-      for (let time = 0; time < times; time++) sign('sha256', message, privateKey)
-    },
-  })
+    { processorTime: true },
+  )
   return durationRow(rates, { name: 'derToRaw, ES256', of: 'derToRaw', over: 'crypto.sign' })
 }
 
@@ -53,9 +58,12 @@ async function verification(alg) {
       for (let time = 0; time < times; time++) await signer.sign(message)
     }
   }
-  const rates = await takeTurns({ unverified: signing(false), verified: signing(true) })
+  const rates = await takeTurns(
+    { unverified: signing(false), verified: signing(true) },
+    { processorTime: true },
+  )
   return durationRow(rates, {
-    name: `${alg} signature, verified before it is handed out`,
+    name: `${alg} signature, verified before it is returned`,
     of: 'verified',
     over: 'unverified',
   })

@@ -4,7 +4,7 @@
 /** @import { Contender } from './measure.js' */
 
 /**
- * Callers who each sign as soon as they have their last signature.
+ * Concurrent callers, each of which signs again as soon as it has a signature.
  *
  * @param {Signer} signer
  * @param {Uint8Array} message

@@ -1,33 +1,27 @@
 // @ts-check
 /** @import { Row, Target } from './measure.js' */
 
-/**
- * Writes rows as text in columns, one line each, a missed target with its number.
- *
- * @param {readonly Row[]} rows
- */
-export function table(rows) {
-  const lines = [
-    ['', 'value', 'compared with', 'ratio', 'quartiles', 'rounds', 'target', ''],
-    ...rows.map(cells),
-  ]
-  const widths = lines.reduce(
-    (widest, line) => line.map((cell, column) => Math.max(cell.length, widest[column] ?? 0)),
-    /** @type {number[]} */ ([]),
-  )
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
-}
+const widths = [58, 22, 36, 8, 18, 7, 8, 6]
 
-/** @param {Row} row */
-function cells({ name, unit, value, baseline, ratio, spread, target, met }) {
-  return [
+/** The heading of the columns. */
+export const heading = columns([
+  '',
+  'value',
+  'compared with',
+  'ratio',
+  'quartiles',
+  'rounds',
+  'target',
+  '',
+])
+
+/**
+ * Writes a row in columns of fixed width, so that it can be printed before the next one is measured.
+ *
+ * @param {Row} row
+ */
+export function rowText({ name, unit, value, baseline, ratio, spread, target, met }) {
+  return columns([
     name,
     `${number(value)} ${unit}`,
     baseline === undefined ? '' : `${baseline.name} ${number(baseline.value)}`,
@@ -36,7 +30,15 @@ function cells({ name, unit, value, baseline, ratio, spread, target, met }) {
     String(spread.rounds),
     target === undefined ? '' : targetText(target),
     met === undefined ? '' : met ? 'met' : 'MISSED',
-  ]
+  ])
+}
+
+/** @param {readonly string[]} cells */
+function columns(cells) {
+  return cells
+    .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+    .join('  ')
+    .trimEnd()
 }
 
 /** @param {Target} target */

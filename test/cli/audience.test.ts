@@ -8,7 +8,7 @@ import { startScriptedResource } from '../servers/hostile-resource.js'
 import type { ScriptedServer } from '../servers/scripted-server.js'
 import { errorResponse, tokenResponse } from '../servers/token-responses.js'
 import { countersign } from './command.ts'
-import { clientId, closing, startLine } from './doctor-line.ts'
+import { clientId, closing, startDoctorFixtures } from './doctor-fixtures.ts'
 
 /** The commands that send an assertion to the authorization server that an MCP server names. */
 const commands = {
@@ -35,7 +35,7 @@ describe.each(names)(
   'countersign %s, sent by an MCP server to its own authorization server',
   (name) => {
     const run = async (mcp: string, options: string[], env: Record<string, string> = {}) => {
-      const { keyFile } = await startLine()
+      const { keyFile } = await startDoctorFixtures()
       const args = [...commands[name](mcp), '--key', keyFile, '--client-id', clientId, ...options]
       return countersign(args, { env })
     }
@@ -49,7 +49,7 @@ describe.each(names)(
       const ended = await run(mcp, options, env as Record<string, string>)
       expect(ended.code).toBe(1)
       expect(ended.stdout + ended.stderr).toMatch(`has the audience "${bank}`)
-      expect(ended.stdout + ended.stderr).toMatch(/by --issuer/)
+      expect(ended.stdout + ended.stderr).toMatch(/with --issuer/)
       expect(as.credentials).toEqual([])
     })
 
@@ -90,7 +90,7 @@ describe.each(names)(
 
 describe('with an issuer that the caller gave', () => {
   it('any audience goes to that server, which may want one that nobody else knows', async () => {
-    const { keyFile } = await startLine()
+    const { keyFile } = await startDoctorFixtures()
     const as = closing(await startScriptedAuthorizationServer())
     const options = ['--key', keyFile, '--client-id', clientId, '--issuer', as.url]
     const ended = await countersign(['token', ...options, '--audience', 'urn:bank:tokens'])
@@ -108,7 +108,7 @@ it('an audience that is sent is issuer, token_endpoint or a URL', async () => {
 
 describe('countersign assertion, which sends nothing', () => {
   const print = async (options: string[]) => {
-    const { keyFile } = await startLine()
+    const { keyFile } = await startDoctorFixtures()
     return countersign(['assertion', keyFile, '--client-id', clientId, ...options])
   }
 
@@ -118,7 +118,7 @@ describe('countersign assertion, which sends nothing', () => {
     expect(decodeJwt(stdout.trim()).aud).toBe('anything at all')
   })
 
-  it('knows issuer and token_endpoint by --issuer', async () => {
+  it('accepts issuer and token_endpoint with --issuer', async () => {
     const as = closing(await startScriptedAuthorizationServer())
     const [ofIssuer, ofEndpoint, unknown] = await Promise.all([
       print(['--issuer', as.url, '--audience', 'issuer']),

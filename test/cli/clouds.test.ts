@@ -52,7 +52,7 @@ const clouds: Readonly<Record<string, () => Promise<Cloud>>> = {
     return {
       backend: 'gcp-kms',
       sdk: '@google-cloud/kms',
-      protection: ['in an HSM of the service', 'hsm'],
+      protection: ['HSM of the key service', 'hsm'],
       uri: uriOf(gcp.createKey({ kind: 'P-256', nth: 0, protectionLevel: 'HSM' })),
       disabled: uriOf(disabled),
       absent: uriOf(disabled.replace(/1$/, '9')),
@@ -69,7 +69,7 @@ const clouds: Readonly<Record<string, () => Promise<Cloud>>> = {
     return {
       backend: 'azure-key-vault',
       sdk: '@azure/keyvault-keys',
-      protection: ['in software of the service', 'software'],
+      protection: ['software of the key service', 'software'],
       uri: uriOf(azure.createKey('agent', { kind: 'P-256', nth: 0 }).id),
       disabled: uriOf(disabled.id),
       absent: uriOf(disabled.versionlessId.replace('disabled', 'nobody')),
@@ -163,7 +163,7 @@ describe.each(Object.keys(clouds))('a key in %s', (name) => {
     expect(JSON.parse(ended.stderr).error.code).toBe('ERR_SIGNER_KEY_NOT_FOUND')
   })
 
-  it('is reached by its own SDK, and no other one is loaded', async () => {
+  it('is reached with its own SDK, and no other SDK is loaded', async () => {
     const watched = ['@aws-sdk/client-kms', '@google-cloud/kms', '@azure/keyvault-keys', 'pkcs11js']
     const hooks = `import { writeSync } from 'node:fs'
       const watched = ${JSON.stringify(watched)}

@@ -4,6 +4,11 @@ import { fileURLToPath } from 'node:url'
 /** The built command, as npm links it. */
 export const bin: string = fileURLToPath(new URL('../../packages/cli/dist/bin.js', import.meta.url))
 
+/** The built command of the demo. */
+export const demoBin: string = fileURLToPath(
+  new URL('../../packages/demo/dist/bin.js', import.meta.url),
+)
+
 /** How a command ended. */
 export interface Ended {
   readonly code: number | null
@@ -23,11 +28,13 @@ export interface Setting {
   readonly input?: string
   /** Options of node itself. */
   readonly node?: readonly string[]
+  /** The command to run, in place of `countersign`. */
+  readonly bin?: string
 }
 
 /** Runs the command in a child process, in pipes, and with nothing of this environment. */
 export function countersign(args: readonly string[], setting: Setting = {}): Promise<Ended> {
-  const child = spawn(process.execPath, [...(setting.node ?? []), bin, ...args], {
+  const child = spawn(process.execPath, [...(setting.node ?? []), setting.bin ?? bin, ...args], {
     cwd: setting.cwd,
     env: { PATH: process.env['PATH'], ...setting.env },
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -21,7 +21,7 @@ async function offered(...words: readonly string[]): Promise<string[]> {
 describe('completion', () => {
   it('offers the commands, and the options of the one that was chosen', async () => {
     expect(await offered('')).toEqual(
-      expect.arrayContaining(['inspect', 'jwks', 'token', 'tools', 'call', 'demo', 'completion']),
+      expect.arrayContaining(['inspect', 'jwks', 'token', 'tools', 'call', 'doctor', 'completion']),
     )
     expect(await offered('ins')).toEqual(['inspect'])
     expect(await offered('jwks', '--client-m')).toEqual(['--client-metadata'])

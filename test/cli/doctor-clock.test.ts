@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { describeClock, differs, readClock } from '../../packages/cli/src/doctor/clock.ts'
+import { describeClock, differs, readClock } from '../../packages/cli/src/doctor/observed-fetch.ts'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
 import { errorResponse } from '../servers/token-responses.js'
-import { brokenStep, closing, examine, startLine, step } from './doctor-line.ts'
+import { closing, examine, failedStep, startDoctorFixtures, step } from './doctor-fixtures.ts'
 
 const now = Date.parse('2026-11-22T12:00:00.000Z')
 
@@ -33,8 +33,8 @@ test.each([
   expect(readClock(response, now, now)).toBeUndefined()
 })
 
-test('a server that does not say what time it is has its clock among the candidates', async () => {
-  const { signer } = await startLine()
+test('a server that does not tell its time has its clock among the candidates', async () => {
+  const { signer } = await startDoctorFixtures()
   const as = closing(
     await startScriptedAuthorizationServer({
       now: () => Number.NaN,
@@ -43,7 +43,7 @@ test('a server that does not say what time it is has its clock among the candida
   )
   const steps = await examine(signer, { issuer: as.url })
   expect(step(steps, 'clock').state).toBe('warning')
-  expect(brokenStep(steps)).toMatchObject({
+  expect(failedStep(steps)).toMatchObject({
     name: 'token',
     candidates: ['clock', 'client', 'key', 'algorithm'],
   })

@@ -6,14 +6,14 @@ import { startScriptedAuthorizationServer } from '../servers/hostile-authorizati
 import { startScriptedServer } from '../servers/scripted-server.js'
 import { errorResponse } from '../servers/token-responses.js'
 import { keyPair } from '../support/key-pairs.js'
-import { brokenStep, closing, examine } from './doctor-line.ts'
+import { closing, examine, failedStep } from './doctor-fixtures.ts'
 
 const signer = await localSigner({ key: keyPair('P-256').privateKey })
 const other = await localSigner({ key: keyPair('P-256', 1).privateKey })
 
 type Document = Readonly<Record<string, unknown>>
 
-/** The line to an authorization server that refuses everybody, for a client with this document. */
+/** Diagnoses a client with this document at an authorization server that refuses every client. */
 async function examineClient(
   change: (document: Document, url: string) => unknown,
   { supported = true }: { supported?: boolean } = {},
@@ -39,7 +39,7 @@ async function examineClient(
     }),
   )
   const clientId = `${site.url}/client`
-  return { broken: brokenStep(await examine(signer, { issuer: as.url, clientId })), site, as }
+  return { broken: failedStep(await examine(signer, { issuer: as.url, clientId })), site, as }
 }
 
 test.each([

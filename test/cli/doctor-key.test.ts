@@ -9,7 +9,7 @@ import { diagnose } from '../../packages/cli/src/doctor/diagnose.ts'
 import type { StepResult } from '../../packages/cli/src/doctor/step.ts'
 import { type AwsKms, startAwsKms } from '../servers/aws-kms.js'
 import { keyPair } from '../support/key-pairs.js'
-import { brokenStep, closing, examine, step, writeKey } from './doctor-line.ts'
+import { closing, examine, failedStep, step, writeKey } from './doctor-fixtures.ts'
 
 const pem = (passphrase?: string) => {
   const { privateKey } = keyPair('P-256')
@@ -34,28 +34,28 @@ describe('a key in a file', () => {
   const inFile = (path: string, query = '', passphrase?: string) =>
     examineKey(() => signerFromUri(`file://${path}${query}`, { passphrase }))
 
-  test('that does not exist breaks the line at "key"', async () => {
-    const broken = brokenStep(await inFile('/nonexistent/key.pem'))
+  test('that does not exist fails the step "key"', async () => {
+    const broken = failedStep(await inFile('/nonexistent/key.pem'))
     expect(broken).toMatchObject({ name: 'key', side: 'key', code: 'ERR_SIGNER_KEY_NOT_FOUND' })
     expect(broken.found).toMatch('"/nonexistent/key.pem" does not exist')
     expect(broken.remedy).toMatch(/^correct the name/)
   })
 
-  test('that others can read breaks the line, and says which mode it should have', async () => {
+  test('that others can read fails, and says which mode it should have', async () => {
     const path = writeKey(pem())
     chmodSync(path, 0o644)
-    const broken = brokenStep(await inFile(path))
+    const broken = failedStep(await inFile(path))
     expect(broken).toMatchObject({ name: 'key store', code: 'ERR_SIGNER_CONFIG' })
     expect(broken.found).toMatch('run chmod 600 ')
   })
 
   // Nothing is unreadable to root.
   test.skipIf(process.getuid?.() === 0)(
-    'that this process may not read breaks the line at "key permission"',
+    'that this process may not read fails the step "key permission"',
     async () => {
       const path = writeKey(pem())
       chmodSync(path, 0o000)
-      const broken = brokenStep(await inFile(path))
+      const broken = failedStep(await inFile(path))
       expect(broken).toMatchObject({ name: 'key permission', code: 'ERR_SIGNER_ACCESS_DENIED' })
     },
   )
@@ -63,41 +63,38 @@ describe('a key in a file', () => {
   test.each([
     ['no', undefined],
     ['the wrong', 'not-the-passphrase'],
-  ])(
-    'that is encrypted, with %s passphrase, breaks the line at "key permission"',
-    async (_, it) => {
-      const broken = brokenStep(await inFile(writeKey(pem('the-passphrase')), '', it))
-      expect(broken).toMatchObject({ name: 'key permission', code: 'ERR_SIGNER_ACCESS_DENIED' })
-      expect(broken.remedy).toMatch('the right PIN or passphrase')
-      expect(JSON.stringify(broken)).not.toMatch(/(?:not-)?the-passphrase/)
-    },
-  )
+  ])('that is encrypted, with %s passphrase, fails the step "key permission"', async (_, it) => {
+    const broken = failedStep(await inFile(writeKey(pem('the-passphrase')), '', it))
+    expect(broken).toMatchObject({ name: 'key permission', code: 'ERR_SIGNER_ACCESS_DENIED' })
+    expect(broken.remedy).toMatch('the right PIN or passphrase')
+    expect(JSON.stringify(broken)).not.toMatch(/(?:not-)?the-passphrase/)
+  })
 
-  test('of another kind than its algorithm breaks the line at "key algorithm"', async () => {
+  test('of another kind than its algorithm fails the step "key algorithm"', async () => {
     const steps = await inFile(writeKey(pem()), '?alg=ES384')
     expect(step(steps, 'key').state).toBe('ok')
-    const broken = brokenStep(steps)
+    const broken = failedStep(steps)
     expect(broken).toMatchObject({ name: 'key algorithm', code: 'ERR_SIGNER_CONFIG' })
     expect(broken.found).toMatch('ES384 needs a key of P-384, but this key is of P-256')
     expect(broken.remedy).toMatch(/^leave the algorithm out of the key URI/)
   })
 
-  test('that is public breaks the line at "key algorithm"', async () => {
+  test('that is public fails the step "key algorithm"', async () => {
     const { publicKey } = keyPair('P-256')
     const path = writeKey(String(publicKey.export({ type: 'spki', format: 'pem' })))
-    const broken = brokenStep(await inFile(path))
+    const broken = failedStep(await inFile(path))
     expect(broken).toMatchObject({ name: 'key algorithm', code: 'ERR_SIGNER_KEY_UNSUPPORTED' })
   })
 })
 
 describe('a key in AWS KMS', () => {
   async function inKms(
-    plant: (kms: AwsKms, key: ReturnType<AwsKms['createKey']>) => void | Promise<void>,
+    change: (kms: AwsKms, key: ReturnType<AwsKms['createKey']>) => void | Promise<void>,
     { alg, keyId }: { alg?: JwsAlgorithm; keyId?: string } = {},
   ) {
     const kms = closing(await startAwsKms())
     const key = kms.createKey('P-256')
-    await plant(kms, key)
+    await change(kms, key)
     const client = new KMSClient({ ...kms.client, maxAttempts: 1 })
     try {
       return await examineKey(
@@ -111,13 +108,13 @@ describe('a key in AWS KMS', () => {
 
   test.each([
     ['disabled', 'key', 'ERR_SIGNER_KEY_DISABLED', /^enable the key/],
-    ['denied Sign', 'key permission', 'ERR_SIGNER_ACCESS_DENIED', /a policy that admits/],
-    ['denied GetPublicKey', 'key permission', 'ERR_SIGNER_ACCESS_DENIED', /a policy that admits/],
+    ['denied Sign', 'key permission', 'ERR_SIGNER_ACCESS_DENIED', /a policy that allows/],
+    ['denied GetPublicKey', 'key permission', 'ERR_SIGNER_ACCESS_DENIED', /a policy that allows/],
     ['throttled', 'key store', 'ERR_SIGNER_THROTTLED', /^try again later/],
-    ['hanging', 'key store', 'ERR_SIGNER_TIMEOUT', /raise the timeout/],
+    ['hanging', 'key store', 'ERR_SIGNER_TIMEOUT', /raise --timeout/],
     ['down', 'key store', 'ERR_SIGNER_UNAVAILABLE', /^check that the key service runs/],
-  ] as const)('that is %s breaks the line at "%s"', async (what, name, code, remedy) => {
-    const broken = brokenStep(
+  ] as const)('that is %s fails the step "%s"', async (what, name, code, remedy) => {
+    const broken = failedStep(
       await inKms(async (kms, key) => {
         if (what === 'disabled') kms.disableKey(key)
         else if (what === 'denied Sign') kms.deny('Sign')
@@ -132,35 +129,35 @@ describe('a key in AWS KMS', () => {
     expect(broken.found).not.toMatch('the cause says why')
   })
 
-  test('that is not there breaks the line at "key"', async () => {
-    const broken = brokenStep(await inKms(() => {}, { keyId: 'alias/nothing' }))
+  test('that is not there fails the step "key"', async () => {
+    const broken = failedStep(await inKms(() => {}, { keyId: 'alias/nothing' }))
     expect(broken).toMatchObject({ name: 'key', code: 'ERR_SIGNER_KEY_NOT_FOUND' })
   })
 
-  test('of another kind than the algorithm breaks the line at "key algorithm"', async () => {
-    const broken = brokenStep(await inKms(() => {}, { alg: 'RS256' }))
+  test('of another kind than the algorithm fails the step "key algorithm"', async () => {
+    const broken = failedStep(await inKms(() => {}, { alg: 'RS256' }))
     expect(broken).toMatchObject({ name: 'key algorithm', code: 'ERR_SIGNER_CONFIG' })
     expect(broken.found).toMatch('RS256 does not fit this key; use ES256')
   })
 })
 
-describe('a signer that was loaded', () => {
+describe('a loaded signer', () => {
   const { privateKey, publicKey } = keyPair('P-256')
   const backend = { name: 'mistaken', alg: 'ES256', publicKey } as const
 
-  test('and signs with another key than it publishes breaks the line at "signature"', async () => {
+  test('and signs with another key than it publishes fails the step "signature"', async () => {
     const other = await localSigner({ key: keyPair('P-256', 1).privateKey })
     const mistaken = createSigner(
       { ...backend, sign: ({ message, signal }) => other.sign(message, { signal }) },
       // As any third party may: it is checked here all the same.
       { verify: false },
     )
-    const broken = brokenStep(await examineKey(async () => mistaken))
+    const broken = failedStep(await examineKey(async () => mistaken))
     expect(broken).toMatchObject({ name: 'signature', code: 'ERR_SIGNER_INTEGRITY' })
     expect(broken.remedy).toMatch(/^do not use this key/)
   })
 
-  test('and does not sign is let go, and given up in time', async () => {
+  test('and does not sign is closed, and fails after the timeout', async () => {
     let closed = 0
     const signer = createSigner({ ...backend, sign: () => new Promise(() => {}) })
     const steps = await examine(signer, {
@@ -173,7 +170,7 @@ describe('a signer that was loaded', () => {
         },
       }),
     })
-    expect(brokenStep(steps)).toMatchObject({ name: 'signature', code: 'ERR_SIGNER_TIMEOUT' })
+    expect(failedStep(steps)).toMatchObject({ name: 'signature', code: 'ERR_SIGNER_TIMEOUT' })
     expect(closed).toBe(1)
   })
 
@@ -184,7 +181,7 @@ describe('a signer that was loaded', () => {
       const signer = await localSigner({ key: privateKey })
       const steps = await examine(signer, { issuer: 'http://as.invalid' })
       expect(step(steps, 'signature').found).toMatch(/^signed and verified in [\d.]+ ms$/)
-      expect(brokenStep(steps).name).toBe('https')
+      expect(failedStep(steps).name).toBe('https')
     },
   )
 
@@ -195,7 +192,7 @@ describe('a signer that was loaded', () => {
     )
   })
 
-  test('is closed when the line has come to its end, or is left', async () => {
+  test('is closed at the end, and when the caller stops early', async () => {
     let closed = 0
     const signer = await localSigner({ key: privateKey })
     const openKey = async () => ({
@@ -212,7 +209,7 @@ describe('a signer that was loaded', () => {
   })
 })
 
-test('what is no error of a signer is the caller’s', async () => {
+test('an error that is not a SignerError is thrown to the caller', async () => {
   const mistake = new TypeError('"signal" must be an AbortSignal')
   await expect(examineKey(() => Promise.reject(mistake))).rejects.toBe(mistake)
 })

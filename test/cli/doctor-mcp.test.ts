@@ -10,7 +10,14 @@ import {
 import type { Answer, ScriptedRequest } from '../servers/scripted-server.js'
 import { cutConnection, errorResponse, hang } from '../servers/token-responses.js'
 import { keyPair } from '../support/key-pairs.js'
-import { brokenStep, closing, examine, oddSteps, startLine, step } from './doctor-line.ts'
+import {
+  closing,
+  examine,
+  failedStep,
+  notOk,
+  startDoctorFixtures,
+  step,
+} from './doctor-fixtures.ts'
 
 const signer = await localSigner({ key: keyPair('P-256').privateKey })
 
@@ -34,56 +41,56 @@ async function startMcp(
 
 const elsewhere = (claims: Record<string, unknown>) => ({ ...claims, aud: 'https://other.example' })
 
-describe('a token that is made out to another resource', () => {
-  test('breaks the line at "token audience" when the MCP server refuses it', async () => {
-    const line = await startLine({ as: { claims: elsewhere } })
-    const broken = brokenStep(await line.diagnose())
+describe('a token for another resource', () => {
+  test('fails the step "token audience" when the MCP server refuses it', async () => {
+    const fixtures = await startDoctorFixtures({ as: { claims: elsewhere } })
+    const broken = failedStep(await fixtures.diagnose())
     expect(broken).toMatchObject({ name: 'token audience', side: 'refused' })
     expect(broken.found).toBe(
-      `the token is made out to "https://other.example", and not to ${line.mcp.url}`,
+      `the audience of the token is "https://other.example", and not ${fixtures.mcp.url}`,
     )
-    expect(broken.remedy).toMatch(/^have the authorization server put http:.* into "aud"/)
+    expect(broken.remedy).toMatch(/^configure the authorization server to put http:.* into "aud"/)
   })
 
   test('is a warning beside a lack of scope, which is what it was refused for', async () => {
-    const line = await startLine({ as: { claims: elsewhere } })
-    const { url } = await startMcp(line.as.url, (_request, self) =>
+    const fixtures = await startDoctorFixtures({ as: { claims: elsewhere } })
+    const { url } = await startMcp(fixtures.as.url, (_request, self) =>
       insufficientScope(self, 'admin'),
     )
-    const steps = await line.diagnose({ mcp: url })
+    const steps = await fixtures.diagnose({ mcp: url })
     expect(step(steps, 'token audience').state).toBe('warning')
-    expect(brokenStep(steps).name).toBe('mcp initialize')
+    expect(failedStep(steps).name).toBe('mcp initialize')
   })
 
-  test('is a warning when the MCP server does not mind', async () => {
-    const line = await startLine({ as: { claims: elsewhere } })
-    const { url } = await startMcp(line.as.url)
-    const odd = oddSteps(await line.diagnose({ mcp: url }))
+  test('is a warning when the MCP server accepts the token', async () => {
+    const fixtures = await startDoctorFixtures({ as: { claims: elsewhere } })
+    const { url } = await startMcp(fixtures.as.url)
+    const odd = notOk(await fixtures.diagnose({ mcp: url }))
     expect(odd).toMatchObject([{ name: 'token audience', state: 'warning' }])
-    expect(odd[0]?.found).toMatch('and the MCP server takes it')
+    expect(odd[0]?.found).toMatch('and the MCP server accepts it')
   })
 
-  test('breaks the line where there is no MCP server to refuse it', async () => {
-    const line = await startLine({ as: { claims: elsewhere } })
-    const options = { mcp: undefined, issuer: line.as.url, resource: line.mcp.url }
-    expect(brokenStep(await line.diagnose(options))).toMatchObject({ name: 'token audience' })
+  test('fails where there is no MCP server to refuse it', async () => {
+    const fixtures = await startDoctorFixtures({ as: { claims: elsewhere } })
+    const options = { mcp: undefined, issuer: fixtures.as.url, resource: fixtures.mcp.url }
+    expect(failedStep(await fixtures.diagnose(options))).toMatchObject({ name: 'token audience' })
   })
 })
 
 describe('an opaque token', () => {
-  test('is for the resource when the MCP server takes it', async () => {
-    const line = await startLine({ as: { accessTokenFormat: 'opaque' } })
-    const { url } = await startMcp(line.as.url)
-    const steps = await line.diagnose({ mcp: url })
-    expect(oddSteps(steps)).toEqual([])
-    expect(step(steps, 'token audience').found).toMatch(/opaque.*; the MCP server takes it$/)
+  test('is for the resource when the MCP server accepts it', async () => {
+    const fixtures = await startDoctorFixtures({ as: { accessTokenFormat: 'opaque' } })
+    const { url } = await startMcp(fixtures.as.url)
+    const steps = await fixtures.diagnose({ mcp: url })
+    expect(notOk(steps)).toEqual([])
+    expect(step(steps, 'token audience').found).toMatch(/opaque.*; the MCP server accepts it$/)
   })
 
-  test('cannot be told about when the MCP server refuses it', async () => {
-    const line = await startLine({ as: { accessTokenFormat: 'opaque' } })
-    const steps = await line.diagnose()
+  test('is not known when the MCP server refuses it', async () => {
+    const fixtures = await startDoctorFixtures({ as: { accessTokenFormat: 'opaque' } })
+    const steps = await fixtures.diagnose()
     expect(step(steps, 'token audience').state).toBe('warning')
-    const broken = brokenStep(steps)
+    const broken = failedStep(steps)
     expect(broken).toMatchObject({ name: 'mcp initialize', code: 'ERR_OAUTH_TOKEN_REFUSED' })
     expect(broken.found).toMatch('HTTP status 401, invalid_token')
     expect(broken.remedy).toMatch(/issuer, audience, keys, clock/)
@@ -95,26 +102,26 @@ describe('an opaque token', () => {
       'does not fit',
       () => ({ active: true, aud: 'https://other.example' }),
       'failed',
-      'to "https://other.example", and not to',
+      'is "https://other.example", by introspection, and not',
     ],
-    ['is not said', () => ({ active: true }), 'warning', 'names no audience'],
-    ['is inactive', () => ({ active: false }), 'warning', 'calls it inactive'],
+    ['is not said', () => ({ active: true }), 'warning', 'has no audience'],
+    ['is inactive', () => ({ active: false }), 'warning', 'says that it is inactive'],
   ])('is introspected: the audience %s', async (_what, answer, state, found) => {
     const introspect = (claims: object) => Response.json(answer(claims))
-    const line = await startLine({ as: { accessTokenFormat: 'opaque', introspect } })
-    const options = { mcp: undefined, issuer: line.as.url, resource: line.mcp.url }
-    const audience = step(await line.diagnose(options), 'token audience')
+    const fixtures = await startDoctorFixtures({ as: { accessTokenFormat: 'opaque', introspect } })
+    const options = { mcp: undefined, issuer: fixtures.as.url, resource: fixtures.mcp.url }
+    const audience = step(await fixtures.diagnose(options), 'token audience')
     expect(audience.state).toBe(state)
     expect(audience.found).toMatch(found)
   })
 
   test.each([
     ['refused', () => new Response(null, { status: 403 }), 'HTTP status 403'],
-    ['answered with what is no JSON', () => new Response('<html>'), 'could not be asked'],
+    ['answered with what is no JSON', () => new Response('<html>'), 'introspection failed'],
   ])('stays untold when introspection is %s', async (_what, introspect, found) => {
-    const line = await startLine({ as: { accessTokenFormat: 'opaque', introspect } })
-    const options = { mcp: undefined, issuer: line.as.url, resource: line.mcp.url }
-    const [audience] = oddSteps(await line.diagnose(options))
+    const fixtures = await startDoctorFixtures({ as: { accessTokenFormat: 'opaque', introspect } })
+    const options = { mcp: undefined, issuer: fixtures.as.url, resource: fixtures.mcp.url }
+    const [audience] = notOk(await fixtures.diagnose(options))
     expect(audience).toMatchObject({ name: 'token audience', state: 'warning' })
     expect(audience?.found).toMatch(found)
   })
@@ -126,54 +133,54 @@ describe('insufficient_scope', () => {
       form.get('scope')?.includes('admin') ? errorResponse('invalid_scope') : undefined,
   }
 
-  test('that is known beforehand breaks the line at "token", where the scope is refused', async () => {
-    const line = await startLine({
+  test('that is known beforehand fails the step "token", where the scope is refused', async () => {
+    const fixtures = await startDoctorFixtures({
       as: withoutAdmin,
       mcp: { scopesSupported: ['tools'], requiredScopes: ['tools', 'admin'] },
     })
-    const broken = brokenStep(await line.diagnose())
+    const broken = failedStep(await fixtures.diagnose())
     expect(broken).toMatchObject({ name: 'token', side: 'refused', code: 'ERR_OAUTH_RESPONSE' })
     expect(broken.found).toMatch('invalid_scope')
   })
 
-  test('for everything breaks the line at "mcp initialize", and names the scope', async () => {
-    const line = await startLine({ as: withoutAdmin })
-    const { url } = await startMcp(line.as.url, (_request, self) =>
+  test('for everything fails the step "mcp initialize", and names the scope', async () => {
+    const fixtures = await startDoctorFixtures({ as: withoutAdmin })
+    const { url } = await startMcp(fixtures.as.url, (_request, self) =>
       insufficientScope(self, 'admin'),
     )
-    const broken = brokenStep(await line.diagnose({ mcp: url }))
+    const broken = failedStep(await fixtures.diagnose({ mcp: url }))
     expect(broken).toMatchObject({ name: 'mcp initialize', side: 'refused' })
-    expect(broken.found).toMatch('the MCP server wants the scope "admin"')
+    expect(broken.found).toMatch('the MCP server needs the scope "admin"')
   })
 
-  test('for the tools breaks the line at "tools", and names the scope', async () => {
-    const line = await startLine({ as: withoutAdmin })
-    const { url } = await startMcp(line.as.url, (request, self) =>
+  test('for the tools fails the step "tools", and names the scope', async () => {
+    const fixtures = await startDoctorFixtures({ as: withoutAdmin })
+    const { url } = await startMcp(fixtures.as.url, (request, self) =>
       called(request) === 'tools/list' ? insufficientScope(self, 'admin') : answerAsMcp(request),
     )
-    const steps = await line.diagnose({ mcp: url })
+    const steps = await fixtures.diagnose({ mcp: url })
     expect(step(steps, 'mcp initialize').state).toBe('ok')
-    const broken = brokenStep(steps)
+    const broken = failedStep(steps)
     expect(broken).toMatchObject({ name: 'tools', side: 'refused' })
-    expect(broken.found).toMatch('insufficient_scope: the MCP server wants the scope "admin"')
+    expect(broken.found).toMatch('insufficient_scope: the MCP server needs the scope "admin"')
     expect(broken.found).toMatch('refused: invalid_scope')
     expect(broken.remedy).toMatch(/^grant the scope "admin" to the client/)
   })
 
-  test('that a token with more scope would not change breaks the line there, too', async () => {
-    const line = await startLine()
-    const { url } = await startMcp(line.as.url, (request, self) =>
+  test('that a token with more scope would not change fails that step also', async () => {
+    const fixtures = await startDoctorFixtures()
+    const { url } = await startMcp(fixtures.as.url, (request, self) =>
       called(request) === 'tools/list' ? insufficientScope(self, 'admin') : answerAsMcp(request),
     )
-    const broken = brokenStep(await line.diagnose({ mcp: url }))
+    const broken = failedStep(await fixtures.diagnose({ mcp: url }))
     expect(broken).toMatchObject({ name: 'tools' })
-    expect(broken.found).toMatch(/wants the scope "admin"$/)
+    expect(broken.found).toMatch(/needs the scope "admin"$/)
   })
 
   test('that another token cures is no fault: the library asks for it by itself', async () => {
-    const line = await startLine()
+    const fixtures = await startDoctorFixtures()
     const admins = new Set<string | undefined>()
-    const { url } = await startMcp(line.as.url, (request, self) => {
+    const { url } = await startMcp(fixtures.as.url, (request, self) => {
       if (called(request) !== 'tools/list' || admins.has(bearer(request))) {
         return answerAsMcp(request)
       }
@@ -181,8 +188,8 @@ describe('insufficient_scope', () => {
       const scope = String(JSON.parse(Buffer.from(claims, 'base64url').toString()).scope)
       return scope.includes('admin') ? answerAsMcp(request) : insufficientScope(self, 'admin')
     })
-    expect(oddSteps(await line.diagnose({ mcp: url }))).toEqual([])
-    expect(line.tokenRequests()).toBe(2)
+    expect(notOk(await fixtures.diagnose({ mcp: url }))).toEqual([])
+    expect(fixtures.tokenRequests()).toBe(2)
   })
 })
 
@@ -193,30 +200,30 @@ describe('an MCP server behind its authorization', () => {
     ['answers 500', () => new Response(null, { status: 500 }), 'network'],
     ['answers 418', () => new Response(null, { status: 418 }), 'refused'],
     ['does not speak MCP', () => Response.json({ hello: 'world' }), 'refused'],
-  ] as const)('that %s breaks the line at "mcp initialize"', async (_what, answer, side) => {
-    const line = await startLine()
-    const { url } = await startMcp(line.as.url, answer)
-    const broken = brokenStep(await line.diagnose({ mcp: url, timeoutSeconds: 1 }))
+  ] as const)('that %s fails the step "mcp initialize"', async (_what, answer, side) => {
+    const fixtures = await startDoctorFixtures()
+    const { url } = await startMcp(fixtures.as.url, answer)
+    const broken = failedStep(await fixtures.diagnose({ mcp: url, timeoutSeconds: 1 }))
     expect(broken).toMatchObject({ name: 'mcp initialize', side })
   })
 
-  test('that lists no tools breaks the line at "tools"', async () => {
-    const line = await startLine()
-    const { url } = await startMcp(line.as.url, (request) => {
+  test('that lists no tools fails the step "tools"', async () => {
+    const fixtures = await startDoctorFixtures()
+    const { url } = await startMcp(fixtures.as.url, (request) => {
       if (called(request) !== 'tools/list') return answerAsMcp(request)
       const { id } = JSON.parse(request.body)
       const error = { code: -32603, message: 'the tools are away' }
       return Response.json({ jsonrpc: '2.0', id, error })
     })
-    const broken = brokenStep(await line.diagnose({ mcp: url }))
+    const broken = failedStep(await fixtures.diagnose({ mcp: url }))
     expect(broken).toMatchObject({ name: 'tools', side: 'refused' })
     expect(broken.found).toMatch('the tools are away')
   })
 })
 
 test('an abort ends the diagnosis with its reason', async () => {
-  const line = await startLine()
-  const { url } = await startMcp(line.as.url, () => hang)
+  const fixtures = await startDoctorFixtures()
+  const { url } = await startMcp(fixtures.as.url, () => hang)
   const controller = new AbortController()
   const reason = new Error('enough')
   setTimeout(() => controller.abort(reason), 300)

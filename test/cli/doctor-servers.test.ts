@@ -15,7 +15,14 @@ import { startScriptedServer } from '../servers/scripted-server.js'
 import { hang, htmlBadGateway } from '../servers/token-responses.js'
 import { watchConnections } from '../support/connections.js'
 import { keyPair } from '../support/key-pairs.js'
-import { brokenStep, closing, examine, oddSteps, startLine, step } from './doctor-line.ts'
+import {
+  closing,
+  examine,
+  failedStep,
+  notOk,
+  startDoctorFixtures,
+  step,
+} from './doctor-fixtures.ts'
 
 const signer = await localSigner({ key: keyPair('P-256').privateKey })
 const ed25519 = await localSigner({ key: keyPair('Ed25519').privateKey })
@@ -35,23 +42,23 @@ describe('an authorization server', () => {
       () => startIssuerThief('https://as.example'),
       'ERR_OAUTH_ISSUER_MISMATCH',
     ],
-  ])('%s breaks the line at "issuer", with nothing signed for it', async (_what, start, code) => {
+  ])('%s fails the step "issuer", with nothing signed for it', async (_what, start, code) => {
     const as = closing(await start())
-    const broken = brokenStep(await examine(signer, { mcp: await naming(as.url) }))
+    const broken = failedStep(await examine(signer, { mcp: await naming(as.url) }))
     expect(broken).toMatchObject({ name: 'issuer', side: 'refused', code })
     expect(broken.found).toMatch(`but "${as.url}" was expected`)
     expect(broken.remedy).toMatch(/exactly as the authorization server states it/)
     expect(as.credentials).toEqual([])
   })
 
-  test('of plain http off loopback breaks the line at "https", and is not connected to', async () => {
+  test('of plain http off loopback fails the step "https", and is not connected to', async () => {
     const watch = watchConnections()
     try {
       for (const options of [
         { mcp: await naming('http://as.example') },
         { issuer: 'http://as.example' },
       ]) {
-        const broken = brokenStep(await examine(signer, options))
+        const broken = failedStep(await examine(signer, options))
         expect(broken).toMatchObject({ name: 'https', code: 'ERR_OAUTH_INSECURE_ENDPOINT' })
         expect(broken.found).toMatch('http://as.example is neither https nor on loopback')
         expect(broken.remedy).toMatch(/^use https/)
@@ -62,16 +69,16 @@ describe('an authorization server', () => {
     }
   })
 
-  test('whose token endpoint is plain http breaks the line there, with nothing sent to it', async () => {
+  test('whose token endpoint is plain http fails that step, with nothing sent to it', async () => {
     const as = closing(await startPlainHttpTokenEndpoint())
-    const broken = brokenStep(await examine(signer, { issuer: as.url }))
+    const broken = failedStep(await examine(signer, { issuer: as.url }))
     expect(broken).toMatchObject({ name: 'token endpoint', code: 'ERR_OAUTH_INSECURE_ENDPOINT' })
     expect(broken.found).toMatch(new URL(PLAIN_HTTP_TOKEN_ENDPOINT).origin)
   })
 
-  test('without private_key_jwt breaks the line at "authentication method"', async () => {
+  test('without private_key_jwt fails the step "authentication method"', async () => {
     const as = closing(await startWithoutPrivateKeyJwt())
-    const broken = brokenStep(await examine(signer, { issuer: as.url }))
+    const broken = failedStep(await examine(signer, { issuer: as.url }))
     expect(broken).toMatchObject({
       name: 'authentication method',
       code: 'ERR_OAUTH_METHOD_NOT_ADVERTISED',
@@ -81,9 +88,9 @@ describe('an authorization server', () => {
     expect(as.credentials).toEqual([])
   })
 
-  test('without the algorithm breaks the line at "signing algorithm", and lists its own', async () => {
+  test('without the algorithm fails the step "signing algorithm", and lists its own', async () => {
     const as = closing(await startAcceptingOnly(['RS256', 'EdDSA']))
-    const broken = brokenStep(await examine(signer, { issuer: as.url }))
+    const broken = failedStep(await examine(signer, { issuer: as.url }))
     expect(broken).toMatchObject({
       name: 'signing algorithm',
       code: 'ERR_OAUTH_ALG_NOT_ADVERTISED',
@@ -91,7 +98,7 @@ describe('an authorization server', () => {
     expect(broken.found).toMatch('does not list ES256')
     expect(broken.found).toMatch('["RS256","EdDSA"]')
     expect(as.credentials).toEqual([])
-    expect(oddSteps(await examine(ed25519, { issuer: as.url }))).toEqual([])
+    expect(notOk(await examine(ed25519, { issuer: as.url }))).toEqual([])
   })
 
   test('that lists neither algorithms nor grants is warned of, and used', async () => {
@@ -103,7 +110,7 @@ describe('an authorization server', () => {
         },
       }),
     )
-    const odd = oddSteps(await examine(signer, { issuer: as.url }))
+    const odd = notOk(await examine(signer, { issuer: as.url }))
     expect(odd.map(({ name, state }) => [name, state])).toEqual([
       ['signing algorithm', 'warning'],
       ['grant', 'warning'],
@@ -113,23 +120,23 @@ describe('an authorization server', () => {
   test('that lists other grants is warned of, since the library asks all the same', async () => {
     const metadata = { grant_types_supported: ['authorization_code'] }
     const as = closing(await startScriptedAuthorizationServer({ metadata }))
-    const [grant, ...more] = oddSteps(await examine(signer, { issuer: as.url }))
+    const [grant, ...more] = notOk(await examine(signer, { issuer: as.url }))
     expect(grant).toMatchObject({ name: 'grant', state: 'warning' })
     expect(grant?.found).toBe('it lists ["authorization_code"]')
     expect(more).toEqual([])
   })
 
-  test('without metadata breaks the line at "server metadata"', async () => {
+  test('without metadata fails the step "server metadata"', async () => {
     const as = closing(await startWithoutMetadata())
-    const broken = brokenStep(await examine(signer, { issuer: as.url }))
+    const broken = failedStep(await examine(signer, { issuer: as.url }))
     expect(broken).toMatchObject({ name: 'server metadata', code: 'ERR_OAUTH_DISCOVERY' })
   })
 
-  test('that is down breaks the line at "server metadata", as a matter of the network', async () => {
+  test('that is down fails the step "server metadata", as a network failure', async () => {
     const as = await startScriptedAuthorizationServer()
     const mcp = await naming(as.url)
     await as.close()
-    const broken = brokenStep(await examine(signer, { mcp }))
+    const broken = failedStep(await examine(signer, { mcp }))
     expect(broken).toMatchObject({
       name: 'server metadata',
       code: 'ERR_OAUTH_UNAVAILABLE',
@@ -142,10 +149,10 @@ describe('an authorization server', () => {
     expect(broken.remedy).toMatch(/^check that the server runs/)
   })
 
-  test('that does not answer is given up in time', async () => {
+  test('that does not answer fails after the timeout', async () => {
     const as = closing(await startScriptedServer(() => hang))
     const start = performance.now()
-    const broken = brokenStep(await examine(signer, { issuer: as.url, timeoutSeconds: 0.3 }))
+    const broken = failedStep(await examine(signer, { issuer: as.url, timeoutSeconds: 0.3 }))
     expect(performance.now() - start).toBeLessThan(3000)
     expect(broken).toMatchObject({
       name: 'server metadata',
@@ -156,16 +163,16 @@ describe('an authorization server', () => {
 })
 
 describe('an MCP server', () => {
-  test('that is down breaks the line at "mcp server", as a matter of the network', async () => {
-    const line = await startLine()
-    await line.mcp.close()
-    const broken = brokenStep(await line.diagnose())
+  test('that is down fails the step "mcp server", as a network failure', async () => {
+    const fixtures = await startDoctorFixtures()
+    await fixtures.mcp.close()
+    const broken = failedStep(await fixtures.diagnose())
     expect(broken).toMatchObject({ name: 'mcp server', side: 'network' })
     expect(broken.found).toMatch(
       /^The .+ cannot be reached: nothing listens there \(ECONNREFUSED\)/,
     )
     expect(broken.found).not.toMatch(/reached.*reached/)
-    expect(line.tokenRequests()).toBe(0)
+    expect(fixtures.tokenRequests()).toBe(0)
   })
 
   test.each([
@@ -176,10 +183,10 @@ describe('an MCP server', () => {
       'refused',
       /^give the URL of the MCP/,
     ],
-    ['502', htmlBadGateway, 'network', /log of the MCP server/],
-  ] as const)('that answers %s breaks the line there', async (_what, answer, side, remedy) => {
+    ['502', htmlBadGateway, 'network', /logs of the MCP server/],
+  ] as const)('that answers %s fails that step', async (_what, answer, side, remedy) => {
     const { url } = await startResource({ authorizationServers: [], answer })
-    const broken = brokenStep(await examine(signer, { mcp: url }))
+    const broken = failedStep(await examine(signer, { mcp: url }))
     expect(broken).toMatchObject({ name: 'mcp server', side })
     expect(broken.remedy).toMatch(remedy)
   })
@@ -187,7 +194,7 @@ describe('an MCP server', () => {
   test('of plain http off loopback is not connected to', async () => {
     const watch = watchConnections()
     try {
-      const broken = brokenStep(await examine(signer, { mcp: 'http://mcp.example/mcp' }))
+      const broken = failedStep(await examine(signer, { mcp: 'http://mcp.example/mcp' }))
       expect(broken).toMatchObject({ name: 'mcp server', code: 'ERR_OAUTH_INSECURE_ENDPOINT' })
       expect(watch.abroad()).toEqual([])
     } finally {
@@ -195,7 +202,7 @@ describe('an MCP server', () => {
     }
   })
 
-  test('whose metadata is of another resource breaks the line at "resource"', async () => {
+  test('whose metadata is of another resource fails the step "resource"', async () => {
     const as = closing(await startScriptedAuthorizationServer())
     const { url } = await startResource({
       authorizationServers: [as.url],
@@ -203,36 +210,36 @@ describe('an MCP server', () => {
     })
     const steps = await examine(signer, { mcp: url })
     expect(step(steps, 'resource metadata').state).toBe('ok')
-    const broken = brokenStep(steps)
+    const broken = failedStep(steps)
     expect(broken).toMatchObject({ name: 'resource', code: 'ERR_OAUTH_RESOURCE_MISMATCH' })
     expect(broken.found).toMatch(/"https:\/\/mcp\.example\/mcp", which does not cover http:/)
     expect(broken.remedy).toMatch(/^use the URL that the metadata names/)
     expect(as.requests).toEqual([])
   })
 
-  test('that names other authorization servers than the given one breaks the line there', async () => {
-    const line = await startLine()
-    const broken = brokenStep(await line.diagnose({ issuer: 'https://as.example' }))
+  test('that names other authorization servers than the given one fails that step', async () => {
+    const fixtures = await startDoctorFixtures()
+    const broken = failedStep(await fixtures.diagnose({ issuer: 'https://as.example' }))
     expect(broken).toMatchObject({
       name: 'authorization server',
       code: 'ERR_OAUTH_ISSUER_MISMATCH',
       side: 'refused',
     })
-    expect(broken.found).toMatch(`names ["${line.as.url}"], and not "https://as.example"`)
-    expect(line.tokenRequests()).toBe(0)
+    expect(broken.found).toMatch(`names ["${fixtures.as.url}"], and not "https://as.example"`)
+    expect(fixtures.tokenRequests()).toBe(0)
   })
 
-  test('without metadata breaks the line unless an issuer is given', async () => {
+  test('without metadata fails unless an issuer is given', async () => {
     const as = closing(await startScriptedAuthorizationServer())
     const { url } = closing(await startScriptedServer(() => new Response(null, { status: 401 })))
     const mcp = `${url}/mcp`
-    const answer = brokenStep(await examine(signer, { mcp: url }))
+    const answer = failedStep(await examine(signer, { mcp: url }))
     expect(answer).toMatchObject({ name: 'resource metadata', code: 'ERR_OAUTH_DISCOVERY' })
-    expect(answer.remedy).toMatch(/name the authorization server by --issuer/)
+    expect(answer.remedy).toMatch(/give the issuer with --issuer/)
 
     const steps = await examine(signer, { mcp, issuer: as.url })
     expect(step(steps, 'resource metadata').state).toBe('warning')
-    expect(step(steps, 'resource').found).toBe(`${mcp}, for want of metadata`)
+    expect(step(steps, 'resource').found).toBe(`${mcp}, because there is no metadata`)
     expect(step(steps, 'token').state).toBe('ok')
   })
 

@@ -6,17 +6,17 @@ import type { StrictOptions } from '../servers/strict-authorization-server.js'
 import { errorResponse, tooManyRequests } from '../servers/token-responses.js'
 import { countersign } from './command.ts'
 import {
-  brokenStep,
   clientId,
   closing,
+  type DoctorFixtures,
   examine,
-  type Line,
-  oddSteps,
-  startLine,
-} from './doctor-line.ts'
+  failedStep,
+  notOk,
+  startDoctorFixtures,
+} from './doctor-fixtures.ts'
 
 /** Header and claims of each assertion that arrived, and whether client_id came with it. */
-const received = ({ as }: Line) =>
+const received = ({ as }: DoctorFixtures) =>
   as.requests.flatMap(({ form }) => {
     const assertion = form.get('client_assertion')
     if (assertion === null) return []
@@ -57,78 +57,78 @@ const servers: readonly [string, StrictOptions, number, readonly string[]][] = [
 
 describe.each(servers)('a server that wants %s', (_what, as, requests, options) => {
   test(`is found out by ${requests} requests, and the option that helps is named`, async () => {
-    const line = await startLine({ as })
-    const broken = brokenStep(await line.diagnose())
+    const fixtures = await startDoctorFixtures({ as })
+    const broken = failedStep(await fixtures.diagnose())
     expect(broken).toMatchObject({ name: 'token', side: 'refused' })
     const given = options.join(' ').replace(' --', ' and --')
     expect(broken.remedy).toMatch(`give ${given}; in code: privateKeyJwt(signer, { `)
-    expect(line.tokenRequests()).toBe(requests)
+    expect(fixtures.tokenRequests()).toBe(requests)
   })
 
   test.each(['token', 'tools', 'call', 'doctor'])(
     'is content with that option of countersign %s',
     async (command) => {
-      const line = await startLine({ as })
-      const mcp = line.mcp.url
+      const fixtures = await startDoctorFixtures({ as })
+      const mcp = fixtures.mcp.url
       const args = { token: ['--mcp', mcp], tools: [mcp], call: [mcp, 'whoami'] }[command]
-      const own = ['--key', line.keyFile, '--client-id', clientId, ...options]
+      const own = ['--key', fixtures.keyFile, '--client-id', clientId, ...options]
       const ended = await countersign([command, ...(args ?? ['--mcp', mcp]), ...own])
       expect(ended).toMatchObject({ code: 0, stderr: '' })
-      expect(line.tokenRequests()).toBe(1)
+      expect(fixtures.tokenRequests()).toBe(1)
     },
   )
 })
 
 test('a server that registered the key under another key ID is found out by leaving it out', async () => {
   const keys = ({ keys }: { keys: object[] }) => keys.map((jwk) => ({ ...jwk, kid: 'custom' }))
-  const known = await startLine()
-  const line = await startLine({
+  const known = await startDoctorFixtures()
+  const fixtures = await startDoctorFixtures({
     as: { clients: { [clientId]: { keys: keys({ keys: [{ ...known.signer.publicJwk }] }) } } },
   })
-  const broken = brokenStep(await line.diagnose())
+  const broken = failedStep(await fixtures.diagnose())
   expect(broken.remedy).toMatch(/^give --kid none; in code: privateKeyJwt\(signer, { kid: null }\)/)
   expect(broken.candidates).toEqual(['kid'])
   for (const kid of [null, 'custom']) {
-    expect(oddSteps(await line.diagnose({ assertion: { kid } }))).toEqual([])
+    expect(notOk(await fixtures.diagnose({ assertion: { kid } }))).toEqual([])
   }
 })
 
 describe('what is tried after a refusal', () => {
   test('goes to the same server, is for that server, and changes one thing at a time', async () => {
-    const line = await startLine()
-    await line.diagnose({ clientId: 'nobody' })
-    const { url } = line.as
+    const fixtures = await startDoctorFixtures()
+    await fixtures.diagnose({ clientId: 'nobody' })
+    const { url } = fixtures.as
     const plain = {
       alg: 'ES256',
       typ: 'client-authentication+jwt',
-      kid: line.signer.kid,
+      kid: fixtures.signer.kid,
       aud: url,
       inBody: false,
     }
     const { kid: _, ...withoutKid } = plain
-    expect(received(line)).toEqual([
+    expect(received(fixtures)).toEqual([
       plain,
       { ...plain, aud: `${url}/token` },
       { ...plain, typ: 'JWT' },
       { ...plain, inBody: true },
-      { ...plain, kid: spkiThumbprint(line.signer.publicJwk) },
+      { ...plain, kid: spkiThumbprint(fixtures.signer.publicJwk) },
       withoutKid,
     ])
   })
 
   test('is no more than six requests, with a clock that differs as well', async () => {
-    const line = await startLine({ as: { aheadSeconds: 300 } })
-    await line.diagnose({ clientId: 'nobody' })
-    expect(line.tokenRequests()).toBe(7)
+    const fixtures = await startDoctorFixtures({ as: { aheadSeconds: 300 } })
+    await fixtures.diagnose({ clientId: 'nobody' })
+    expect(fixtures.tokenRequests()).toBe(7)
   })
 
   test('leaves out what is as it was given, and what the server does not complain of', async () => {
-    const given = await startLine({ as: { wantsClientId: true } })
+    const given = await startDoctorFixtures({ as: { wantsClientId: true } })
     const assertion = { typ: 'JWT', kid: null, clientIdInBody: true }
     await given.diagnose({ clientId: 'nobody', assertion })
     expect(received(given)).toHaveLength(3)
 
-    const saying = await startLine({ as: { says: true } })
+    const saying = await startDoctorFixtures({ as: { says: true } })
     await saying.diagnose({ clientId: 'nobody' })
     expect(received(saying)).toHaveLength(1)
   })
@@ -141,15 +141,17 @@ describe('what is tried after a refusal', () => {
           ++count > 1 ? tooManyRequests('60') : errorResponse('invalid_client', { status: 401 }),
       }),
     )
-    const line = await startLine()
-    const broken = brokenStep(await examine(line.signer, { issuer: as.url }))
+    const fixtures = await startDoctorFixtures()
+    const broken = failedStep(await examine(fixtures.signer, { issuer: as.url }))
     expect(broken).toMatchObject({ name: 'token', code: 'ERR_OAUTH_RESPONSE' })
     expect(count).toBe(2)
   })
 
   test('says nothing of the cause of an invalid_request that no change helped', async () => {
-    const line = await startLine({ as: { refuse: () => errorResponse('invalid_request') } })
-    const broken = brokenStep(await line.diagnose())
+    const fixtures = await startDoctorFixtures({
+      as: { refuse: () => errorResponse('invalid_request') },
+    })
+    const broken = failedStep(await fixtures.diagnose())
     expect(broken).toMatchObject({
       name: 'token',
       remedy: expect.stringMatching(/^look up the error/),

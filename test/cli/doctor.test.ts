@@ -20,9 +20,16 @@ import { errorResponse } from '../servers/token-responses.js'
 import { keyPair } from '../support/key-pairs.js'
 import { secretsIn } from '../support/secrets.js'
 import { countersign, type Ended } from './command.ts'
-import { brokenStep, clientId, closing, type Line, startLine, writeKey } from './doctor-line.ts'
+import {
+  clientId,
+  closing,
+  type DoctorFixtures,
+  failedStep,
+  startDoctorFixtures,
+  writeKey,
+} from './doctor-fixtures.ts'
 
-/** Options of the command for a line. */
+/** Options of the command. */
 type Options = Readonly<Record<string, string>>
 
 function doctor(options: Options, ...flags: string[]): Promise<Ended> {
@@ -34,10 +41,10 @@ function doctorIn(env: Readonly<Record<string, string>>, options: Options, ...fl
   return countersign(['doctor', ...args, ...flags], { env })
 }
 
-const whole = (line: Line): Options => ({
-  key: line.keyFile,
+const whole = (fixtures: DoctorFixtures): Options => ({
+  key: fixtures.keyFile,
   'client-id': clientId,
-  mcp: line.mcp.url,
+  mcp: fixtures.mcp.url,
 })
 
 function stepsOf({ stdout }: Ended): readonly StepResult[] {
@@ -53,14 +60,14 @@ const progress = /^(?:[A-Z][a-z ]+ …\n)*$/
 
 const marks = { ok: '✓', failed: '✗', warning: '!', 'not reached': '-' }
 
-/** One thing wrong, where the line breaks, with which exit code, and what to do. */
+/** One fault: the step that fails, the exit code, and what to do. */
 interface Misconfiguration {
   readonly what: string
   readonly at: StepName
   readonly code: number
   readonly remedy: RegExp
-  readonly plant: (line: Line) => Options | Promise<Options>
-  readonly line?: Parameters<typeof startLine>[0]
+  readonly change: (fixtures: DoctorFixtures) => Options | Promise<Options>
+  readonly faults?: Parameters<typeof startDoctorFixtures>[0]
 }
 
 async function naming(issuer: string): Promise<Options> {
@@ -79,21 +86,21 @@ const misconfigurations: readonly Misconfiguration[] = [
     at: 'key',
     code: 3,
     remedy: /correct the name/,
-    plant: () => ({ key: '/nonexistent/key.pem' }),
+    change: () => ({ key: '/nonexistent/key.pem' }),
   },
   {
     what: 'a key for another algorithm',
     at: 'key algorithm',
     code: 3,
     remedy: /leave the algorithm out of the key URI/,
-    plant: ({ keyFile }) => ({ key: `file://${keyFile}?alg=ES512` }),
+    change: ({ keyFile }) => ({ key: `file://${keyFile}?alg=ES512` }),
   },
   {
     what: 'an MCP server that is down',
     at: 'mcp server',
     code: 4,
     remedy: /check that the server runs/,
-    plant: async ({ mcp }) => {
+    change: async ({ mcp }) => {
       await mcp.close()
       return {}
     },
@@ -103,7 +110,7 @@ const misconfigurations: readonly Misconfiguration[] = [
     at: 'resource',
     code: 1,
     remedy: /use the URL that the metadata names as "resource"/,
-    async plant({ as }) {
+    async change({ as }) {
       const resource = 'https://mcp.example/mcp'
       const it = closing(await startScriptedResource({ authorizationServers: [as.url], resource }))
       return { mcp: it.url }
@@ -114,21 +121,21 @@ const misconfigurations: readonly Misconfiguration[] = [
     at: 'authorization server',
     code: 1,
     remedy: /give an issuer that the resource names/,
-    plant: () => ({ issuer: 'https://as.example' }),
+    change: () => ({ issuer: 'https://as.example' }),
   },
   {
     what: 'an issuer of plain http off loopback',
     at: 'https',
     code: 1,
     remedy: /use https/,
-    plant: () => naming('http://as.example'),
+    change: () => naming('http://as.example'),
   },
   {
     what: 'an authorization server that is down',
     at: 'server metadata',
     code: 4,
     remedy: /check that the server runs/,
-    async plant({ as }) {
+    async change({ as }) {
       await as.close()
       return {}
     },
@@ -138,82 +145,82 @@ const misconfigurations: readonly Misconfiguration[] = [
     at: 'issuer',
     code: 1,
     remedy: /give the issuer exactly as the authorization server states it/,
-    plant: async () => naming(closing(await startIssuerMixUp()).url),
+    change: async () => naming(closing(await startIssuerMixUp()).url),
   },
   {
     what: 'private_key_jwt not advertised',
     at: 'authentication method',
     code: 1,
     remedy: /enable private_key_jwt/,
-    plant: async () => naming(closing(await startWithoutPrivateKeyJwt()).url),
+    change: async () => naming(closing(await startWithoutPrivateKeyJwt()).url),
   },
   {
     what: 'the algorithm not advertised',
     at: 'signing algorithm',
     code: 1,
     remedy: /use a key of a listed algorithm/,
-    plant: async () => naming(closing(await startAcceptingOnly(['RS256'])).url),
+    change: async () => naming(closing(await startAcceptingOnly(['RS256'])).url),
   },
   {
     what: 'a clock 5 minutes behind that of the server',
     at: 'clock',
     code: 1,
     remedy: /set the clock of this machine/,
-    line: { as: { aheadSeconds: 300 } },
-    plant: () => ({}),
+    faults: { as: { aheadSeconds: 300 } },
+    change: () => ({}),
   },
   {
     what: 'a clock 5 minutes ahead of that of the server',
     at: 'clock',
     code: 1,
     remedy: /set the clock of this machine/,
-    line: { as: { aheadSeconds: -300 } },
-    plant: () => ({}),
+    faults: { as: { aheadSeconds: -300 } },
+    change: () => ({}),
   },
   {
     what: 'a wrong client identifier',
     at: 'token',
     code: 1,
-    remedy: /a client "nobody" is registered/,
-    plant: () => ({ 'client-id': 'nobody' }),
+    remedy: /the client "nobody" is registered/,
+    change: () => ({ 'client-id': 'nobody' }),
   },
   {
     what: 'a key that is not registered',
     at: 'token',
     code: 1,
     remedy: /register the public key \(countersign jwks KEY; kid/,
-    plant: () => ({ key: otherKey() }),
+    change: () => ({ key: otherKey() }),
   },
   {
     what: 'another audience wanted of assertions',
     at: 'token',
     code: 1,
     remedy: /give --audience token_endpoint; in code: privateKeyJwt\(signer, \{ audience: /,
-    line: { as: { audience: 'token endpoint' } },
-    plant: () => ({}),
+    faults: { as: { audience: 'token endpoint' } },
+    change: () => ({}),
   },
   {
     what: 'client_id wanted in the body, and typ JWT, as Spring has it',
     at: 'token',
     code: 1,
     remedy: /give --client-id-in-body and --typ JWT; in code: .*clientIdInBody: true, typ: 'JWT'/,
-    line: { as: { wantsClientId: true, typ: 'JWT' } },
-    plant: () => ({}),
+    faults: { as: { wantsClientId: true, typ: 'JWT' } },
+    change: () => ({}),
   },
   {
     what: 'a client registered by its certificate, as Keycloak has it',
     at: 'token',
     code: 1,
     remedy: /give --kid spki-sha256; in code: privateKeyJwt\(signer, \{ kid: spkiThumbprint \}\)/,
-    line: { as: { byCertificate: true, refusalStatus: 400 } },
-    plant: () => ({}),
+    faults: { as: { byCertificate: true, refusalStatus: 400 } },
+    change: () => ({}),
   },
   {
     what: 'a resource that has moved from the given authorization server to another one',
     at: 'authorization server',
     code: 1,
-    remedy: /if the resource has moved there, register the client with it/,
-    async plant({ as }) {
+    remedy: /if the resource moved to that server, register the client there/,
+    async change({ as }) {
       const { url } = closing(await startStrictAuthorizationServer())
       return { issuer: as.url, ...(await naming(url)) }
     },
@@ -223,21 +230,21 @@ const misconfigurations: readonly Misconfiguration[] = [
     at: 'token audience',
     code: 1,
     remedy: /into "aud" of the client's tokens/,
-    line: { as: { claims: (claims) => ({ ...claims, aud: 'https://other.example' }) } },
-    plant: () => ({}),
+    faults: { as: { claims: (claims) => ({ ...claims, aud: 'https://other.example' }) } },
+    change: () => ({}),
   },
   {
     what: 'tools that are refused with insufficient_scope',
     at: 'tools',
     code: 1,
     remedy: /grant the scope "admin" to the client/,
-    line: {
+    faults: {
       as: {
         refuse: (form) =>
           form.get('scope')?.includes('admin') ? errorResponse('invalid_scope') : undefined,
       },
     },
-    async plant({ as }) {
+    async change({ as }) {
       const { url } = closing(
         await startScriptedResource({
           authorizationServers: [as.url],
@@ -258,20 +265,20 @@ type KmsCase = readonly [
   what: string,
   at: StepName,
   remedy: RegExp,
-  plant: (kms: AwsKms, key: ReturnType<AwsKms['createKey']>) => void | Promise<void>,
+  change: (kms: AwsKms, key: ReturnType<AwsKms['createKey']>) => void | Promise<void>,
 ]
 
 describe('countersign doctor', { timeout: 60_000 }, () => {
-  test('has a tick for every step of a line that is whole', async () => {
-    const line = await startLine()
-    const ended = await doctor(whole(line))
+  test('has a tick for every step when nothing is wrong', async () => {
+    const fixtures = await startDoctorFixtures()
+    const ended = await doctor(whole(fixtures))
     expect(ended).toMatchObject({ code: 0, stderr: expect.stringMatching(progress) })
     expect(ended.stdout).toBe(stripVTControlCharacters(ended.stdout))
     const lines = ended.stdout.trimEnd().split('\n')
     expect(lines).toHaveLength(21)
     for (const one of lines) expect(one).toMatch(/^✓ [\w ]{21} {2}\S/)
 
-    const json = await doctor(whole(line), '--json')
+    const json = await doctor(whole(fixtures), '--json')
     expect(json).toMatchObject({ code: 0, stderr: '' })
     for (const { state, found, expected } of stepsOf(json)) {
       expect({ state, found, expected }).toEqual({
@@ -280,18 +287,18 @@ describe('countersign doctor', { timeout: 60_000 }, () => {
         expected: expect.stringMatching(/./),
       })
     }
-    for (const { stdout } of [ended, json]) expectNoSecret(stdout, line)
+    for (const { stdout } of [ended, json]) expectNoSecret(stdout, fixtures)
   })
 
   test.each(misconfigurations)(
     'finds $what, by name and remedy, and goes no further',
     async (it) => {
-      const line = await startLine(it.line)
-      const options = { ...whole(line), ...(await it.plant(line)) }
+      const fixtures = await startDoctorFixtures(it.faults)
+      const options = { ...whole(fixtures), ...(await it.change(fixtures)) }
       const json = await doctor(options, '--json')
       expect(json).toMatchObject({ code: it.code, stderr: '' })
       const steps = stepsOf(json)
-      const broken = brokenStep(steps)
+      const broken = failedStep(steps)
       expect(broken.name).toBe(it.at)
       expect(broken.remedy).toMatch(it.remedy)
 
@@ -300,7 +307,7 @@ describe('countersign doctor', { timeout: 60_000 }, () => {
       expect(printed(plain)).toEqual(steps.map(({ name, state }) => [marks[state], name]))
       expect(plain.stdout).toMatch(it.remedy)
       expect(plain.stdout).toContain(`expected  ${broken.expected}`)
-      for (const { stdout } of [json, plain]) expectNoSecret(stdout, line)
+      for (const { stdout } of [json, plain]) expectNoSecret(stdout, fixtures)
     },
   )
 
@@ -312,21 +319,21 @@ describe('countersign doctor', { timeout: 60_000 }, () => {
     ['in a service that is down', 'key store', /service runs/, (kms) => kms.close()],
   ] satisfies readonly KmsCase[])(
     'finds that a key in AWS KMS is %s',
-    async (_what, at, remedy, plant) => {
-      const line = await startLine()
+    async (_what, at, remedy, change) => {
+      const fixtures = await startDoctorFixtures()
       const kms = closing(await startAwsKms())
       const key = kms.importKey(keyPair('P-256').privateKey)
       kms.setAlias('alias/agent', key)
-      const options = { ...whole(line), key: 'awskms:///alias/agent', timeout: '10' }
+      const options = { ...whole(fixtures), key: 'awskms:///alias/agent', timeout: '10' }
       const healthy = await doctorIn(kms.env, options, '--json')
       expect(healthy.code).toBe(0)
       expect(stepsOf(healthy)[0]?.found).toBe('AWS KMS answers')
 
-      await plant(kms, key)
+      await change(kms, key)
       const json = await doctorIn(kms.env, options, '--json')
       const plain = await doctorIn(kms.env, options)
       expect([json.code, plain.code]).toEqual([3, 3])
-      const broken = brokenStep(stepsOf(json))
+      const broken = failedStep(stepsOf(json))
       expect(broken).toMatchObject({ name: at, side: 'key' })
       expect(broken.remedy).toMatch(remedy)
       expect(printed(plain)).toEqual(stepsOf(json).map(({ name, state }) => [marks[state], name]))
@@ -335,13 +342,13 @@ describe('countersign doctor', { timeout: 60_000 }, () => {
     },
   )
 
-  test('goes to the token where there is an issuer alone', async () => {
-    const line = await startLine()
-    const { mcp: _, ...options } = whole(line)
-    const json = await doctor({ ...options, issuer: line.as.url }, '--json')
+  test('ends with the token when only an issuer is given', async () => {
+    const fixtures = await startDoctorFixtures()
+    const { mcp: _, ...options } = whole(fixtures)
+    const json = await doctor({ ...options, issuer: fixtures.as.url }, '--json')
     expect(json).toMatchObject({ code: 0, stderr: '' })
     expect(stepsOf(json).at(-1)).toMatchObject({ name: 'token', state: 'ok' })
-    const withResource = { ...options, issuer: line.as.url, resource: line.mcp.url }
+    const withResource = { ...options, issuer: fixtures.as.url, resource: fixtures.mcp.url }
     const steps = stepsOf(await doctor(withResource, '--json'))
     expect(steps.at(-1)).toMatchObject({ name: 'token audience', state: 'ok' })
   })
@@ -362,7 +369,7 @@ describe('countersign doctor', { timeout: 60_000 }, () => {
   })
 
   test('prints nothing that a server repeats of what it was sent, and nothing that steers a terminal', async () => {
-    const line = await startLine()
+    const fixtures = await startDoctorFixtures()
     const evil = '\u001b[2J\u0007\u009b31m'
     const as = closing(
       await startScriptedAuthorizationServer({
@@ -375,7 +382,7 @@ describe('countersign doctor', { timeout: 60_000 }, () => {
     const tokens: string[] = []
     const repeating = async (answer: (token: string, request: ScriptedRequest) => Answer) => {
       const resource = await startScriptedResource({
-        authorizationServers: [line.as.url],
+        authorizationServers: [fixtures.as.url],
         answer(request, self) {
           const token = bearer(request)
           if (token === undefined) return unauthorized(self)
@@ -404,10 +411,10 @@ describe('countersign doctor', { timeout: 60_000 }, () => {
     ]
     for (const changed of servers) {
       for (const flags of [[], ['--json']]) {
-        const { stdout, stderr } = await doctor({ ...whole(line), ...changed }, ...flags)
+        const { stdout, stderr } = await doctor({ ...whole(fixtures), ...changed }, ...flags)
         const text = stdout + stderr
         expect(stdout).toMatch('key store')
-        expectNoSecret(text, line)
+        expectNoSecret(text, fixtures)
         for (const secret of [...as.credentials, ...tokens]) expect(text).not.toContain(secret)
         // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
         expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
@@ -419,7 +426,7 @@ describe('countersign doctor', { timeout: 60_000 }, () => {
 })
 
 /** Neither an assertion nor a token that was sent, nor anything that looks like a secret. */
-function expectNoSecret(text: string, { as, mcp }: Line): void {
+function expectNoSecret(text: string, { as, mcp }: DoctorFixtures): void {
   expect(secretsIn(text)).toEqual([])
   const tokens = mcp.requests.flatMap(({ bearer }) => (bearer === undefined ? [] : [bearer]))
   const sent = [...as.credentials, ...tokens]

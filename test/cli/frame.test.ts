@@ -10,15 +10,15 @@ import manifest from '../../packages/cli/package.json' with { type: 'json' }
 import { listenOnLoopback } from '../servers/loopback.js'
 import { keyPair } from '../support/key-pairs.js'
 import { bin, countersign } from './command.ts'
-import { openScene, type Scene } from './scene.ts'
+import { type Fixtures, startFixtures } from './fixtures.ts'
 
-let scene: Scene
+let fixtures: Fixtures
 beforeAll(async () => {
-  scene = await openScene()
+  fixtures = await startFixtures()
 })
-afterAll(() => scene[Symbol.asyncDispose]())
+afterAll(() => fixtures[Symbol.asyncDispose]())
 
-const names = ['inspect', 'jwks', 'assertion', 'token', 'tools', 'call', 'demo', 'completion']
+const names = ['inspect', 'jwks', 'assertion', 'token', 'tools', 'call', 'doctor', 'completion']
 
 describe('help', () => {
   it('lists every command, on standard output when it was asked for', async () => {
@@ -41,7 +41,7 @@ describe('help', () => {
     expect(stdout).toMatch(/Exit codes:\n {2}0 {4}done\n {2}1 [\s\S]*\n {2}130 {2}interrupted\n$/)
   })
 
-  it('suggests the command that was meant by a name with a slip', async () => {
+  it('suggests the right command for a misspelled name', async () => {
     const ended = await countersign(['help', 'doctr'])
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr).toMatch(/^countersign: Unknown command 'doctr' \(Did you mean doctor\?\)/)
@@ -55,7 +55,7 @@ describe('help', () => {
   })
 })
 
-describe('a command line that is none', () => {
+describe('a wrong command line', () => {
   it.each([
     ['an unknown command', ['insect'], /Unknown command 'insect' \(Did you mean inspect\?\)/],
     ['an unknown option', ['inspect', '--nonsense'], /Unknown option '--nonsense'/],
@@ -104,7 +104,7 @@ describe('a command line that is none', () => {
   })
 })
 
-describe('a key that is named as its cloud names it', () => {
+describe('a key named in the form of its cloud', () => {
   const arn = 'arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab'
   const version = 'projects/p/locations/eu/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1'
   it.each([
@@ -130,7 +130,7 @@ describe('a key that is named as its cloud names it', () => {
         { COUNTERSIGN_KEY: name },
       ],
     ] as const) {
-      const ended = await countersign(args, { env, cwd: scene.folder })
+      const ended = await countersign(args, { env, cwd: fixtures.folder })
       expect(ended).toMatchObject({ code: 2, stdout: '' })
       expect(ended.stderr).toContain(`not a key URI; write ${uri}`)
     }
@@ -138,15 +138,15 @@ describe('a key that is named as its cloud names it', () => {
   })
 
   it('is a path where there is such a file', async () => {
-    mkdirSync(join(scene.folder, 'alias'))
-    writeFileSync(join(scene.folder, 'alias/agent'), readFileSync(scene.key), { mode: 0o600 })
-    const ended = await countersign(['inspect', 'alias/agent'], { cwd: scene.folder })
+    mkdirSync(join(fixtures.folder, 'alias'))
+    writeFileSync(join(fixtures.folder, 'alias/agent'), readFileSync(fixtures.key), { mode: 0o600 })
+    const ended = await countersign(['inspect', 'alias/agent'], { cwd: fixtures.folder })
     expect(ended).toMatchObject({ code: 0, stderr: '' })
   })
 })
 
 it('a missing region ends with 2, and says how to give it', async () => {
-  const env = { HOME: scene.folder, AWS_EC2_METADATA_DISABLED: 'true' }
+  const env = { HOME: fixtures.folder, AWS_EC2_METADATA_DISABLED: 'true' }
   const ended = await countersign(['inspect', 'awskms:///alias/agent'], { env })
   expect(ended).toMatchObject({ code: 2, stdout: '' })
   expect(ended.stderr).toMatch(
@@ -180,10 +180,10 @@ describe('an error', () => {
 })
 
 describe('the environment', () => {
-  it('is overruled by options, and an empty variable is none', async () => {
+  it('is overridden by options, and an empty variable counts as not set', async () => {
     const env = { COUNTERSIGN_KEY: '/nowhere/key.pem' }
     const [given, empty] = await Promise.all([
-      countersign(['inspect', '--key', scene.key], { env }),
+      countersign(['inspect', '--key', fixtures.key], { env }),
       countersign(['inspect'], { env: { COUNTERSIGN_KEY: '' } }),
     ])
     expect([given.code, empty.code]).toEqual([0, 2])
@@ -191,7 +191,7 @@ describe('the environment', () => {
   })
 
   it('allows shared files by 1, and by nothing else', async () => {
-    const shared = join(scene.folder, 'shared.pem')
+    const shared = join(fixtures.folder, 'shared.pem')
     const pem = keyPair('P-256').privateKey.export({ type: 'pkcs8', format: 'pem' })
     writeFileSync(shared, pem, { mode: 0o644 })
     const codes = ['1', '0', '', 'false'].map(async (value) => {
@@ -203,7 +203,7 @@ describe('the environment', () => {
 
   it('bounds the wait by COUNTERSIGN_TIMEOUT', async () => {
     await using silent = await silentServer()
-    const env = { ...scene.env, COUNTERSIGN_ISSUER: silent.origin, COUNTERSIGN_TIMEOUT: '1' }
+    const env = { ...fixtures.env, COUNTERSIGN_ISSUER: silent.origin, COUNTERSIGN_TIMEOUT: '1' }
     const ended = await countersign(['token', '--json'], { env })
     expect(ended).toMatchObject({ code: 4, stdout: '' })
     expect(JSON.parse(ended.stderr).error.code).toBe('ERR_OAUTH_TIMEOUT')
@@ -211,12 +211,12 @@ describe('the environment', () => {
 })
 
 describe('a wait', () => {
-  it('is said on standard error after a second, but not among the JSON of --json', async () => {
+  it('is printed on standard error after a second, but not with --json', async () => {
     await using silent = await silentServer()
     const args = ['token', '--issuer', silent.origin, '--timeout', '2']
     const [plain, json] = await Promise.all([
-      countersign(args, { env: scene.env }),
-      countersign([...args, '--json'], { env: scene.env }),
+      countersign(args, { env: fixtures.env }),
+      countersign([...args, '--json'], { env: fixtures.env }),
     ])
     expect(plain.said).toMatch(/^Getting an access token …\ncountersign: .+\n$/)
     expect(Object.keys(JSON.parse(json.said))).toEqual(['error'])
@@ -225,7 +225,7 @@ describe('a wait', () => {
   it('ends with SIGINT: exit code 130, one line, and soon', async () => {
     await using silent = await silentServer()
     const child = spawn(process.execPath, [bin, 'token', '--issuer', silent.origin], {
-      env: { ...scene.env },
+      env: { ...fixtures.env },
     })
     await silent.asked
     const started = performance.now()
@@ -241,7 +241,9 @@ describe('a wait', () => {
 
   it('for an MCP server ends with SIGINT, too', async () => {
     await using silent = await silentServer()
-    const child = spawn(process.execPath, [bin, 'tools', silent.origin], { env: { ...scene.env } })
+    const child = spawn(process.execPath, [bin, 'tools', silent.origin], {
+      env: { ...fixtures.env },
+    })
     await silent.asked
     child.kill('SIGINT')
     expect(await once(child, 'close')).toEqual([130, null])
@@ -258,7 +260,7 @@ describe('a warning', () => {
   }
 
   it('is one line, as an error is; about versions there is none', async () => {
-    const args = ['jwks', scene.key]
+    const args = ['jwks', fixtures.key]
     const [text, json, version, verbose] = await Promise.all([
       countersign(args, { node: warn('TLS is off') }),
       countersign([...args, '--json'], { node: warn('TLS is off') }),
@@ -273,11 +275,11 @@ describe('a warning', () => {
 })
 
 describe('output', () => {
-  it('has no escape sequence in a pipe, has them with FORCE_COLOR, and never with NO_COLOR', async () => {
+  it('has escape sequences only on a terminal or with FORCE_COLOR, and never with NO_COLOR', async () => {
     const [pipe, forced, refused] = await Promise.all([
-      countersign(['inspect', scene.key]),
-      countersign(['inspect', scene.key], { env: { FORCE_COLOR: '1' } }),
-      countersign(['inspect', scene.key], { env: { FORCE_COLOR: '1', NO_COLOR: '1' } }),
+      countersign(['inspect', fixtures.key]),
+      countersign(['inspect', fixtures.key], { env: { FORCE_COLOR: '1' } }),
+      countersign(['inspect', fixtures.key], { env: { FORCE_COLOR: '1', NO_COLOR: '1' } }),
     ])
     expect(pipe.stdout).toBe(stripVTControlCharacters(pipe.stdout))
     expect(forced.stdout).not.toBe(stripVTControlCharacters(forced.stdout))
@@ -285,7 +287,7 @@ describe('output', () => {
   })
 
   it('may find its pipe closed', async () => {
-    const child = spawn(process.execPath, [bin, 'inspect', scene.key], {
+    const child = spawn(process.execPath, [bin, 'inspect', fixtures.key], {
       env: {},
       stdio: ['ignore', 'pipe', 'pipe'],
     })
@@ -303,7 +305,7 @@ const passphrase = 'correct horse battery staple'
 
 /** Writes a private key that its passphrase encrypts. */
 function encryptedKey(): string {
-  const path = join(scene.folder, 'encrypted.pem')
+  const path = join(fixtures.folder, 'encrypted.pem')
   const pem = keyPair('P-256').privateKey.export({
     type: 'pkcs8',
     format: 'pem',
@@ -315,7 +317,7 @@ function encryptedKey(): string {
 }
 
 function namedPipe(name: string): string {
-  const path = join(scene.folder, name)
+  const path = join(fixtures.folder, name)
   execFileSync('mkfifo', ['-m', '600', path])
   return path
 }
@@ -324,8 +326,8 @@ describe('a passphrase', () => {
   let encrypted: string
   beforeAll(() => {
     encrypted = encryptedKey()
-    writeFileSync(join(scene.folder, 'passphrase'), `${passphrase}\n`, { mode: 0o600 })
-    writeFileSync(join(scene.folder, 'shared'), `${passphrase}\n`, { mode: 0o644 })
+    writeFileSync(join(fixtures.folder, 'passphrase'), `${passphrase}\n`, { mode: 0o600 })
+    writeFileSync(join(fixtures.folder, 'shared'), `${passphrase}\n`, { mode: 0o644 })
   })
 
   it.each([
@@ -335,7 +337,7 @@ describe('a passphrase', () => {
     ['a shared file', ['--passphrase-file', 'shared', '--allow-shared-files'], {}, ''],
     ['standard input', ['--passphrase-file', '-'], {}, `${passphrase}\n`],
   ])('comes from %s', async (_what, args, env: Record<string, string>, input) => {
-    const setting = { cwd: scene.folder, env, input }
+    const setting = { cwd: fixtures.folder, env, input }
     const ended = await countersign(['inspect', encrypted, ...args], setting)
     expect(ended).toMatchObject({ code: 0, stderr: '' })
   })
@@ -359,13 +361,13 @@ describe('a passphrase', () => {
       [],
       {},
       2,
-      /wants its passphrase; give it by --passphrase-file or/,
+      /needs its passphrase; give it with --passphrase-file or/,
     ],
     ['in a file that others can read', ['--passphrase-file', 'shared'], {}, 2, /chmod 600/],
     ['in no file', ['--passphrase-file', 'nowhere'], {}, 2, /cannot be read: ENOENT/],
     ['wrong', [], { COUNTERSIGN_PASSPHRASE: 'wrong horse' }, 3, /cannot be decrypted/],
   ])('is told about when it is %s', async (_what, args, env: Record<string, string>, code, why) => {
-    const setting = { cwd: scene.folder, env }
+    const setting = { cwd: fixtures.folder, env }
     const ended = await countersign(['inspect', encrypted, '--verbose', ...args], setting)
     expect(ended).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(why) })
     expect(ended.stderr).not.toMatch(/correct horse|wrong horse/)
@@ -382,7 +384,7 @@ async function silentServer() {
   return { origin, asked, [Symbol.asyncDispose]: close }
 }
 
-describe('a command that cannot go on', () => {
+describe('a command that cannot continue', () => {
   it('ends at the first signal although it waits for standard input', async () => {
     const args = ['call', 'http://127.0.0.1:1/mcp', 'add', '-', '--client-id', 'x', '--key', 'x']
     const child = spawn(process.execPath, [bin, ...args], { stdio: ['pipe', 'ignore', 'pipe'] })
@@ -447,7 +449,7 @@ describe('a command that cannot go on', () => {
       const [code] = await once(child, 'close')
       expect({ code, said }).toEqual({
         code: 70,
-        said: 'countersign: What was to be printed cannot be written (ENOSPC); see that there is space\n',
+        said: 'countersign: The output cannot be written (ENOSPC); check that there is space\n',
       })
     },
   )

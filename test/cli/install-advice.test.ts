@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { withInstallAdvice } from '../../packages/cli/src/install-advice.ts'
+import { withInstallAdvice } from '../../packages/cli/src/wording.ts'
 import { root } from '../../scripts/workspace.mjs'
 
 const home = mkdtempSync(join(realpathSync(tmpdir()), 'countersign-installed-'))

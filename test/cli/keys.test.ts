@@ -12,31 +12,31 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { keyPair } from '../support/key-pairs.js'
 import { secretsIn } from '../support/secrets.js'
 import { countersign } from './command.ts'
-import { clientId, openScene, type Scene } from './scene.ts'
+import { clientId, type Fixtures, startFixtures } from './fixtures.ts'
 
-let scene: Scene
+let fixtures: Fixtures
 beforeAll(async () => {
-  scene = await openScene()
+  fixtures = await startFixtures()
 })
-afterAll(() => scene[Symbol.asyncDispose]())
+afterAll(() => fixtures[Symbol.asyncDispose]())
 
-/** What must never be printed of the scene's key. */
+/** What must never be printed of the fixtures's key. */
 const privateHalf = () => {
-  const jwk = createPrivateKey(readFileSync(scene.key)).export({ format: 'jwk' })
+  const jwk = createPrivateKey(readFileSync(fixtures.key)).export({ format: 'jwk' })
   return String(jwk.d)
 }
 
 /** Output without what differs from run to run. */
 const steady = (text: string) =>
   text
-    .replaceAll(scene.kid, 'KID')
+    .replaceAll(fixtures.kid, 'KID')
     .replaceAll(/(?<="[xy]":\s*")[\w-]{43}/g, 'COORDINATE')
     .replaceAll(/(?<=BEGIN PUBLIC KEY-----)[\s\S]+?(?=-----END)/g, ' SPKI ')
     .replaceAll(/\d+(?:\.\d+)?(?= ms\n)|(?<="milliseconds": )\d+(?:\.\d+)?/g, '0.1')
 
 describe('countersign inspect', () => {
   it('shows what a key is, and a signature that was verified', async () => {
-    const { code, stdout, stderr } = await countersign(['inspect', scene.key])
+    const { code, stdout, stderr } = await countersign(['inspect', fixtures.key])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).not.toContain(privateHalf())
     expect(secretsIn(stdout)).toEqual([])
@@ -55,7 +55,7 @@ describe('countersign inspect', () => {
   })
 
   it('prints the same as JSON, with a public key that others can use', async () => {
-    const { code, stdout } = await countersign(['inspect', scene.key, '--json'])
+    const { code, stdout } = await countersign(['inspect', fixtures.key, '--json'])
     expect(code).toBe(0)
     expect(stdout).not.toContain(privateHalf())
     expect(steady(stdout)).toMatchInlineSnapshot(`
@@ -83,7 +83,7 @@ describe('countersign inspect', () => {
       "
     `)
     const { publicPem, publicJwk } = JSON.parse(stdout)
-    const expected = createPublicKey(readFileSync(scene.key)).export({ format: 'jwk' })
+    const expected = createPublicKey(readFileSync(fixtures.key)).export({ format: 'jwk' })
     expect(createPublicKey(publicPem).export({ format: 'jwk' })).toEqual(expected)
     expect(publicJwk).toMatchObject(expected)
   })
@@ -95,11 +95,11 @@ describe('countersign inspect', () => {
       (path: string) => `file://${path}?alg=ES256&kid=x`,
     ],
   ])('takes %s', async (_what, uri) => {
-    expect(await countersign(['inspect', uri(scene.key)])).toMatchObject({ code: 0, stderr: '' })
+    expect(await countersign(['inspect', uri(fixtures.key)])).toMatchObject({ code: 0, stderr: '' })
   })
 
   it('takes a path relative to where it is run', async () => {
-    const ended = await countersign(['inspect', 'key.pem'], { cwd: scene.folder })
+    const ended = await countersign(['inspect', 'key.pem'], { cwd: fixtures.folder })
     expect(ended).toMatchObject({ code: 0, stderr: '' })
   })
 
@@ -108,7 +108,7 @@ describe('countersign inspect', () => {
     ['OKP Ed25519', 'EdDSA', () => generateKeyPairSync('ed25519')],
     ['EC P-521', 'ES512', () => generateKeyPairSync('ec', { namedCurve: 'P-521' })],
   ])('names the type %s and the algorithm %s', async (keyType, alg, generate) => {
-    const path = join(scene.folder, 'other.pem')
+    const path = join(fixtures.folder, 'other.pem')
     writeFileSync(path, generate().privateKey.export({ type: 'pkcs8', format: 'pem' }), {
       mode: 0o600,
     })
@@ -119,8 +119,8 @@ describe('countersign inspect', () => {
 
 describe('a key file that others can read', () => {
   it('is refused with what to do, and taken with --allow-shared-files', async () => {
-    const shared = join(scene.folder, 'shared.pem')
-    writeFileSync(shared, readFileSync(scene.key))
+    const shared = join(fixtures.folder, 'shared.pem')
+    writeFileSync(shared, readFileSync(fixtures.key))
     chmodSync(shared, 0o644)
     const refused = await countersign(['inspect', shared])
     expect(refused).toMatchObject({ code: 3, stdout: '' })
@@ -133,11 +133,11 @@ describe('a key file that others can read', () => {
 })
 
 describe('countersign jwks', () => {
-  it('prints the public halves of several keys, in the order given', async () => {
+  it('prints the public keys of several keys, in the given order', async () => {
     const { code, stdout } = await countersign([
       'jwks',
-      `file://${scene.key}?kid=current`,
-      `file://${scene.key}?kid=next`,
+      `file://${fixtures.key}?kid=current`,
+      `file://${fixtures.key}?kid=next`,
     ])
     expect(code).toBe(0)
     expect(stdout).not.toContain(privateHalf())
@@ -148,8 +148,8 @@ describe('countersign jwks', () => {
 
   it('prints the same with --json, and of the key of COUNTERSIGN_KEY when none is named', async () => {
     const [named, fromEnvironment] = await Promise.all([
-      countersign(['jwks', scene.key]),
-      countersign(['jwks', '--json'], { env: scene.env }),
+      countersign(['jwks', fixtures.key]),
+      countersign(['jwks', '--json'], { env: fixtures.env }),
     ])
     expect(fromEnvironment.stdout).toBe(named.stdout)
     expect([named.code, fromEnvironment.code]).toEqual([0, 0])
@@ -160,7 +160,7 @@ describe('countersign jwks --client-metadata', () => {
   const clientId = 'https://agent.example.com/client.json'
 
   it('prints the document of the client, with its keys or with where they are', async () => {
-    const args = ['jwks', scene.key, '--client-metadata', clientId, '--client-name', 'Billing']
+    const args = ['jwks', fixtures.key, '--client-metadata', clientId, '--client-name', 'Billing']
     const [keys, uri] = await Promise.all([
       countersign(args),
       countersign([...args, '--jwks-uri', 'https://agent.example.com/jwks.json', '--json']),
@@ -168,7 +168,7 @@ describe('countersign jwks --client-metadata', () => {
     expect([keys.code, uri.code, keys.stderr, uri.stderr]).toEqual([0, 0, '', ''])
     expect(keys.stdout).not.toContain(privateHalf())
     const common = { client_id: clientId, token_endpoint_auth_method: 'private_key_jwt' }
-    const { kid } = scene
+    const { kid } = fixtures
     expect(JSON.parse(keys.stdout)).toMatchObject({ ...common, jwks: { keys: [{ kid }] } })
     const published = JSON.parse(uri.stdout)
     expect(published).toMatchObject({ ...common, jwks_uri: 'https://agent.example.com/jwks.json' })
@@ -179,15 +179,19 @@ describe('countersign jwks --client-metadata', () => {
     ['a name', ['--client-metadata', clientId], /--client-name is missing/],
     ['https', ['--client-metadata', 'http://agent.example.com/c', '--client-name', 'x'], /https/],
   ])('is refused with 2 without %s', async (_what, options, why) => {
-    const ended = await countersign(['jwks', scene.key, ...options])
+    const ended = await countersign(['jwks', fixtures.key, ...options])
     expect(ended).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(why) })
   })
 
   it('is refused with 2 when two keys have one kid', async () => {
-    const other = join(scene.folder, 'p384.pem')
+    const other = join(fixtures.folder, 'p384.pem')
     const pem = keyPair('P-384').privateKey.export({ type: 'pkcs8', format: 'pem' })
     writeFileSync(other, pem, { mode: 0o600 })
-    const ended = await countersign(['jwks', `file://${scene.key}?kid=x`, `file://${other}?kid=x`])
+    const ended = await countersign([
+      'jwks',
+      `file://${fixtures.key}?kid=x`,
+      `file://${other}?kid=x`,
+    ])
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr).toMatch(/two keys, .* have the kid "x"/)
   })
@@ -195,15 +199,15 @@ describe('countersign jwks --client-metadata', () => {
 
 describe('countersign assertion', () => {
   it('prints an assertion that the public key verifies, and nothing else', async () => {
-    const { code, stdout, stderr } = await countersign(['assertion'], { env: scene.env })
+    const { code, stdout, stderr } = await countersign(['assertion'], { env: fixtures.env })
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/)
     const { payload, protectedHeader } = await jwtVerify(
       stdout.trim(),
-      createPublicKey(readFileSync(scene.key)),
+      createPublicKey(readFileSync(fixtures.key)),
     )
-    expect(protectedHeader).toMatchObject({ typ: 'client-authentication+jwt', kid: scene.kid })
-    const { issuer } = scene.servers.authorizationServer
+    expect(protectedHeader).toMatchObject({ typ: 'client-authentication+jwt', kid: fixtures.kid })
+    const { issuer } = fixtures.servers.authorizationServer
     expect(payload).toMatchObject({ iss: clientId, sub: clientId, aud: issuer })
     expect(Number(payload.exp) - Number(payload.iat)).toBe(60)
   })
@@ -211,8 +215,8 @@ describe('countersign assertion', () => {
   it('prints its parameters with --json and with --form, and a new assertion each time', async () => {
     const options = ['--audience', 'https://as.example/token', '--lifetime', '30']
     const [json, form] = await Promise.all([
-      countersign(['assertion', '--json', ...options], { env: scene.env }),
-      countersign(['assertion', '--form', ...options], { env: scene.env }),
+      countersign(['assertion', '--json', ...options], { env: fixtures.env }),
+      countersign(['assertion', '--form', ...options], { env: fixtures.env }),
     ])
     const given = JSON.parse(json.stdout)
     const sent = Object.fromEntries(new URLSearchParams(form.stdout.trim()))
@@ -227,11 +231,11 @@ describe('countersign assertion', () => {
   })
 
   it('is accepted by the authorization server from curl or anything like it', async () => {
-    const { stdout } = await countersign(['assertion', '--form'], { env: scene.env })
-    const { token_endpoint } = scene.servers.authorizationServer.metadata
+    const { stdout } = await countersign(['assertion', '--form'], { env: fixtures.env })
+    const { token_endpoint } = fixtures.servers.authorizationServer.metadata
     const rest = new URLSearchParams({
       grant_type: 'client_credentials',
-      resource: scene.servers.mcpServer.url,
+      resource: fixtures.servers.mcpServer.url,
       scope: 'tools',
     })
     const response = await fetch(token_endpoint, {
@@ -263,12 +267,12 @@ describe('countersign assertion', () => {
     ],
   ])('has a typ and a kid that are %s', async (_what, options, env, typ, kid) => {
     const ended = await countersign(['assertion', ...options], {
-      env: { ...scene.env, ...(env as Record<string, string>) },
+      env: { ...fixtures.env, ...(env as Record<string, string>) },
     })
     expect(ended).toMatchObject({ code: 0, stderr: '' })
     const header = decodeProtectedHeader(ended.stdout.trim())
-    const spki = createPublicKey(readFileSync(scene.key)).export({ type: 'spki', format: 'der' })
-    const known = { own: scene.kid, spki: createHash('sha256').update(spki).digest('base64url') }
+    const spki = createPublicKey(readFileSync(fixtures.key)).export({ type: 'spki', format: 'der' })
+    const known = { own: fixtures.kid, spki: createHash('sha256').update(spki).digest('base64url') }
     expect([header.typ, header.kid]).toEqual([typ, known[kid as 'own'] ?? kid])
   })
 
@@ -277,18 +281,18 @@ describe('countersign assertion', () => {
     ['its variable', [], { COUNTERSIGN_CLIENT_ID_IN_BODY: '1' }],
   ])('has client_id among its parameters with %s', async (_what, options, env) => {
     const ended = await countersign(['assertion', '--form', ...options], {
-      env: { ...scene.env, ...(env as Record<string, string>) },
+      env: { ...fixtures.env, ...(env as Record<string, string>) },
     })
     expect(new URLSearchParams(ended.stdout.trim()).get('client_id')).toBe(clientId)
     const without = await countersign(['assertion', '--form'], {
-      env: { ...scene.env, COUNTERSIGN_CLIENT_ID_IN_BODY: '0' },
+      env: { ...fixtures.env, COUNTERSIGN_CLIENT_ID_IN_BODY: '0' },
     })
     expect(new URLSearchParams(without.stdout.trim()).has('client_id')).toBe(false)
   })
 
   it('signs with the algorithm that the URI asks for', async () => {
     const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-    const path = join(scene.folder, 'rsa.pem')
+    const path = join(fixtures.folder, 'rsa.pem')
     writeFileSync(path, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
     const args = ['assertion', `file://${path}?alg=PS384`, '--client-id', 'x']
     const { stdout } = await countersign([...args, '--issuer', 'https://as.example'])

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { type Fixtures, startFixtures } from './fixtures.ts'
 import { loadedPackages } from './loaded-packages.ts'
-import { openScene, type Scene } from './scene.ts'
 
-let scene: Scene
+let fixtures: Fixtures
 beforeAll(async () => {
-  scene = await openScene()
+  fixtures = await startFixtures()
 })
-afterAll(() => scene[Symbol.asyncDispose]())
+afterAll(() => fixtures[Symbol.asyncDispose]())
 
 it('help loads the parser of the command line, and nothing that signs or connects', async () => {
   expect(await loadedPackages(['--help'])).toEqual(['cli', 'commander'])
@@ -15,21 +15,24 @@ it('help loads the parser of the command line, and nothing that signs or connect
 
 it('a key in a file loads no other backend, no OAuth and no MCP', async () => {
   const files = ['cli', 'commander', 'core', 'local', 'uri']
-  expect(await loadedPackages(['inspect', scene.key])).toEqual(files)
-  expect(await loadedPackages(['jwks', scene.key])).toEqual(files)
+  expect(await loadedPackages(['inspect', fixtures.key])).toEqual(files)
+  expect(await loadedPackages(['jwks', fixtures.key])).toEqual(files)
 })
 
 it('a token loads no MCP client', async () => {
   const names = await loadedPackages(
-    ['token', '--resource', scene.servers.mcpServer.url],
-    scene.env,
+    ['token', '--resource', fixtures.servers.mcpServer.url],
+    fixtures.env,
   )
   expect(names).not.toContain('@modelcontextprotocol/client')
   expect(names).toEqual(expect.arrayContaining(['local', 'oauth', 'oauth4webapi', 'uri']))
 })
 
 it('a tool call loads no server and no other backend', async () => {
-  const names = await loadedPackages(['call', scene.servers.mcpServer.url, 'whoami'], scene.env)
+  const names = await loadedPackages(
+    ['call', fixtures.servers.mcpServer.url, 'whoami'],
+    fixtures.env,
+  )
   expect(names).toContain('@modelcontextprotocol/client')
   for (const name of ['oidc-provider', '@modelcontextprotocol/server', 'pkcs11', 'aws-kms']) {
     expect(names).not.toContain(name)

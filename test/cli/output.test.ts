@@ -2,21 +2,21 @@ import { chmodSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { secretsIn } from '../support/secrets.js'
 import { countersign } from './command.ts'
-import { openScene, type Scene } from './scene.ts'
+import { type Fixtures, startFixtures } from './fixtures.ts'
 
-let scene: Scene
+let fixtures: Fixtures
 let url: string
 beforeAll(async () => {
-  scene = await openScene()
-  url = scene.servers.mcpServer.url
+  fixtures = await startFixtures()
+  url = fixtures.servers.mcpServer.url
 })
-afterAll(() => scene[Symbol.asyncDispose]())
+afterAll(() => fixtures[Symbol.asyncDispose]())
 
 /** Output without what differs from run to run. */
 const steady = (text: string) =>
   text
-    .replaceAll(scene.kid, 'KID')
-    .replaceAll(scene.key, 'KEY-FILE')
+    .replaceAll(fixtures.kid, 'KID')
+    .replaceAll(fixtures.key, 'KEY-FILE')
     .replaceAll(/127\.0\.0\.1:\d+/g, 'HOST')
     .replaceAll(/(?<="[xy]":\s*")[\w-]{43}/g, 'COORDINATE')
     .replaceAll(/(?<=BEGIN PUBLIC KEY-----)[\s\S]+?(?=-----END)/g, ' SPKI ')
@@ -49,7 +49,7 @@ test.each(
 )('countersign %s %j prints this, and nothing that is secret', async (name, json) => {
   const command = commands[name]
   const { code, stdout, stderr } = await countersign([...(command?.args() ?? []), ...json], {
-    env: scene.env,
+    env: fixtures.env,
   })
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   if (command?.printsJwt === undefined) expect(secretsIn(stdout)).toEqual([])
@@ -62,15 +62,15 @@ test.each([
   ['no key', ['inspect', '--key', ''], 2],
 ])('%s ends in this, plain and as JSON', async (what, args, code) => {
   const shared = what.startsWith('a key file')
-  if (shared) chmodSync(scene.key, 0o644)
+  if (shared) chmodSync(fixtures.key, 0o644)
   try {
-    const env = shared ? scene.env : { ...scene.env, COUNTERSIGN_KEY: '' }
+    const env = shared ? fixtures.env : { ...fixtures.env, COUNTERSIGN_KEY: '' }
     for (const json of [[], ['--json']]) {
       const ended = await countersign([...args, ...json], { env })
       expect(ended).toMatchObject({ code, stdout: '' })
       expect(steady(ended.stderr)).toMatchSnapshot()
     }
   } finally {
-    chmodSync(scene.key, 0o600)
+    chmodSync(fixtures.key, 0o600)
   }
 })

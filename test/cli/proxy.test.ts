@@ -12,9 +12,9 @@ import { type ScriptedServer, startScriptedServer } from '../servers/scripted-se
 import { tlsIdentity } from '../support/certificate.js'
 import { keyPair } from '../support/key-pairs.js'
 import { countersign } from './command.ts'
-import { clientId, closing, writeKey } from './doctor-line.ts'
+import { clientId, closing, writeKey } from './doctor-fixtures.ts'
+import { startFixtures } from './fixtures.ts'
 import { loadedPackages } from './loaded-packages.ts'
-import { openScene } from './scene.ts'
 
 const issuer = 'https://as.example.test'
 const mcp = 'https://mcp.example.test/mcp'
@@ -92,7 +92,7 @@ describe('with HTTPS_PROXY in the environment', () => {
     expect(targets(proxy)).toEqual(['as.example.test:443'])
   })
 
-  it('a proxy that wants a password gets it, and no message repeats it', async () => {
+  it('a proxy gets its password, and no message repeats it', async () => {
     const proxy = await startProxy({ credentials: 'agent:correct horse' })
     const args = ['token', '--issuer', issuer, '--verbose']
     const withPassword = (password: string) =>
@@ -123,16 +123,16 @@ describe('with HTTPS_PROXY in the environment', () => {
   })
 
   it('loopback is reached directly', async () => {
-    await using scene = await openScene()
+    await using fixtures = await startFixtures()
     const proxy = await startProxy()
-    const mcpUrl = scene.servers.mcpServer.url
+    const mcpUrl = fixtures.servers.mcpServer.url
     for (const args of [
       ['token', '--mcp', mcpUrl],
       ['tools', mcpUrl],
       ['doctor', '--mcp', mcpUrl],
     ]) {
       const ended = await countersign(args, {
-        env: { ...scene.env, HTTPS_PROXY: proxy.url, HTTP_PROXY: proxy.url },
+        env: { ...fixtures.env, HTTPS_PROXY: proxy.url, HTTP_PROXY: proxy.url },
       })
       expect(ended).toMatchObject({ code: 0, stderr: '' })
     }
@@ -182,12 +182,12 @@ it('in code, the option fetch of a token source leads through a proxy', async ()
   expect(targets(proxy)).toEqual(['as.example.test:443'])
 })
 
-it('the library of proxies is loaded only by commands that connect, and only with a proxy', async () => {
+it('undici is loaded only by commands that connect, and only with a proxy', async () => {
   const proxy = await startProxy()
   const token = ['token', '--issuer', issuer]
   const withProxy = { ...env, HTTPS_PROXY: proxy.url }
   expect(await loadedPackages(token, withProxy)).toContain('undici')
   expect(await loadedPackages(['inspect'], withProxy)).not.toContain('undici')
-  await using scene = await openScene()
-  expect(await loadedPackages(['token'], scene.env)).not.toContain('undici')
+  await using fixtures = await startFixtures()
+  expect(await loadedPackages(['token'], fixtures.env)).not.toContain('undici')
 })

@@ -10,7 +10,7 @@ import {
 } from '../servers/scripted-server.js'
 import { errorResponse } from '../servers/token-responses.js'
 import { countersign } from './command.ts'
-import { clientId, closing, startLine } from './doctor-line.ts'
+import { clientId, closing, startDoctorFixtures } from './doctor-fixtures.ts'
 
 /** Clears a screen, sets a title, C1's own escape sequence, and turns text around. */
 const steering = '\u001b[2J\u001b]0;title\u0007\u009b31m\u0085\u202egnp.exe\u2066\u200f\u061c'
@@ -19,7 +19,7 @@ const steers = /[^\P{Cc}\n]|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u
 
 /** Starts an MCP server that answers as it is told, and returns its URL and the options of a client that it knows. */
 async function startMcp(answer: (request: ScriptedRequest) => Answer) {
-  const { keyFile, as } = await startLine()
+  const { keyFile, as } = await startDoctorFixtures()
   const { url } = closing(
     await startScriptedResource({
       authorizationServers: [as.url],
@@ -57,7 +57,7 @@ describe('what an MCP server says cannot steer the terminal that its output reac
     expect(JSON.parse(json?.stdout ?? '')).toMatchObject(said)
   })
 
-  it('and the lines of a tool, which may end in CR and LF, stay lines', async () => {
+  it('keeps the lines of a tool result, which may end in CR and LF', async () => {
     const said = { content: content('one\r\ntwo\tthree\n') }
     const { url, options } = await startMcp(answering('tools/call', said))
     const { stdout } = await countersign(['call', url, 'x', ...options])
@@ -89,7 +89,7 @@ describe.each(Object.entries(commands))('countersign %s', (_name, args) => {
           return new Response(null, { status: path === '/mcp' ? 401 : 404 })
         }),
       )
-      const { keyFile } = await startLine()
+      const { keyFile } = await startDoctorFixtures()
       const options = ['--key', keyFile, '--client-id', clientId]
       const ended = await countersign([...args(`${server.url}/mcp`), ...options], {
         node: ['--import', `data:text/javascript,${encodeURIComponent(sayMemory)}`],
@@ -101,7 +101,7 @@ describe.each(Object.entries(commands))('countersign %s', (_name, args) => {
     },
   )
 
-  it('says at most a few lines of what a server says, none of which steers a terminal', async () => {
+  it('prints at most a few lines of a server, and none controls a terminal', async () => {
     const long = `${steering}${'x'.repeat(800_000)}`
     const as = closing(
       await startScriptedAuthorizationServer({
@@ -120,7 +120,7 @@ describe.each(Object.entries(commands))('countersign %s', (_name, args) => {
       [`nonsense ${long}`],
     ]) {
       const resource = closing(await startScriptedResource({ authorizationServers }))
-      const { keyFile } = await startLine()
+      const { keyFile } = await startDoctorFixtures()
       const options = ['--key', keyFile, '--client-id', clientId, '--timeout', '10']
       const ended = await countersign([...args(resource.url), ...options])
       expect([1, 4]).toContain(ended.code)

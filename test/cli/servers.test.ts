@@ -10,19 +10,19 @@ import { startStrictAuthorizationServer } from '../servers/strict-authorization-
 import { keyPair } from '../support/key-pairs.js'
 import { secretsIn } from '../support/secrets.js'
 import { countersign, type Ended } from './command.ts'
-import { closing, startLine } from './doctor-line.ts'
-import { clientId, openScene, type Scene } from './scene.ts'
+import { closing, startDoctorFixtures } from './doctor-fixtures.ts'
+import { clientId, type Fixtures, startFixtures } from './fixtures.ts'
 
-let scene: Scene
+let fixtures: Fixtures
 let url: string
 beforeAll(async () => {
-  scene = await openScene()
-  url = scene.servers.mcpServer.url
+  fixtures = await startFixtures()
+  url = fixtures.servers.mcpServer.url
 })
-afterAll(() => scene[Symbol.asyncDispose]())
+afterAll(() => fixtures[Symbol.asyncDispose]())
 beforeEach(() => {
-  scene.servers.authorizationServer.forget()
-  scene.servers.mcpServer.forget()
+  fixtures.servers.authorizationServer.forget()
+  fixtures.servers.mcpServer.forget()
 })
 
 /** An address of this machine where nothing listens. */
@@ -34,7 +34,7 @@ async function nowhere(): Promise<string> {
 
 /** A key that the authorization server does not know. */
 function unregistered(): string {
-  const path = join(scene.folder, 'unregistered.pem')
+  const path = join(fixtures.folder, 'unregistered.pem')
   const pem = keyPair('P-256').privateKey.export({ type: 'pkcs8', format: 'pem' })
   writeFileSync(path, pem, { mode: 0o600 })
   return path
@@ -47,22 +47,22 @@ function expectNoSecret({ stdout, stderr }: Ended): void {
 
 describe('countersign token', () => {
   it('gets a token for the MCP server, from the authorization server that it names', async () => {
-    const args = ['token', scene.key, '--client-id', clientId, '--mcp', url]
+    const args = ['token', fixtures.key, '--client-id', clientId, '--mcp', url]
     const { code, stdout, stderr } = await countersign(args)
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    const { issuer } = scene.servers.authorizationServer
+    const { issuer } = fixtures.servers.authorizationServer
     expect(decodeJwt(stdout.trim())).toMatchObject({
       iss: issuer,
       aud: url,
       client_id: clientId,
       scope: 'tools',
     })
-    expect(scene.servers.authorizationServer.counters.token).toBe(1)
+    expect(fixtures.servers.authorizationServer.counters.token).toBe(1)
   })
 
   it('gets one from the authorization server of --issuer, for the resource of --resource', async () => {
     const args = ['token', '--resource', url, '--json']
-    const { code, stdout, stderr } = await countersign(args, { env: scene.env })
+    const { code, stdout, stderr } = await countersign(args, { env: fixtures.env })
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     const response = JSON.parse(stdout)
     expect(response).toMatchObject({ token_type: 'bearer', scope: 'tools' })
@@ -70,15 +70,19 @@ describe('countersign token', () => {
   })
 
   it('sends no assertion to another authorization server than the one of --issuer', async () => {
-    const env = { ...scene.env, COUNTERSIGN_ISSUER: 'https://as.example', COUNTERSIGN_MCP_URL: url }
+    const env = {
+      ...fixtures.env,
+      COUNTERSIGN_ISSUER: 'https://as.example',
+      COUNTERSIGN_MCP_URL: url,
+    }
     const ended = await countersign(['token', '--json'], { env })
     expect(ended).toMatchObject({ code: 1, stdout: '' })
     expect(JSON.parse(ended.stderr).error).toMatchObject({ code: 'ERR_OAUTH_ISSUER_MISMATCH' })
-    expect(scene.servers.authorizationServer.counters.token).toBe(0)
+    expect(fixtures.servers.authorizationServer.counters.token).toBe(0)
   })
 
   it('makes the assertion for the audience of --audience', async () => {
-    const signer = await localSigner({ key: readFileSync(scene.key) })
+    const signer = await localSigner({ key: readFileSync(fixtures.key) })
     const as = await startStrictAuthorizationServer({
       clients: { [clientId]: { keys: [...jwks(signer).keys] } },
       audience: 'token endpoint',
@@ -86,8 +90,8 @@ describe('countersign token', () => {
     try {
       const args = ['token', '--issuer', as.url]
       const [refused, taken] = await Promise.all([
-        countersign(args, { env: scene.env }),
-        countersign([...args, '--audience', `${as.url}/token`], { env: scene.env }),
+        countersign(args, { env: fixtures.env }),
+        countersign([...args, '--audience', `${as.url}/token`], { env: fixtures.env }),
       ])
       expect([refused.code, taken.code, taken.stderr]).toEqual([1, 0, ''])
       expect(decodeJwt(taken.stdout.trim())).toMatchObject({ iss: as.url, sub: clientId })
@@ -99,8 +103,8 @@ describe('countersign token', () => {
   it('ends with 1 and the remedy when the key is not registered', async () => {
     const args = ['token', unregistered(), '--resource', url]
     const [plain, json] = await Promise.all([
-      countersign(args, { env: scene.env }),
-      countersign([...args, '--json'], { env: scene.env }),
+      countersign(args, { env: fixtures.env }),
+      countersign([...args, '--json'], { env: fixtures.env }),
     ])
     expect([plain.code, json.code, plain.stdout, json.stdout]).toEqual([1, 1, '', ''])
     expect(plain.stderr).toMatch(
@@ -115,15 +119,15 @@ describe('countersign token', () => {
   it('ends with 4 when the authorization server cannot be reached', async () => {
     const issuer = await nowhere()
     const args = ['token', '--issuer', issuer, '--timeout', '3']
-    const ended = await countersign(args, { env: scene.env })
+    const ended = await countersign(args, { env: fixtures.env })
     expect(ended).toMatchObject({ code: 4, stdout: '' })
     expect(ended.stderr).toMatch(
       /^countersign: The metadata at http:.* cannot be reached: nothing listens there .*\n$/,
     )
   })
 
-  it('ends with 2 when it does not know whom to ask', async () => {
-    const ended = await countersign(['token', scene.key, '--client-id', clientId])
+  it('ends with 2 when neither an issuer nor an MCP server is given', async () => {
+    const ended = await countersign(['token', fixtures.key, '--client-id', clientId])
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr).toMatch(/--issuer or --mcp is missing.*COUNTERSIGN_ISSUER/)
   })
@@ -131,7 +135,7 @@ describe('countersign token', () => {
 
 describe('countersign tools', () => {
   it('lists the tools of the MCP server', async () => {
-    const ended = await countersign(['tools', url, ...scene.options])
+    const ended = await countersign(['tools', url, ...fixtures.options])
     expect(ended).toMatchObject({
       code: 0,
       stderr: '',
@@ -139,11 +143,11 @@ describe('countersign tools', () => {
         '\n',
       ),
     })
-    expect(scene.servers.authorizationServer.counters.token).toBe(1)
+    expect(fixtures.servers.authorizationServer.counters.token).toBe(1)
   })
 
   it('prints what they take with --json, and knows the server by COUNTERSIGN_MCP_URL', async () => {
-    const env = { ...scene.env, COUNTERSIGN_MCP_URL: url }
+    const env = { ...fixtures.env, COUNTERSIGN_MCP_URL: url }
     const ended = await countersign(['tools', '--json'], { env })
     expect(ended).toMatchObject({ code: 0, stderr: '' })
     expectNoSecret(ended)
@@ -152,21 +156,21 @@ describe('countersign tools', () => {
   })
 
   it('ends with 1 and the remedy when the key is not registered', async () => {
-    const ended = await countersign(['tools', url, '--key', unregistered()], { env: scene.env })
+    const ended = await countersign(['tools', url, '--key', unregistered()], { env: fixtures.env })
     expect(ended).toMatchObject({ code: 1, stdout: '' })
     expect(ended.stderr).toMatch(/ refused: invalid_client.*; register the public key .*\n$/)
     expectNoSecret(ended)
   })
 
   it('ends with 1 when there is no MCP server at the URL', async () => {
-    const ended = await countersign(['tools', `${url}/nothing`], { env: scene.env })
+    const ended = await countersign(['tools', `${url}/nothing`], { env: fixtures.env })
     expect(ended).toMatchObject({ code: 1, stdout: '' })
     expect(ended.stderr).toContain(`The MCP server ${url}/nothing answered with HTTP status 404`)
-    expect(ended.stderr).toMatch(/; compare its URL\n$/)
+    expect(ended.stderr).toMatch(/; check its URL\n$/)
   })
 
   it('ends with 4 when the MCP server cannot be reached', async () => {
-    const ended = await countersign(['tools', `${await nowhere()}/mcp`], { env: scene.env })
+    const ended = await countersign(['tools', `${await nowhere()}/mcp`], { env: fixtures.env })
     expect(ended).toMatchObject({ code: 4, stdout: '' })
     expect(ended.stderr).toMatch(
       /^countersign: The MCP server http:\S+\/mcp cannot be reached: nothing listens there .*\n$/,
@@ -174,7 +178,7 @@ describe('countersign tools', () => {
   })
 })
 
-describe('an MCP server that says nothing of where to get a token', () => {
+describe('an MCP server that does not say where to get a token', () => {
   /** A server without resource metadata, whose origin publishes metadata of this issuer. */
   const startServer = async (issuer: string) =>
     closing(
@@ -192,17 +196,17 @@ describe('an MCP server that says nothing of where to get a token', () => {
       const server = await startServer('https://as.example')
       const mcp = `${server.url}/mcp`
       const args = { tools: [mcp], call: [mcp, 'x'] }[command] ?? ['--mcp', mcp]
-      const options = ['--key', scene.key, '--client-id', clientId]
+      const options = ['--key', fixtures.key, '--client-id', clientId]
       const ended = await countersign([command, ...args, ...options])
       expect(ended.code).toBe(1)
-      expect(ended.stdout + ended.stderr).toMatch(/authorization server by --issuer/i)
+      expect(ended.stdout + ended.stderr).toMatch(/(?:authorization server|issuer) with --issuer/i)
       expect(server.credentials).toEqual([])
     },
   )
 
   it('is used with the authorization server of --issuer', async () => {
     const server = await startServer('https://as.example')
-    const { keyFile, as } = await startLine()
+    const { keyFile, as } = await startDoctorFixtures()
     const options = ['--key', keyFile, '--client-id', clientId, '--issuer', as.url]
     const ended = await countersign(['tools', `${server.url}/mcp`, ...options])
     expect(ended.code).toBe(1)
@@ -213,7 +217,7 @@ describe('an MCP server that says nothing of where to get a token', () => {
 describe('--max-scope', () => {
   /** What a token was asked for when the MCP server wants two values. */
   const askedFor = async (command: string, options: string[], env: Record<string, string> = {}) => {
-    const { keyFile, as, mcp } = await startLine({
+    const { keyFile, as, mcp } = await startDoctorFixtures({
       mcp: { scopesSupported: ['tools', 'admin'], requiredScopes: ['tools', 'admin'] },
     })
     const args = { tools: [mcp.url], call: [mcp.url, 'whoami'] }[command] ?? ['--mcp', mcp.url]
@@ -243,7 +247,7 @@ describe('a time limit with a fraction of a millisecond', () => {
       ['tools', url],
       ['doctor', '--mcp', url],
     ]) {
-      const ended = await countersign([...args, '--timeout', timeout], { env: scene.env })
+      const ended = await countersign([...args, '--timeout', timeout], { env: fixtures.env })
       expect(ended).toMatchObject({ code: 0, stderr: '' })
     }
   })
@@ -251,15 +255,15 @@ describe('a time limit with a fraction of a millisecond', () => {
 
 describe('countersign call', () => {
   it('calls a tool and prints what it answers', async () => {
-    const ended = await countersign(['call', url, 'whoami', ...scene.options])
+    const ended = await countersign(['call', url, 'whoami', ...fixtures.options])
     expect(ended).toMatchObject({ code: 0, stdout: `${clientId}\n`, stderr: '' })
   })
 
   it('takes arguments from the command line and from standard input', async () => {
     const [given, piped] = await Promise.all([
-      countersign(['call', url, 'add', '{"a": 2, "b": 3}'], { env: scene.env }),
+      countersign(['call', url, 'add', '{"a": 2, "b": 3}'], { env: fixtures.env }),
       countersign(['call', url, 'add', '-', '--json'], {
-        env: scene.env,
+        env: fixtures.env,
         input: '{"a": 2, "b": 3}\n',
       }),
     ])
@@ -272,15 +276,15 @@ describe('countersign call', () => {
     ['no JSON', '{"a": 2', /not JSON/],
     ['no object', '[2, 3]', /must be a JSON object/],
   ])('ends with 2, and asks nobody, when the arguments are %s', async (_what, json, message) => {
-    const ended = await countersign(['call', url, 'add', json], { env: scene.env })
+    const ended = await countersign(['call', url, 'add', json], { env: fixtures.env })
     expect(ended).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(message) })
-    expect(scene.servers.mcpServer.requests).toEqual([])
+    expect(fixtures.servers.mcpServer.requests).toEqual([])
   })
 
   it('ends with 1 when the tool refuses its arguments, and when there is no such tool', async () => {
     const [refused, unknown] = await Promise.all([
-      countersign(['call', url, 'add', '{"a": "x"}'], { env: scene.env }),
-      countersign(['call', url, 'nonsense'], { env: scene.env }),
+      countersign(['call', url, 'add', '{"a": "x"}'], { env: fixtures.env }),
+      countersign(['call', url, 'nonsense'], { env: fixtures.env }),
     ])
     expect([refused.code, unknown.code]).toEqual([1, 1])
     expect(unknown.stdout + unknown.stderr).toContain('nonsense')

@@ -14,6 +14,7 @@ function filesOf(heading: string): string[] {
 }
 
 interface Measured {
+  readonly importsInCycles: number
   readonly assertion: { readonly path: readonly string[] }
   readonly tokenRequest: { readonly path: readonly string[] }
 }
@@ -34,6 +35,10 @@ describe('docs/architecture.md', () => {
   test('lists the files that run for one token request, at most 10', () => {
     expect(filesOf('One token request').sort()).toEqual(measured.tokenRequest.path)
     expect(measured.tokenRequest.path.length).toBeLessThanOrEqual(10)
+  })
+
+  test('is right that no import is part of a cycle', () => {
+    expect(measured.importsInCycles).toBe(0)
   })
 
   test('lists what the manifest of each package lets it import', () => {

@@ -40,6 +40,22 @@ describe('the metadata of an issuer with a path', () => {
 })
 
 describe('discovery', () => {
+  it('reads metadata of up to 1 MiB', async () => {
+    let more = 0
+    const server: ScriptedServer = closing(
+      await startScriptedServer(() => {
+        const body = { issuer: server.url, padding: '' }
+        const free = 1024 * 1024 - Buffer.byteLength(JSON.stringify(body))
+        return Response.json({ ...body, padding: 'x'.repeat(free + more) })
+      }),
+    )
+    const { issuer } = await discoverAuthorizationServer(server.url)
+    expect(issuer).toBe(server.url)
+    more = 1
+    const error = await refusal(() => discoverAuthorizationServer(server.url))
+    expect(error.message).toMatch(/larger than 1 MiB/)
+  })
+
   it('throws with the HTTP status when there is no metadata', async () => {
     const server = closing(await startScriptedServer(() => new Response(null, { status: 403 })))
     const error = await refusal(() => discoverAuthorizationServer(server.url))

@@ -10,7 +10,7 @@ import {
 import { describe, expect, it } from 'vitest'
 import type { Answer, Script, ScriptedRequest } from '../servers/scripted-server.js'
 import { redirect, tokenResponse } from '../servers/token-responses.js'
-import { es256Signer, messagesOn, thrown } from './fixtures.ts'
+import { es256Signer, messagesOn, refusal, thrown } from './fixtures.ts'
 import { startTokenSource } from './servers.ts'
 
 const secret = 'CANARY-secret %+ö'
@@ -158,6 +158,15 @@ describe.each(authentications)('with %s', (_name, authenticate) => {
       expect(shown).not.toContain(credential)
     expect(shown).not.toContain('CANARY')
   })
+})
+
+it.each([
+  ['clientSecretBasic', clientSecretBasic],
+  ['clientSecretPost', clientSecretPost],
+])('a secret of %s that the server repeats is removed as a whole', async (_name, make) => {
+  const { source } = await startTokenSource(echoBareSecret, { authentication: make(secret) })
+  const { error_description } = await refusal(() => source.token())
+  expect(error_description).toMatch(/^your secret is \[redacted\], or (\[redacted\])?$/)
 })
 
 it('a malformed external assertion is not shown', async () => {

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { jwtVerify } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { countersign, type Ended, type Setting } from '../cli/command.ts'
+import { countersign, demoBin, type Ended, type Setting } from '../cli/command.ts'
 import { type Pair, startPair } from '../servers/pair.js'
 import { secretsIn } from '../support/secrets.js'
 import { createShim } from '../support/shim.js'
@@ -78,7 +78,7 @@ describe('a key on a token', () => {
   })
 
   test('shows the demo', async () => {
-    const { code, stdout } = await command(['demo', '--key', uri])
+    const { code, stdout } = await command(['--key', uri], { bin: demoBin })
     expect(code).toBe(0)
     expect(stdout).toMatch(/whoami answers +demo-agent\n/)
   })
@@ -99,7 +99,7 @@ describe('the PIN', () => {
     const ended = await command(['inspect', uri], { env: { COUNTERSIGN_PIN: '' } })
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr).toMatch(
-      /^countersign: The key wants its PIN; give it by --pin-file or COUNTERSIGN_PIN, .*\n$/,
+      /^countersign: The key needs its PIN; give it with --pin-file or COUNTERSIGN_PIN, .*\n$/,
     )
   })
 

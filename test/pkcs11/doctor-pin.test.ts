@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { StepResult } from '../../packages/cli/src/doctor/step.ts'
 import { countersign } from '../cli/command.ts'
-import { brokenStep } from '../cli/doctor-line.ts'
+import { failedStep } from '../cli/doctor-fixtures.ts'
 import { createShim, type Shim } from '../support/shim.js'
 import { createSoftHsm, type SoftHsm, type Token } from '../support/softhsm.js'
 
@@ -46,21 +46,21 @@ describe('countersign doctor, for a key on a token', { timeout: 60_000 }, () => 
   test('has ticks for the key with the right PIN', async () => {
     const { json, steps } = await diagnose(token.pin)
     expect(json.code).toBe(1)
-    expect(brokenStep(steps).name).toBe('https')
+    expect(failedStep(steps).name).toBe('https')
     expect(steps.find(({ name }) => name === 'key store')?.found).toBe('the PKCS#11 token answers')
   })
 
   test('names the key that is not on the token, once the PIN was right', async () => {
     const { json, steps } = await diagnose(token.pin, 'nobody')
     expect(json.code).toBe(3)
-    expect(brokenStep(steps)).toMatchObject({ name: 'key', code: 'ERR_SIGNER_KEY_NOT_FOUND' })
+    expect(failedStep(steps)).toMatchObject({ name: 'key', code: 'ERR_SIGNER_KEY_NOT_FOUND' })
   })
 
   test('breaks at "key permission" with a wrong PIN, and spends one try of it each time', async () => {
     shim.forget()
     const { plain, json, steps } = await diagnose(wrong)
     expect([plain.code, json.code, json.stderr]).toEqual([3, 3, ''])
-    const broken = brokenStep(steps)
+    const broken = failedStep(steps)
     expect(broken).toMatchObject({
       name: 'key permission',
       code: 'ERR_SIGNER_ACCESS_DENIED',

@@ -227,7 +227,7 @@ describe('the command', () => {
   it('says without the package which schemes there are, and how to add one', async () => {
     const { code, stderr, stdout } = await countersign(['inspect', uri], { cwd: project, env })
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
-    expect(stderr).toMatch(/pkcs11:, in lower case\. To add .*, name the package by --scheme$/m)
+    expect(stderr).toMatch(/pkcs11:, in lower case\. To add .*, name the package with --scheme$/m)
   })
 
   it.each([

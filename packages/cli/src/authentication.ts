@@ -7,7 +7,7 @@ import {
 import { limitScope, uniteScopes } from '@countersign/oauth/provider'
 import type { AuthenticationOptions } from './client-options.ts'
 
-/** How an assertion is made, in the terms of `privateKeyJwt`; an empty option is one that was not given. */
+/** The options of `privateKeyJwt` for those of the command; an empty option counts as not given. */
 export function assertionOptions({
   audience,
   typ,
@@ -26,9 +26,9 @@ export function assertionOptions({
 }
 
 /**
- * Makes a client authentication that is told of the issuer that the caller gave, and of no other.
+ * Makes a client authentication that treats only the issuer of the caller as pinned.
  *
- * A token source names the issuer that it is bound to as pinned. Here that issuer may be one that the MCP server named.
+ * A token source passes its own issuer as the pinned one, but here the MCP server may have named it.
  */
 export function pinnedAuthentication(
   signer: Signer,
@@ -41,7 +41,7 @@ export function pinnedAuthentication(
   return Object.assign(authenticate, { method: authentication.method, alg: signer.alg })
 }
 
-/** The scope to ask a token for: what was given and what the challenge wants, else all that the resource supports. */
+/** The scope to request: the given one together with that of the challenge, or else all that the resource supports. */
 export function chooseScope(
   {
     scope,

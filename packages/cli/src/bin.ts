@@ -3,7 +3,7 @@ import { main } from './main.ts'
 
 await main()
 
-// What was given up, such as a request that nobody waits for any more, is not waited for; what was written is.
+// Waits for the output, but not for abandoned work, such as a request that was given up at a timeout.
 for (const stream of [process.stdout, process.stderr]) {
   if (stream.writable) await new Promise<void>((resolve) => stream.write('', () => resolve()))
 }

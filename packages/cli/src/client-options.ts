@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { UsageError } from './usage-error.ts'
+import { UsageError } from './errors.ts'
 
-/** The options that say how the client authenticates, as commander hands them over. */
+/** The options of client authentication, as commander parses them. */
 export interface AuthenticationOptions {
   readonly audience?: string
   readonly typ?: string
@@ -9,7 +9,7 @@ export interface AuthenticationOptions {
   readonly clientIdInBody?: boolean
 }
 
-/** The options that say which client asks, and whom, as commander hands them over. */
+/** The options that name the client and the authorization server, as commander parses them. */
 export interface ClientOptions extends AuthenticationOptions {
   readonly clientId?: string
   readonly issuer?: string
@@ -29,7 +29,7 @@ export const issuerOption = (): Option =>
     'COUNTERSIGN_ISSUER',
   )
 
-/** Adds the options that say how an assertion is made, for servers that want it in another way. */
+/** Adds the options that change the assertion, for servers that need another one than the default. */
 export function addAuthenticationOptions(command: Command): Command {
   return command
     .addOption(
@@ -54,18 +54,18 @@ export function addAuthenticationOptions(command: Command): Command {
       new Option(
         '--client-id-in-body',
         'also send client_id in the body (env: COUNTERSIGN_CLIENT_ID_IN_BODY=1)',
-        // Not by commander, which takes a variable that is empty or 0 for a yes.
+        // Not by .env(), with which an empty variable or 0 would turn the option on.
       ).default(process.env['COUNTERSIGN_CLIENT_ID_IN_BODY'] === '1' || undefined),
     )
 }
 
-/** Adds the options that say which client asks, and whom. */
+/** Adds the options that name the client and the authorization server, and those of client authentication. */
 export function addClientOptions(command: Command): Command {
   command
     .addOption(clientIdOption())
     .addOption(issuerOption())
     .addOption(
-      new Option('--scope <values>', 'scope values to ask for, separated by spaces').env(
+      new Option('--scope <values>', 'scope values to request, separated by spaces').env(
         'COUNTERSIGN_SCOPE',
       ),
     )
@@ -76,7 +76,7 @@ export function addClientOptions(command: Command): Command {
       ).env('COUNTERSIGN_MAX_SCOPE'),
     )
   addAuthenticationOptions(command)
-  // What is sent needs an audience that is a server.
+  // An assertion that is sent must have a server as its audience.
   const audience = command.options.find(({ long }) => long === '--audience')
   audience?.argParser(sentAudience)
   return command
@@ -87,13 +87,13 @@ function sentAudience(value: string): string {
   throw new InvalidArgumentError('It must be issuer, token_endpoint or a URL.')
 }
 
-/** An option, or an environment variable, that a command cannot do without. */
+/** Requires an option that can also be given as an environment variable. */
 export function required(value: string | undefined, option: string, variable: string): string {
   if (value) return value
   throw new UsageError(`${option} is missing; give it, or set ${variable}`)
 }
 
-/** A URL that was given: https, or http on loopback, and without credentials. */
+/** Requires an https URL, or http on loopback, without credentials. */
 export async function requireUrl(value: string, option: string): Promise<URL> {
   const { requireSecureUrl } = await import('@countersign/oauth/provider')
   try {

@@ -1,33 +1,31 @@
 import { SignerError } from '@countersign/core'
 import { OAuthError, type OAuthErrorCode } from '@countersign/oauth'
 import { CommanderError } from 'commander'
-import { type ExitCode, exitCodes } from './exit-code.ts'
-import { withInstallAdvice } from './install-advice.ts'
-import { Interruption } from './interruption.ts'
+import { type ExitCode, exitCodes, Interruption, UsageError } from './errors.ts'
 import { McpError } from './mcp-error.ts'
 import { describeUnreachable } from './network.ts'
-import { redact, withoutControls } from './redact.ts'
-import { UsageError } from './usage-error.ts'
-import { inOptions } from './wording.ts'
+import { clearProgress, hang, widthOf } from './output.ts'
+import { jsonText, redact, withoutControls } from './redact.ts'
+import { inOptions, withInstallAdvice } from './wording.ts'
 
-/** How an error appears to whoever ran the command. */
+/** An error as the command reports it. */
 export interface Failure {
   readonly exitCode: ExitCode
   /** A stable string, such as `ERR_SIGNER_KEY_NOT_FOUND`. */
   readonly code: string
-  /** One line: what was refused, and what to do. Nothing secret. */
+  /** One line: what was refused, and what to do. It has no secret in it. */
   readonly message: string
   /** The authorization server's `error`, RFC 6749 §5.2, when it sent one. */
   readonly error?: string
 }
 
 /**
- * Names any error: its exit code, its code, and one line for people.
+ * Describes any error: exit code, code, and one line of text.
  *
- * @param timeoutSeconds - how long the command waits for a key or a server; said of what did not answer in time.
+ * @param timeoutSeconds - the value of `--timeout`, for the message of a timeout.
  */
 export function describeFailure(error: unknown, timeoutSeconds?: number): Failure {
-  const { message, ...rest } = name(error)
+  const { message, ...rest } = describe(error)
   const timed =
     timeoutSeconds === undefined
       ? message
@@ -35,7 +33,7 @@ export function describeFailure(error: unknown, timeoutSeconds?: number): Failur
   return { ...rest, message: oneLine(timed) }
 }
 
-function name(error: unknown): Failure {
+function describe(error: unknown): Failure {
   if (error instanceof CommanderError) {
     return { exitCode: exitCodes.usage, code: 'ERR_USAGE', message: usage(error) }
   }
@@ -64,10 +62,10 @@ function name(error: unknown): Failure {
     const { code, message, isNetwork } = error
     return { exitCode: isNetwork ? exitCodes.network : exitCodes.refused, code, message }
   }
-  return nameOther(error)
+  return describeOther(error)
 }
 
-/** What the parser of the command line found, without values: one of them may be a secret that does not belong there. */
+/** The message of commander's error, without values, because the user may have put a secret there. */
 function usage({ message }: CommanderError): string {
   const said = message
     .replace(/^error: /, '')
@@ -80,7 +78,7 @@ function usage({ message }: CommanderError): string {
 const isNetwork = (code: OAuthErrorCode): boolean =>
   code === 'ERR_OAUTH_UNAVAILABLE' || code === 'ERR_OAUTH_TIMEOUT'
 
-/** Whether the command was not given what it takes to reach the key: a package, or the region. */
+/** Whether a package or the region of the key is missing, which are errors of usage. */
 export function isUsage({ code, message }: SignerError): boolean {
   return (
     code === 'ERR_SIGNER_CONFIG' &&
@@ -88,33 +86,33 @@ export function isUsage({ code, message }: SignerError): boolean {
   )
 }
 
-/** The message of an error, and why a server could not be reached when the system says so. */
+/** The message of an OAuth error, with the reason why a server could not be reached. */
 export function describeOAuthError({ message, cause }: OAuthError): string {
   const why = describeUnreachable(cause)
   return inOptions(why === undefined ? message : `${message}: ${why}`)
 }
 
-function nameOther(error: unknown): Failure {
+function describeOther(error: unknown): Failure {
   const { name, message } = (error ?? {}) as { readonly name?: unknown; readonly message?: unknown }
   const why = describeUnreachable(error)
   if (why !== undefined || (name === 'TypeError' && message === 'fetch failed')) {
     const { cause } = error as { readonly cause?: { readonly message?: unknown } }
-    const reason = why ?? String(cause?.message ?? 'nothing says why')
+    const reason = why ?? String(cause?.message ?? 'unknown reason')
     const found = `The server cannot be reached: ${reason}`
     return { exitCode: exitCodes.network, code: 'ERR_NETWORK', message: found }
   }
   if (name === 'TimeoutError') {
-    const message = 'Nothing was answered in time; raise --timeout if it needs longer'
+    const message = 'There was no answer in time; raise --timeout if the server needs longer'
     return { exitCode: exitCodes.network, code: 'ERR_TIMEOUT', message }
   }
   return {
     exitCode: exitCodes.internal,
     code: 'ERR_UNEXPECTED',
-    message: `${String(message ?? error)}; this is unexpected: run it again with --verbose and report what it says`,
+    message: `${String(message ?? error)}; this is unexpected: run it again with --verbose and report the output`,
   }
 }
 
-/** A failure that only its cause explains. */
+/** The message of an error, with that of its cause when the message refers to it. */
 function withCause({ message, cause }: SignerError): string {
   const unexplained = /[;.] the cause says why$/i
   if (!unexplained.test(message) || !(cause instanceof Error)) return message
@@ -123,11 +121,11 @@ function withCause({ message, cause }: SignerError): string {
 
 const remedies: Readonly<Record<string, string>> = {
   invalid_client:
-    'register the public key (countersign jwks KEY) with this client, and compare client ID, algorithm and clock; countersign doctor tries what else a server may want',
-  unauthorized_client: 'allow the client the grant client_credentials',
+    'register the public key (countersign jwks KEY) with this client, and compare client ID, algorithm and clock; countersign doctor finds the cause',
+  unauthorized_client: 'allow the grant client_credentials for the client',
   unsupported_grant_type: 'enable the grant client_credentials on the server',
-  invalid_scope: 'ask for a scope that the client may have, by --scope',
-  invalid_target: 'let the server issue tokens for this resource, or name another by --resource',
+  invalid_scope: 'request a scope that the client may have, with --scope',
+  invalid_target: 'register this resource at the server, or give another one with --resource',
 }
 
 function remedyOf({ error }: OAuthError): string {
@@ -140,4 +138,46 @@ const longest = 2000
 function oneLine(message: string): string {
   const line = withoutControls(redact(message).replaceAll(/\s*[\r\n\t]+\s*/g, ' ')).trim()
   return line.length > longest ? `${line.slice(0, longest)}…` : line
+}
+
+/** How an error is printed. */
+export interface ReportOptions {
+  readonly json: boolean
+  /** Whether to print the stacks of the error and of its causes. */
+  readonly verbose: boolean
+  /** How long the command waits for a key or a server. */
+  readonly timeoutSeconds?: number | undefined
+}
+
+/** Prints an error on standard error, and sets the exit code of the process. */
+export function reportFailure(error: unknown, options: ReportOptions): void {
+  const { json, verbose, timeoutSeconds } = options
+  const { exitCode, ...failure } = describeFailure(error, timeoutSeconds)
+  process.exitCode = exitCode
+  clearProgress()
+  process.stderr.write(
+    `${json ? jsonText({ error: failure }) : layOut(failure.message, widthOf(process.stderr))}\n`,
+  )
+  // The message of the parser's error has the arguments in it.
+  if (verbose && !(error instanceof CommanderError))
+    process.stderr.write(`${withoutControls(redact(stackOf(error)))}\n`)
+}
+
+/** Lays out a message: one line, or on a terminal one line per suggestion, broken at its width. */
+export function layOut(message: string, width: number | undefined): string {
+  if (width === undefined) return `countersign: ${message}`
+  const [found = '', ...suggestions] = message.split('; ')
+  return [
+    hang('countersign: ', found, width),
+    ...suggestions.map((one) => hang('  - ', one, width)),
+  ].join('\n')
+}
+
+/** The stacks of an error and of its causes, without other members, which may hold a request with its credentials. */
+function stackOf(error: unknown, depth = 5): string {
+  if (!(error instanceof Error)) return String(error)
+  const stack = error.stack ?? `${error.name}: ${error.message}`
+  return error.cause === undefined || depth === 0
+    ? stack
+    : `${stack}\ncaused by: ${stackOf(error.cause, depth - 1)}`
 }

@@ -1,26 +1,45 @@
-import { createPublicKey, randomBytes } from 'node:crypto'
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import {
-  createSigner,
-  type Jwk,
-  type KeyProtection,
-  type Signer,
-  type SignMessage,
-} from '@countersign/core'
-import type { Frame } from './frame.ts'
-import { type KeyOptions, openKey } from './key-option.ts'
+import type { Jwk, KeyProtection, Signer, SignMessage } from '@countersign/core'
+import type { Command } from 'commander'
+import { addJsonOption, type Context, defineCommand, runs } from './command.ts'
+import { addKeyOptions, type KeyOptions, keyArgument } from './key-options.ts'
 import { jsonText } from './redact.ts'
 
-/** Runs `countersign inspect`. */
-export async function inspect(
-  frame: Frame,
-  key: string | undefined,
+/** `countersign inspect KEY` */
+export function inspectCommand(): Command {
+  const command = defineCommand('inspect', {
+    summary: 'show a key, and make one signature with it',
+    description:
+      'Shows the backend, type, algorithm, key ID and public key. Makes one signature, verifies it with the public key, and shows how long it took.',
+    examples: [
+      ['countersign inspect key.pem', 'A key in a file'],
+      ["countersign inspect 'awskms:///alias/agent?region=eu-west-1'", 'A key in AWS KMS'],
+      [
+        "countersign inspect 'pkcs11:token=agents;object=billing?module-path=/usr/lib/softhsm/libsofthsm2.so'",
+        'A key on a PKCS#11 token; the PIN comes from COUNTERSIGN_PIN, or from a prompt',
+      ],
+      ['countersign inspect key.pem --json | jq .publicJwk', 'Only the public key'],
+    ],
+  }).argument('[key]', keyArgument)
+  return addJsonOption(addKeyOptions(command)).action(
+    runs<[string | undefined], KeyOptions>(inspect),
+  )
+}
+
+async function inspect(
+  context: Context,
+  [key]: readonly [string | undefined],
   options: KeyOptions,
 ): Promise<undefined> {
-  await using opened = await openKey(frame, key, options)
+  const [{ createPublicKey }, { openKey }] = await Promise.all([
+    import('node:crypto'),
+    import('./open-key.ts'),
+  ])
+  await using opened = await openKey(context, key, options)
   const { signer } = opened
-  const { output } = frame
-  const { backend, signature } = await frame.progress('Signing', () => tryOut(signer, frame.signal))
+  const { output } = context
+  const { backend, signature } = await context.progress('Signing', () =>
+    signOnce(signer, context.signal),
+  )
   const { alg, kid, publicJwk, protection } = signer
   const publicPem = String(
     createPublicKey({ key: { ...publicJwk }, format: 'jwk' }).export({
@@ -47,18 +66,23 @@ export async function inspect(
   })
 }
 
-/** Lets the signer sign once, verifies the signature, and takes the time. */
-async function tryOut(signer: Signer, signal: AbortSignal) {
+/** Makes one signature, verifies it, and measures the time. */
+async function signOnce(signer: Signer, signal: AbortSignal) {
+  const [{ randomBytes }, { subscribe, unsubscribe }, { createSigner }] = await Promise.all([
+    import('node:crypto'),
+    import('node:diagnostics_channel'),
+    import('@countersign/core'),
+  ])
   const { alg, kid, publicJwk } = signer
   let backend = 'unknown'
-  const listen = (message: unknown) => {
-    const reported = message as SignMessage
-    if (reported.kid === kid && reported.backend !== trial) backend = reported.backend
+  const listener = (message: unknown) => {
+    const signature = message as SignMessage
+    if (signature.kid === kid && signature.backend !== trial) backend = signature.backend
   }
-  subscribe('countersign:sign', listen)
+  subscribe('countersign:sign', listener)
   try {
     let milliseconds = 0
-    // Verifies what the other signer hands out, whether that does so by itself or not.
+    // Verifies the signature, even when the signer of the key does not.
     const verifying = createSigner(
       {
         name: trial,
@@ -77,20 +101,20 @@ async function tryOut(signer: Signer, signal: AbortSignal) {
     const rounded = Math.round(milliseconds * 100) / 100
     return { backend, signature: { octets: length, verified: true, milliseconds: rounded } }
   } finally {
-    unsubscribe('countersign:sign', listen)
+    unsubscribe('countersign:sign', listener)
   }
 }
 
-/** How a key is kept, for people. */
+/** Where the private key is. */
 const protections: Readonly<Record<KeyProtection, string>> = {
-  software: 'in software of the service',
-  hsm: 'in an HSM of the service',
-  external: 'outside, in a key manager that the service calls',
+  software: 'software of the key service',
+  hsm: 'HSM of the key service',
+  external: 'external key manager, called by the key service',
 }
 
 const trial = 'countersign-inspect'
 
-/** Type and size of a key, for people. */
+/** The type and size of a key. */
 function describeKey({ kty, crv, n, alg }: Jwk): string {
   const bits = n === undefined ? undefined : Buffer.from(n, 'base64url').length * 8
   return [kty, crv ?? bits ?? alg].filter(Boolean).join(' ')

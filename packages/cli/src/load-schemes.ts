@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { peerError } from '@countersign/core/backend'
 import type { KeyScheme } from '@countersign/uri'
-import { UsageError } from './usage-error.ts'
+import { UsageError } from './errors.ts'
 
 const packageName = /^(?:@[a-z\d][a-z\d._~-]*\/)?[a-z\d][a-z\d._~-]*$/
 
@@ -22,13 +22,13 @@ export async function loadSchemes(names: readonly string[] = []): Promise<KeySch
 async function loadPackage(name: string): Promise<readonly KeyScheme[]> {
   if (!packageName.test(name)) {
     throw new UsageError(
-      '--scheme takes the name of an installed package, such as @acme/countersign-vault, and no path, URL or version',
+      '--scheme takes the name of an installed package, such as @acme/countersign-vault, and not a path, URL or version',
     )
   }
   const { schemes } = await importPackage(name)
   if (Array.isArray(schemes)) return schemes
   throw new UsageError(
-    `The package ${name} must export "schemes", an array of key URI schemes, to be named by --scheme`,
+    `The package ${name} must export "schemes", an array of key URI schemes, to be named with --scheme`,
   )
 }
 

@@ -1,13 +1,19 @@
 import { CommanderError } from 'commander'
-import { exitCodes } from './exit-code.ts'
+import { exitCodes } from './errors.ts'
 import { createProgram } from './program.ts'
-import type { ReportOptions } from './report-failure.ts'
-import { sayWarnings } from './warnings.ts'
+import { jsonText, redact, withoutControls } from './redact.ts'
 
-/** Runs the command line, and sets the exit code of the process. Nothing is thrown. */
+/** How errors and warnings are printed. */
+interface ReportOptions {
+  readonly json: boolean
+  readonly verbose: boolean
+  timeoutSeconds?: number | undefined
+}
+
+/** Runs the command line, and sets the exit code of the process. It does not throw. */
 export async function main(argv: readonly string[] = process.argv): Promise<void> {
-  const options: Mutable<ReportOptions> = reportOptions(argv)
-  sayWarnings(options)
+  const options = reportOptions(argv)
+  printWarnings(options)
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error) => endUnlessClosedPipe(error, options))
   }
@@ -20,7 +26,7 @@ export async function main(argv: readonly string[] = process.argv): Promise<void
   try {
     await program.parseAsync(argv)
   } catch (error) {
-    if (error instanceof CommanderError && isShown(error)) {
+    if (error instanceof CommanderError && isPrinted(error)) {
       process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
     } else {
       await report(error, options)
@@ -28,9 +34,7 @@ export async function main(argv: readonly string[] = process.argv): Promise<void
   }
 }
 
-type Mutable<T> = { -readonly [member in keyof T]: T[member] }
-
-/** Read from the words as they are: an error may come before they are understood. */
+/** Reads the raw arguments, because an error may occur before they are parsed. */
 function reportOptions(argv: readonly string[]): ReportOptions {
   const debug = process.env['DEBUG']?.split(/[\s,]+/) ?? []
   return {
@@ -39,21 +43,37 @@ function reportOptions(argv: readonly string[]): ReportOptions {
   }
 }
 
-/** Help and version have been written already. */
-const isShown = ({ code, exitCode }: CommanderError): boolean =>
+/** Whether commander has already printed help or the version. */
+const isPrinted = ({ code, exitCode }: CommanderError): boolean =>
   exitCode === 0 || code === 'commander.help'
 
-/** Whoever reads only the first lines has closed the pipe before the last ones. */
+/** A reader that needs only the first lines, such as head, closes the pipe before the end. */
 function endUnlessClosedPipe({ code }: NodeJS.ErrnoException, { json }: ReportOptions): void {
   if (code === 'EPIPE') return
-  const message = `What was to be printed cannot be written (${code}); see that there is space`
+  const message = `The output cannot be written (${code}); check that there is space`
   const failure = { error: { code: 'ERR_OUTPUT', message } }
   process.stderr.write(json ? `${JSON.stringify(failure)}\n` : `countersign: ${message}\n`)
-  // Now, before the command ends as if all had been written.
+  // At once, or the command would exit with 0.
   process.exit(exitCodes.internal)
 }
 
 async function report(error: unknown, options: ReportOptions): Promise<void> {
-  const { reportFailure } = await import('./report-failure.ts')
+  const { reportFailure } = await import('./failure.ts')
   reportFailure(error, options)
+}
+
+/** Warnings for those who choose the version of Node.js or of a library, and not for users of the command. */
+const versionWarning = /^(?:DeprecationWarning|ExperimentalWarning)$/
+const supportWarning = /^NodeVersionSupportWarning/
+
+/** Prints the warnings of Node.js and of libraries on one line each; those about versions with `--verbose` only. */
+function printWarnings({ json, verbose }: ReportOptions): void {
+  process.removeAllListeners('warning')
+  process.on('warning', ({ name, message }) => {
+    if (!verbose && (versionWarning.test(name) || supportWarning.test(message))) return
+    const line = withoutControls(redact(message).replaceAll(/\s+/g, ' ')).trim()
+    process.stderr.write(
+      json ? `${jsonText({ warning: { message: line } })}\n` : `countersign: ${line}\n`,
+    )
+  })
 }

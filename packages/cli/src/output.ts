@@ -4,7 +4,7 @@ import { jsonText, withoutControls } from './redact.ts'
 /** How a piece of text looks on a terminal. */
 export type Style = 'bold' | 'dim' | 'cyan' | 'green' | 'yellow' | 'red'
 
-/** A stream to write on, as far as it is used here. */
+/** The part of a stream that is used here. */
 export interface Sink {
   readonly isTTY?: boolean | undefined
   /** Width of a terminal, in characters. */
@@ -12,34 +12,34 @@ export interface Sink {
   write(text: string): unknown
 }
 
-/** The streams and the environment that a command writes by. */
+/** The streams and the environment of a command. */
 export interface Surroundings {
   readonly stdout: Sink
   readonly stderr: Sink
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
-/** Where a command writes its data, and what it says to people. */
+/** Prints the data of a command, and messages for people. */
 export interface Output {
-  /** Whether data is printed as JSON. */
+  /** Whether `--json` was given. */
   readonly json: boolean
   /** Colours text for standard output, when that is a terminal and `NO_COLOR` is not set. */
   paint(style: Style, text: string): string
-  /** Makes text of a server or a file safe to print, on a terminal and in a pipe: it may end up on a terminal later. */
+  /** Makes text from a server or a file safe to print. In a pipe also, because its reader may show it on a terminal. */
   clean(text: string): string
-  /** Prints data on standard output: the value as JSON with `--json`, else the text, with a line feed behind either. */
+  /** Prints a line on standard output: the value as JSON with `--json`, else the text. */
   print(value: object, text: () => string): void
-  /** Writes text behind a head; on a terminal, lines break at its width and begin where the text does. */
+  /** Puts text after a label. On a terminal, lines break at its width and start where the text starts. */
   hang(head: string, text: string): string
   /**
-   * Says on standard error what is being waited for; nothing with `--json`, unless that is a terminal.
+   * Prints on standard error what the command waits for. With `--json`, only on a terminal.
    *
-   * @returns a function that removes it from a terminal; in a pipe it stays.
+   * @returns a function that erases it from a terminal.
    */
   status(sentence: string): () => void
 }
 
-/** Opens standard output and standard error for a command. */
+/** Opens the output of a command. */
 export function openOutput(json: boolean, surroundings: Surroundings = process): Output {
   const { stdout, stderr, env } = surroundings
   const colour = isColourful(surroundings)
@@ -65,13 +65,13 @@ export function openOutput(json: boolean, surroundings: Surroundings = process):
 
 const eraseLine = '\r\u001b[K'
 
-/** The width at which lines break; `undefined` for what is not a terminal. */
+/** The width of a terminal, at which lines break; `undefined` for other streams. */
 export const widthOf = ({ isTTY, columns }: Sink): number | undefined =>
   isTTY && columns !== undefined && columns > 0 ? columns : undefined
 
 /**
- * Writes text behind a head, and breaks it at spaces so that lines are no longer than the width. A word that is too long
- * stays whole, and so does what stands between quotation marks, which may be a command to copy.
+ * Puts text after a label, and breaks it at spaces so that lines are not longer than the width. Long words stay whole,
+ * and so does text between quotation marks, because it may be a command to copy.
  */
 export function hang(head: string, text: string, width: number | undefined): string {
   if (width === undefined) return head + text
@@ -94,4 +94,45 @@ function isColourful({ stdout, env }: Omit<Surroundings, 'stderr'>): boolean {
   const { NO_COLOR, FORCE_COLOR, TERM } = env as Record<'NO_COLOR' | 'FORCE_COLOR' | 'TERM', string>
   if (NO_COLOR) return false
   return FORCE_COLOR ? FORCE_COLOR !== '0' : stdout.isTTY === true && TERM !== 'dumb'
+}
+
+/** How long a command waits before it prints what it waits for. */
+const progressDelayMs = 1000
+
+let erase: (() => void) | undefined
+let prompts = 0
+
+/** Prints on standard error what the command waits for, once the work takes longer than a second. */
+export async function withProgress<T>(
+  output: Pick<Output, 'status'>,
+  sentence: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const timer = setTimeout(() => {
+    if (!isPrompting()) erase = output.status(`${sentence} …`)
+  }, progressDelayMs)
+  timer.unref()
+  try {
+    return await work()
+  } finally {
+    clearTimeout(timer)
+    clearProgress()
+  }
+}
+
+/** Erases the progress message from a terminal, so that other text can be written there. */
+export function clearProgress(): void {
+  erase?.()
+  erase = undefined
+}
+
+/** Whether a prompt is open, so that nothing else should be written to the terminal. */
+export const isPrompting = (): boolean => prompts > 0
+
+/** Suppresses progress messages until the returned function is called. */
+export function pauseProgress(): () => void {
+  prompts++
+  return () => {
+    prompts--
+  }
 }

@@ -1,16 +1,15 @@
 import { Command } from 'commander'
-import { assertionCommand } from './commands/assertion.ts'
-import { callCommand } from './commands/call.ts'
-import { completeCommand, completionCommand } from './commands/completion.ts'
-import { demoCommand } from './commands/demo.ts'
-import { doctorCommand } from './commands/doctor.ts'
-import { inspectCommand } from './commands/inspect.ts'
-import { jwksCommand } from './commands/jwks.ts'
-import { tokenCommand } from './commands/token.ts'
-import { toolsCommand } from './commands/tools.ts'
-import { version } from './version.ts'
+import { assertionCommand } from './assertion.ts'
+import { callCommand } from './call.ts'
+import { version } from './command.ts'
+import { completeCommand, completionCommand } from './completion.ts'
+import { doctorCommand } from './doctor.ts'
+import { inspectCommand } from './inspect.ts'
+import { jwksCommand } from './jwks.ts'
+import { tokenCommand } from './token.ts'
+import { toolsCommand } from './tools.ts'
 
-/** Every command, in the order in which help lists them. */
+/** All commands, in the order of the help. */
 const commands: readonly (() => Command)[] = [
   inspectCommand,
   jwksCommand,
@@ -19,10 +18,9 @@ const commands: readonly (() => Command)[] = [
   toolsCommand,
   callCommand,
   doctorCommand,
-  demoCommand,
 ]
 
-/** `countersign help [COMMAND]`. That of the parser says nothing of a name that is misspelled. */
+/** `countersign help [COMMAND]`. Unlike commander's own, it reports a misspelled name. */
 function helpCommand(program: Command): Command {
   return new Command('help')
     .description('show help for a command')
@@ -37,14 +35,14 @@ function helpCommand(program: Command): Command {
 
 /** Options of {@link createProgram}. */
 export interface ProgramOptions {
-  /** Whether to add the commands of shell completion, which the library of completions adds by itself. */
+  /** Whether to add the commands of shell completion. The completion library adds its own. */
   readonly completion?: boolean
 }
 
 /**
- * Makes the command line: each command with its options and its help. What runs a command is loaded when it runs.
+ * Makes the command line: each command with its options and its help. A command loads its libraries when it runs.
  *
- * Parsing throws commander's `CommanderError` instead of ending the process, and writes no error by itself.
+ * Parsing throws commander's `CommanderError` instead of exiting, and does not print errors.
  */
 export function createProgram({ completion = true }: ProgramOptions = {}): Command {
   const program = new Command('countersign')
@@ -54,13 +52,15 @@ export function createProgram({ completion = true }: ProgramOptions = {}): Comma
     .helpCommand(false)
     .configureHelp({ showGlobalOptions: false })
     .configureOutput({ outputError: () => {} })
+    .addHelpText('after', '\nTo see the whole flow on this machine: npx @countersign/demo')
     .exitOverride()
   for (const make of commands) program.addCommand(make().copyInheritedSettings(program))
-  // A list of completions has room for a line.
+  // A list of completions has one line for each.
   if (!completion) for (const one of program.commands) one.description(one.summary())
   if (completion) {
-    program.addCommand(completionCommand().copyInheritedSettings(program))
-    program.addCommand(completeCommand().copyInheritedSettings(program), { hidden: true })
+    const completed = () => createProgram({ completion: false })
+    program.addCommand(completionCommand(completed).copyInheritedSettings(program))
+    program.addCommand(completeCommand(completed).copyInheritedSettings(program), { hidden: true })
     program.addCommand(helpCommand(program).copyInheritedSettings(program))
   }
   return program

@@ -1,4 +1,4 @@
-const shapes = [
+const patterns = [
   /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g,
   /\bey[\w-]{8,}\.[\w-]{8,}\.[\w-]+/g,
   /(?<=\bBearer\s+)[\w.~+/=-]{8,}/gi,
@@ -9,38 +9,38 @@ const shapes = [
 
 const secrets = new Set<string>()
 
-/** Has every later message leave this value out: a PIN, a passphrase, a token. */
-export function keepSecret(value: string): void {
+/** Registers a secret, such as a PIN or a token, for {@link redact}. */
+export function registerSecret(value: string): void {
   if (value.length < 4) return
   secrets.add(value)
   secrets.add(encodeURIComponent(value))
 }
 
-/** The shapes take the square of a text's length at worst, and a server may say as much as it likes. */
+/** The patterns can take quadratic time, and a server decides how long its text is. */
 const longest = 10_000
 
 /**
- * A text, up to 10,000 characters of it, without the secrets that were named, and without what looks like a key, an
- * assertion or a token.
+ * Returns the first 10,000 characters of a text, with registered secrets, and what looks like a key, an assertion or a
+ * token, replaced.
  */
 export function redact(text: string): string {
   const longestFirst = [...secrets].sort((one, other) => other.length - one.length)
   const without = longestFirst.reduce((rest, secret) => rest.replaceAll(secret, '[redacted]'), text)
-  return shapes.reduce(
-    (rest, shape) => rest.replaceAll(shape, '[redacted]'),
+  return patterns.reduce(
+    (rest, pattern) => rest.replaceAll(pattern, '[redacted]'),
     without.slice(0, longest),
   )
 }
 
-/** Control characters but line feed and tab, line separators, and marks that change the direction of text. */
+/** Control characters except line feed and tab, line separators, and characters that change the direction of text. */
 const controls = /[^\P{Cc}\n\t]|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu
 
-/** Makes text safe to print: a line ends with a line feed, and other control characters become U+FFFD. */
+/** Makes text safe to print: CRLF becomes a line feed, and other control characters become U+FFFD. */
 export function withoutControls(text: string): string {
   return text.replaceAll('\r\n', '\n').replaceAll(controls, '\ufffd')
 }
 
-/** Formats JSON that is safe to print: `JSON.stringify` leaves C1 and bidirectional characters as they are. */
+/** Formats JSON that is safe to print. `JSON.stringify` alone leaves C1 and bidirectional characters unescaped. */
 export function jsonText(value: object, indent?: number): string {
   return JSON.stringify(value, undefined, indent).replaceAll(
     controls,

@@ -1,6 +1,6 @@
 import { closeSync, constants, createReadStream, fstatSync, openSync, type Stats } from 'node:fs'
 import { Socket } from 'node:net'
-import { UsageError } from './usage-error.ts'
+import { UsageError } from './errors.ts'
 
 const longest = 4096
 

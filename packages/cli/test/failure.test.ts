@@ -2,10 +2,9 @@ import { SignerError } from '@countersign/core'
 import { OAuthError } from '@countersign/oauth'
 import { ProtocolError, SdkError, SdkErrorCode, SdkHttpError } from '@modelcontextprotocol/client'
 import { describe, expect, it } from 'vitest'
+import { Interruption, UsageError } from '../src/errors.ts'
 import { describeFailure } from '../src/failure.ts'
-import { Interruption } from '../src/interruption.ts'
 import { describeMcpError } from '../src/mcp-error.ts'
-import { UsageError } from '../src/usage-error.ts'
 
 const notInstalled = 'The package @countersign/aws-kms is not installed; run "npm install x"'
 const refusal = new OAuthError('ERR_OAUTH_RESPONSE', 'refused')
@@ -67,7 +66,7 @@ describe('the message of an error', () => {
     )
   })
 
-  it('has the cause in it where only that explains anything', () => {
+  it('has the message of the cause when its own does not explain the error', () => {
     const error = new SignerError('ERR_SIGNER_BACKEND', 'x could not sign; the cause says why', {
       cause: new RangeError('HSM on fire'),
     })
@@ -82,20 +81,20 @@ describe('the message of an error', () => {
       'check the key URI (an alias is written awskms:///alias/NAME) and region',
     )
     expect(config('The private key is encrypted; give its "passphrase"')).toBe(
-      'The private key is encrypted; give its passphrase by --passphrase-file or COUNTERSIGN_PASSPHRASE',
+      'The private key is encrypted; give its passphrase with --passphrase-file or COUNTERSIGN_PASSPHRASE',
     )
     expect(config('the token wants a login; give its "pin"')).toBe(
-      'the token wants a login; give its PIN by --pin-file or COUNTERSIGN_PIN',
+      'the token wants a login; give its PIN with --pin-file or COUNTERSIGN_PIN',
     )
   })
 
   it('points to the URL of an MCP server when nothing is there', () => {
     expect(message(ofMcp(http(404)))).toBe(
-      'The MCP server https://mcp.example.com/mcp answered with HTTP status 404: no such page; compare its URL',
+      'The MCP server https://mcp.example.com/mcp answered with HTTP status 404: no such page; check its URL',
     )
   })
 
-  it('says how long was waited for what did not answer in time', () => {
+  it('says how long the command waited when there was no answer in time', () => {
     const late = new OAuthError('ERR_OAUTH_TIMEOUT', 'The token endpoint did not answer in time')
     expect(describeFailure(late, 2.5).message).toBe(
       'The token endpoint did not answer within 2.5 s',
@@ -105,7 +104,7 @@ describe('the message of an error', () => {
     )
   })
 
-  it('tells what to do about what an authorization server refuses', () => {
+  it('says what to do when an authorization server refuses', () => {
     const of = (error: string) => message(new OAuthError('ERR_OAUTH_RESPONSE', 'no', { error }))
     expect(of('invalid_client')).toMatch(/^no; register the public key/)
     expect(of('invalid_scope')).toMatch(/--scope/)
@@ -130,7 +129,7 @@ describe('the message of an error', () => {
     expect(message(new Error(text))).toContain('[redacted]')
   })
 
-  it('is one line that cannot steer a terminal, and not endless', () => {
+  it('is one line of limited length that cannot control a terminal', () => {
     expect(message(new UsageError('one\n  two\x1b[2J\u202e'))).toBe('one two\ufffd[2J\ufffd')
     expect(message(new UsageError('x'.repeat(10_000))).length).toBeLessThan(2100)
   })

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { openOutput } from '../src/output.ts'
-import { withProgress } from '../src/progress.ts'
-import { layOut } from '../src/report-failure.ts'
+import { layOut } from '../src/failure.ts'
+import { openOutput, withProgress } from '../src/output.ts'
 
 /** A terminal, or a pipe, and what was written to it. */
 function screen(columns: number | undefined) {
@@ -24,7 +23,7 @@ function open(columns: number | undefined, json = false) {
 
 const text = 'gives the price of a book and says where it can be bought'
 
-describe('text behind a head', () => {
+describe('text after a label', () => {
   it('breaks at the width of a terminal, and its lines begin below each other', () => {
     const { output } = open(30)
     expect(output.hang('price  ', text).split('\n')).toEqual([
@@ -56,7 +55,7 @@ describe('text behind a head', () => {
     }
   })
 
-  it('counts what is seen, and not what colours it', () => {
+  it('counts the visible characters, and not the colour sequences', () => {
     const plain = open(30).output.hang('price  ', text)
     const coloured = open(30).output.hang('\x1b[32mprice\x1b[39m  ', text)
     expect(coloured.replace('\x1b[32m', '').replace('\x1b[39m', '')).toBe(plain)
@@ -64,7 +63,7 @@ describe('text behind a head', () => {
 })
 
 describe('an error', () => {
-  const message = 'The key file does not exist; correct its path; or give another one by --key'
+  const message = 'The key file does not exist; correct its path; or give another one with --key'
 
   it('is one line in a pipe', () => {
     expect(layOut(message, undefined)).toBe(`countersign: ${message}`)
@@ -74,7 +73,7 @@ describe('an error', () => {
     expect(layOut(message, 40).split('\n')).toEqual([
       'countersign: The key file does not exist',
       '  - correct its path',
-      '  - or give another one by --key',
+      '  - or give another one with --key',
     ])
     expect(layOut(message, 24).split('\n')).toEqual([
       'countersign: The key',
@@ -82,21 +81,21 @@ describe('an error', () => {
       '            not exist',
       '  - correct its path',
       '  - or give another one',
-      '    by --key',
+      '    with --key',
     ])
   })
 })
 
-describe('what is waited for', () => {
+describe('a progress message', () => {
   const wait = () => new Promise((resolve) => setTimeout(resolve, 1100))
 
-  it('is removed from a terminal when it is there', async () => {
+  it('is erased from a terminal at the end', async () => {
     const { stderr, output } = open(80)
     await withProgress(output, 'Examining', wait)
     expect(stderr.text).toBe('\r\x1b[KExamining …\r\x1b[K')
   })
 
-  it('is a line in a pipe, and on a terminal that cannot remove it', async () => {
+  it('is a line in a pipe, and on a terminal that cannot erase it', async () => {
     const { stderr, output } = open(undefined)
     await withProgress(output, 'Examining', wait)
     expect(stderr.text).toBe('Examining …\n')

@@ -1,9 +1,8 @@
 import { PassThrough } from 'node:stream'
 import { afterEach, describe, expect, it } from 'vitest'
-import { Interruption } from '../src/interruption.ts'
-import { openOutput } from '../src/output.ts'
-import { withProgress } from '../src/progress.ts'
-import { isPrompting, promptForSecret } from '../src/prompt.ts'
+import { Interruption } from '../src/errors.ts'
+import { promptForSecret } from '../src/open-key.ts'
+import { isPrompting, openOutput, withProgress } from '../src/output.ts'
 
 /** A terminal: what is typed, what is shown, and whether it is in raw mode. */
 class Terminal extends PassThrough {
@@ -70,7 +69,7 @@ describe('a prompt for a secret', () => {
     await expect(prompt(new Terminal(), abort.signal)).rejects.toBe(reason)
   })
 
-  it('is not written over by what says that something takes long', async () => {
+  it('is not overwritten by a progress message', async () => {
     const terminal = new Terminal()
     const output = openOutput(false, { stdout: terminal.output, stderr: terminal.output, env: {} })
     const work = withProgress(output, 'Opening the key', () => prompt(terminal))

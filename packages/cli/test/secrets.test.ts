@@ -2,10 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
-import { describeFailure } from '../src/failure.ts'
-import { givenSecret } from '../src/key-secrets.ts'
+import { describeFailure, reportFailure } from '../src/failure.ts'
+import { givenSecret } from '../src/open-key.ts'
 import { openOutput } from '../src/output.ts'
-import { reportFailure } from '../src/report-failure.ts'
 import { readSecretFile } from '../src/secret-file.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'countersign-secrets-'))
@@ -19,7 +18,7 @@ function file(content: string, mode = 0o600): string {
 }
 
 describe('a secret in a file', () => {
-  it('loses the line feed at its end, and nothing else', async () => {
+  it('is read without the line feed at its end, and otherwise unchanged', async () => {
     expect(await readSecretFile(file(' 12 34 \n'), 'PIN', false)).toBe(' 12 34 ')
     expect(await readSecretFile(file('1234\r\n'), 'PIN', false)).toBe('1234')
     expect(await readSecretFile(file('12\n34\n'), 'PIN', false)).toBe('12\n34')
@@ -39,7 +38,7 @@ describe('a secret in a file', () => {
 describe('a PIN', () => {
   afterEach(() => vi.unstubAllEnvs())
 
-  it('comes from its file before the environment, and is left out of every message', async () => {
+  it('comes from its file before the environment, and is in no message', async () => {
     vi.stubEnv('COUNTERSIGN_PIN', 'from-the-environment')
     const pinFile = file('from-the-file\n')
     expect(await givenSecret('PIN', { pinFile })).toBe('from-the-file')
@@ -48,7 +47,7 @@ describe('a PIN', () => {
     expect(message).toMatch(/^no \[redacted\], no \[redacted\];/)
   })
 
-  it('is none where the variable is empty', async () => {
+  it('is not given when the variable is empty', async () => {
     vi.stubEnv('COUNTERSIGN_PIN', '')
     expect(await givenSecret('PIN', { pinFile: '' })).toBeUndefined()
   })

@@ -43,5 +43,5 @@ export async function authorizationGrant(
   options: AuthorizationGrantOptions,
 ): Promise<string> {
   const { issuer, subject } = options
-  return signAssertion(source, issuer, subject, 'JWT', options)
+  return await signAssertion(source, issuer, subject, 'JWT', options)
 }

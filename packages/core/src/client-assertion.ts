@@ -48,7 +48,7 @@ export async function clientAssertion(
 ): Promise<string> {
   const { clientId } = options
   requireString(clientId, 'clientId')
-  return signAssertion(source, clientId, clientId, 'client-authentication+jwt', options)
+  return await signAssertion(source, clientId, clientId, 'client-authentication+jwt', options)
 }
 
 /**

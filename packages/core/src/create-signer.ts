@@ -102,9 +102,10 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
     const start = performance.now()
     try {
       signal?.throwIfAborted()
-      // This copy is verified at the end, so the caller and the backend cannot change it meanwhile.
-      const input = new Uint8Array(signingInput)
-      const request = new BoundedRequest(input, hash, timeoutSeconds, signal, name)
+      const message = new Uint8Array(signingInput)
+      // The signature is verified against a copy that neither the caller nor the backend can change meanwhile.
+      const input = verify ? new Uint8Array(message) : message
+      const request = new BoundedRequest(message, input, hash, timeoutSeconds, signal, name)
       const result = backend.sign(request)
       const octets = result instanceof Uint8Array ? result : await request.settle(result)
       const signature = await check(input, octets)
@@ -152,14 +153,15 @@ export interface SignRequest {
   readonly aborted: boolean
 }
 
-/** A request that is bounded by a deadline and the caller's signal. Message and digest are made on demand. */
+/** A request that is bounded by a deadline and the caller's signal. The digest is computed on demand. */
 class BoundedRequest extends Deadline implements SignRequest {
+  readonly message: Uint8Array
   readonly hash: SignRequest['hash']
   readonly #input: Uint8Array
-  #message: Uint8Array | undefined
   #digest: Uint8Array | undefined
 
   constructor(
+    message: Uint8Array,
     input: Uint8Array,
     hash: SignRequest['hash'],
     seconds: number,
@@ -167,13 +169,9 @@ class BoundedRequest extends Deadline implements SignRequest {
     backend: string,
   ) {
     super(seconds, callerSignal, () => tooLate(backend, 'sign', seconds))
+    this.message = message
     this.#input = input
     this.hash = hash
-  }
-
-  get message(): Uint8Array {
-    this.#message ??= new Uint8Array(this.#input)
-    return this.#message
   }
 
   get digest(): Uint8Array | undefined {

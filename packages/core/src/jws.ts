@@ -48,7 +48,12 @@ export async function signJws(
   const further = readMembers(header, reservedHeader, 'header')
   const encoded = Buffer.from(payload as string).toString('base64url')
   const sign = (signer: Signer) =>
-    signCompact(signer, { alg: signer.alg, kid: signer.kid, ...further }, encoded, signal)
+    signCompact(
+      signer,
+      encodeJson({ alg: signer.alg, kid: signer.kid, ...further }),
+      encoded,
+      signal,
+    )
   return withSigner(source, sign, signal)
 }
 
@@ -69,14 +74,14 @@ export function withSigner<T>(
 // Its arrays have memory of their own, where a `Buffer` may be a view into memory that others use.
 const encoder = new TextEncoder()
 
-/** Signs a payload that is base64url already, under a header that is complete. */
+/** Signs a header and a payload that are base64url already. */
 export async function signCompact(
   signer: Signer,
-  header: Readonly<Record<string, unknown>>,
+  header: string,
   payload: string,
   signal: AbortSignal | undefined,
 ): Promise<string> {
-  const signingInput = `${encodeJson(header)}.${payload}`
+  const signingInput = `${header}.${payload}`
   const signature = await signer.sign(encoder.encode(signingInput), signal && { signal })
   return `${signingInput}.${Buffer.from(signature).toString('base64url')}`
 }

@@ -1,4 +1,5 @@
-import { randomBytes } from 'node:crypto'
+import { Buffer } from 'node:buffer'
+import { randomFillSync } from 'node:crypto'
 import { encodeJson, readMembers, signCompact, withSigner } from './jws.ts'
 import { ownOptions, requireString } from './options.ts'
 import type { PublicJwk } from './public-key.ts'
@@ -99,12 +100,18 @@ export async function signAssertion(
       aud: audience,
       iat,
       exp: iat + lifetimeSeconds,
-      // Drawn now and not ahead, since a snapshot of the process would copy what was drawn.
-      jti: randomBytes(16).toString('base64url'),
+      jti: randomId(),
       ...further,
     }
   }
-  return sign(source, claims, typ, own)
+  return await sign(source, claims, typ, own)
+}
+
+const randomOctets = Buffer.alloc(16)
+
+/** 128 bits, drawn at each call and not ahead, since a snapshot of the process would copy what was drawn. */
+function randomId(): string {
+  return randomFillSync(randomOctets).toString('base64url')
 }
 
 /** @param claims - called for each signer that is tried: a rotating source may load its key between two of them. */
@@ -119,11 +126,29 @@ function sign(
   return withSigner(
     source,
     (signer) => {
-      const named = { alg: signer.alg, kid: keyId(kid, signer), typ, ...further }
-      return signCompact(signer, named, encodeJson(claims()), signal)
+      const encoded =
+        kid === undefined && further === undefined
+          ? usualHeader(signer, typ)
+          : encodeJson({ alg: signer.alg, kid: keyId(kid, signer), typ, ...further })
+      return signCompact(signer, encoded, encodeJson(claims()), signal)
     },
     signal,
   )
+}
+
+const usualHeaders = new WeakMap<
+  Signer,
+  { typ: string; alg: string; kid: string; encoded: string }
+>()
+
+/** The encoded header without further members, kept with the signer: it is the same for each assertion. */
+function usualHeader(signer: Signer, typ: string): string {
+  const { alg, kid } = signer
+  const last = usualHeaders.get(signer)
+  if (last?.typ === typ && last.alg === alg && last.kid === kid) return last.encoded
+  const encoded = encodeJson({ alg, kid, typ })
+  usualHeaders.set(signer, { typ, alg, kid, encoded })
+  return encoded
 }
 
 /** The `kid` to write into a header; `undefined` for none. */

@@ -50,6 +50,9 @@ describe('the delay after failures', () => {
     delays.failed()
     now += 1000
     expect(delays.tooEarly()).toBe(false)
+    delays.failed(120)
+    delays.succeeded()
+    expect(delays.tooEarly()).toBe(false)
   })
 })
 

@@ -174,7 +174,7 @@ describe('a JWT', () => {
     'of %o is a TypeError',
     async (claims) => {
       const error = await thrown(() => signJwt(signer, claims as Record<string, unknown>))
-      expect(error).toBeInstanceOf(TypeError)
+      expect(error).toEqual(new TypeError('"claims" must be an object'))
     },
   )
 

@@ -276,17 +276,18 @@ describe('a load that fails', () => {
   })
 
   it.each([
-    ['of the read', (error: unknown) => Promise.reject(error)],
+    ['of the read', 'could not load the key', (error: unknown) => Promise.reject(error)],
     [
       'of the trial signature',
+      'could not sign',
       async (error: unknown) => ({ ...key, sign: () => Promise.reject(error) }),
     ],
-  ])('without a name is ERR_SIGNER_BACKEND, %s', async (_, read) => {
+  ])('without a name is ERR_SIGNER_BACKEND, %s, and says what failed', async (_, failed, read) => {
     for (const cause of [new Error('odd'), new TypeError('fetch failed'), 'text', undefined]) {
       const error = await refusal(() => loadSigner(naming, () => read(cause)))
       expect(error.code).toBe('ERR_SIGNER_BACKEND')
       expect(error.cause).toBe(cause)
-      expect(error.message).not.toContain('odd')
+      expect(error.message).toBe(`test-vault ${failed}; the cause says why`)
     }
   })
 

@@ -14,8 +14,8 @@ import { credentials } from '@grpc/grpc-js'
 /**
  * @typedef {object} OpenKey
  * @property {import('@countersign/core').Signer} signer
- * @property {(message: Uint8Array) => Promise<unknown>} bare  the call of the vendor's SDK that makes the same signature
- * @property {() => Promise<number>} signatures  that the service was asked for
+ * @property {(message: Uint8Array) => Promise<unknown>} bare  makes the same signature with the vendor's SDK alone
+ * @property {() => Promise<number>} signatures  how many the service has made
  * @property {() => void} close
  */
 
@@ -47,7 +47,7 @@ const vendors = {
       port,
       sslCreds: credentials.createInsecure(),
       projectId: 'bench',
-      // Without one the SDK looks for credentials even where it needs none, and asks the metadata server for them.
+      // Without one, the SDK looks for credentials that it does not need, and asks the metadata server.
       authClient: /** @type {any} */ ({ universeDomain: 'googleapis.com' }),
     })
     return {
@@ -67,7 +67,7 @@ const vendors = {
   },
 }
 
-/** The key services that are measured, each with the name of its backend. */
+/** The name of the backend for each key service. */
 export const backends = /** @type {const} */ ({
   aws: 'aws-kms',
   gcp: 'gcp-kms',

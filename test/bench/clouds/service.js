@@ -1,11 +1,11 @@
 // @ts-check
-// A key service in a process of its own, so that its work is not taken for that of its client.
+// A key service runs in its own process, so that its work does not count as its client's.
 import { startAwsKms } from '../../servers/aws-kms.js'
 import { startAzureKeyVault } from '../../servers/azure-key-vault.js'
 import { startGcpKms } from '../../servers/gcp-kms.js'
 
 /**
- * What a client needs to reach the service and its one key, on P-256.
+ * The options of a client, for the service and its one key on P-256.
  *
  * @typedef {{ key: string, client: Record<string, any>, token?: string }} Access
  */

@@ -1,9 +1,9 @@
 import { type PublicJwk, thumbprint } from '@countersign/core'
 import { boundedFetch, requireSecureUrl, sanitizeValue } from '@countersign/oauth/provider'
-import type { TokenScene } from './ask-for-token.ts'
 import type { Candidate } from './step.ts'
+import type { TokenInputs } from './token-request.ts'
 
-/** What a client's own metadata document has against it. */
+/** What is wrong with a client's metadata document. */
 export interface DocumentFault {
   readonly candidate: Candidate
   readonly seen: string
@@ -12,20 +12,21 @@ export interface DocumentFault {
 type Json = Readonly<Record<string, unknown>>
 
 /**
- * Reads the document of a client whose identifier is the URL of one, as an authorization server does that takes such
- * clients, and says what is wrong with it: that is no secret, and nobody has to be asked by trial.
+ * Reads the metadata document of a client whose identifier is a URL, as the authorization server does, and finds what is
+ * wrong with it.
  *
- * `undefined` when nothing is, or there is no such document to look at from here.
+ * `undefined` when nothing is wrong, when the server does not support such clients, or when the document cannot be read
+ * from here.
  *
  * @see [Client ID Metadata Document](https://datatracker.ietf.org/doc/draft-ietf-oauth-client-id-metadata-document/)
  */
-export async function faultOfDocument(scene: TokenScene): Promise<DocumentFault | undefined> {
-  const { as, signer, context } = scene
+export async function faultOfDocument(inputs: TokenInputs): Promise<DocumentFault | undefined> {
+  const { as, signer, context } = inputs
   const { clientId } = context
   if (as['client_id_metadata_document_supported'] !== true) return undefined
   if (!/^https?:\/\//.test(clientId)) return undefined
   try {
-    const document = await read(scene, clientId, 'client identifier')
+    const document = await read(inputs, clientId, 'client identifier')
     if (typeof document === 'string') return { candidate: 'client', seen: document }
     const {
       client_id: id,
@@ -34,7 +35,7 @@ export async function faultOfDocument(scene: TokenScene): Promise<DocumentFault 
       jwks_uri: uri,
     } = document
     if (id !== clientId || method !== 'private_key_jwt') {
-      const seen = `its document is of the client ${sanitizeValue(id)}, with the method ${sanitizeValue(method)}`
+      const seen = `its document is for the client ${sanitizeValue(id)}, with the method ${sanitizeValue(method)}`
       return { candidate: 'client', seen }
     }
     if (alg !== signer.alg) {
@@ -43,12 +44,12 @@ export async function faultOfDocument(scene: TokenScene): Promise<DocumentFault 
         seen: `its document names the algorithm ${sanitizeValue(alg)}`,
       }
     }
-    const jwks = typeof uri === 'string' ? await read(scene, uri, '"jwks_uri"') : document['jwks']
+    const jwks = typeof uri === 'string' ? await read(inputs, uri, '"jwks_uri"') : document['jwks']
     if (typeof jwks === 'string') return { candidate: 'key', seen: jwks }
     return faultOfKeys((jwks as Json | undefined)?.['keys'], signer.publicJwk)
   } catch {
     context.signal?.throwIfAborted()
-    // Whether the server can read it is not known for that.
+    // The server may still be able to read it.
     return undefined
   }
 }
@@ -73,8 +74,8 @@ function thumbprintOf(jwk: Json): string | undefined {
   }
 }
 
-/** What is published at a URL; a sentence when that is nothing of use. */
-async function read({ context }: TokenScene, location: string, what: string) {
+/** Returns the JSON object at a URL, or a sentence that says why there is none. */
+async function read({ context }: TokenInputs, location: string, what: string) {
   const { href } = requireSecureUrl(location, what, { namedBy: context.clientId })
   return context.within(async (signal) => {
     const headers = { accept: 'application/json' }
@@ -82,6 +83,6 @@ async function read({ context }: TokenScene, location: string, what: string) {
     const response = await boundedFetch(context.fetch, 'ERR_OAUTH_DISCOVERY')(href, request)
     if (response.status !== 200) return `${href} is answered with HTTP status ${response.status}`
     const body: unknown = await response.json().catch(() => undefined)
-    return typeof body === 'object' && body !== null ? (body as Json) : `${href} is no JSON`
+    return typeof body === 'object' && body !== null ? (body as Json) : `${href} is not JSON`
   })
 }

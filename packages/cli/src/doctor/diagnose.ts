@@ -1,49 +1,71 @@
+import { Deadline } from '@countersign/core/backend'
 import { redact, withoutControls } from '../redact.ts'
-import { examineKey } from './key-steps.ts'
-import { examineAudience, examineMcp } from './mcp-steps.ts'
+import { examineAudience } from './audience.ts'
+import { examineKey } from './key.ts'
+import { examineMcp } from './mcp.ts'
 import { observeFetch } from './observed-fetch.ts'
-import type { DiagnoseOptions, Examination } from './options.ts'
-import { examineResource, type Target } from './resource-steps.ts'
-import { examineServer } from './server-steps.ts'
-import { BrokenStep, expectations, notReached, type StepName, type StepResult } from './step.ts'
-import { examineToken } from './token-steps.ts'
-import { within } from './within.ts'
+import { examineResource, type Target } from './resource.ts'
+import { examineServer } from './server.ts'
+import {
+  type DiagnoseOptions,
+  type Examination,
+  expectations,
+  FailedStep,
+  notReached,
+  type StepName,
+  type StepResult,
+} from './step.ts'
+import { examineToken } from './token.ts'
 
 /**
- * Goes along the line from a key to the tools of an MCP server, one step after the other, and says of each what was
- * expected and what was found.
+ * Checks each step from a key to the tools of an MCP server, and reports what was expected and what was found.
  *
- * The steps are those of the library itself, in its own code. The first that fails ends the line; the rest is reported
- * as not reached. At the authorization server it asks for a token once, and at most six times more when the client or
- * the request is refused.
+ * The checks are the library's own. After the first failure, the other steps are reported as not reached. It sends one
+ * token request, and at most six more when the client or the request is refused.
  *
  * @param options - how to open the key, the client, and an MCP server, an issuer or both.
  * @returns each step as soon as it is known.
  * @throws `TypeError` when there is neither an MCP server nor an issuer; the signal's reason when it aborts; what
- *   `openKey` throws other than a `SignerError`.
+ *   `openKey` throws that is not a `SignerError`.
  */
 export async function* diagnose(options: DiagnoseOptions): AsyncGenerator<StepResult, void> {
   if (options.mcp === undefined && options.issuer === undefined) {
     throw new TypeError('"mcp" or "issuer" must be given')
   }
   const { timeoutSeconds = 15, signal, fetch = globalThis.fetch, now = Date.now } = options
-  const context = { ...options, timeoutSeconds, fetch, now, within: within(timeoutSeconds, signal) }
+  const context = {
+    ...options,
+    timeoutSeconds,
+    fetch,
+    now,
+    within: bounded(timeoutSeconds, signal),
+  }
   const left = new Set(stepsOf(options))
   try {
-    for await (const result of line(context)) {
+    for await (const result of runSteps(context)) {
       left.delete(result.name)
       yield clean(result)
     }
   } catch (error) {
     signal?.throwIfAborted()
-    if (!(error instanceof BrokenStep)) throw error
+    if (!(error instanceof FailedStep)) throw error
     left.delete(error.result.name)
     yield clean(error.result)
   }
   for (const name of left) yield notReached(name)
 }
 
-/** A step on one line each, without what servers repeat of what they were sent, and without what steers a terminal. */
+/** Bounds each piece of work by a number of seconds and by the caller's signal, even if the work ignores its own. */
+function bounded(seconds: number, caller: AbortSignal | undefined): Examination['within'] {
+  const tooLate = () => new DOMException(`no answer within ${seconds} s`, 'TimeoutError')
+  return async (work) => {
+    caller?.throwIfAborted()
+    const deadline = new Deadline(seconds, caller, tooLate)
+    return deadline.settle(work(deadline.signal))
+  }
+}
+
+/** Removes line breaks, secrets that a server repeats, and control characters from the texts of a result. */
 function clean(result: StepResult): StepResult {
   const { found = '', remedy } = result
   const line = (text: string) => withoutControls(redact(text).replaceAll(/\s+/g, ' '))
@@ -51,7 +73,7 @@ function clean(result: StepResult): StepResult {
   return remedy === undefined ? cleaned : { ...cleaned, remedy: line(remedy) }
 }
 
-/** The steps there are between a key and what was given, in order. */
+/** The steps that apply to the given options, in order. */
 function stepsOf({
   mcp,
   resource,
@@ -71,7 +93,7 @@ function stepsOf({
   })
 }
 
-async function* line(context: Examination): AsyncGenerator<StepResult, void> {
+async function* runSteps(context: Examination): AsyncGenerator<StepResult, void> {
   const { mcp, issuer = '', resource, scope } = context
   await using opened = yield* examineKey(context)
   const { signer } = opened
@@ -79,9 +101,9 @@ async function* line(context: Examination): AsyncGenerator<StepResult, void> {
   const target: Target =
     mcp === undefined ? { issuer, resource, scope } : yield* examineResource(context, observed, mcp)
   const as = yield* examineServer(context, observed, target, signer.alg)
-  const scene = { context, observed, signer, as, target }
-  const granted = yield* examineToken(scene)
+  const inputs = { context, observed, signer, as, target }
+  const granted = yield* examineToken(inputs)
   if (target.resource === undefined) return
-  if (mcp === undefined) yield await examineAudience(scene, granted, target.resource)
-  else yield* examineMcp(scene, granted, target.resource, mcp)
+  if (mcp === undefined) yield await examineAudience(inputs, granted, target.resource)
+  else yield* examineMcp(inputs, granted, target.resource, mcp)
 }

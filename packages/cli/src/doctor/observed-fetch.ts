@@ -1,21 +1,20 @@
 import type { Fetch } from '@countersign/oauth'
 import { type BearerChallenge, bearerChallenge } from '@countersign/oauth/provider'
-import { type ClockReading, readClock } from './clock.ts'
 
-/** What a server answered last. */
+/** The last response of a server. */
 export interface Answer {
   readonly status: number
   readonly challenge: BearerChallenge | undefined
 }
 
-/** A `fetch` that remembers what each server answered last, and nothing of what it was sent. */
+/** A `fetch` that records the last response of each server, and nothing of the requests. */
 export interface ObservedFetch {
   readonly fetch: Fetch
-  /** The last answer to a POST to a URL, whatever its query. */
+  /** The last response to a POST to a URL, without regard to its query. */
   answerOf(url: string | URL): Answer | undefined
-  /** Forgets that answer, so that the next one is not taken for it. */
+  /** Deletes that response, so that it is not taken for the next one. */
   forgetAnswer(url: string | URL): void
-  /** The clock of a URL's origin by its last answer that says. */
+  /** The clock of a URL's origin, from its last response with a date. */
   clockOf(url: string | URL): ClockReading | undefined
 }
 
@@ -29,7 +28,7 @@ export function observeFetch(fetch: Fetch, now: () => number): ObservedFetch {
       const url = new URL(input instanceof Request ? input.url : input)
       const clock = readClock(response, sent, now())
       if (clock !== undefined) clocks.set(url.origin, clock)
-      // An MCP client asks for a stream by the way, which a server may refuse as it likes.
+      // An MCP client also sends a GET for a stream, which a server may refuse.
       if (init?.method === 'POST') {
         const challenge = await bearerChallenge(response)
         answers.set(withoutQuery(url), { status: response.status, challenge })
@@ -45,4 +44,43 @@ export function observeFetch(fetch: Fetch, now: () => number): ObservedFetch {
 function withoutQuery(url: string | URL): string {
   const { origin, pathname } = new URL(url)
   return origin + pathname
+}
+
+/** The difference between a server's clock and this one. */
+export interface ClockReading {
+  /** How far the server's clock is ahead; negative when it is behind. */
+  readonly aheadSeconds: number
+  /** The possible error: `Date` has whole seconds, and the response takes time. */
+  readonly toleranceSeconds: number
+}
+
+/** Reads a server's clock from the `Date` of a response, RFC 9110 §6.6.1. */
+export function readClock(
+  response: Response,
+  sentAt: number,
+  receivedAt: number,
+): ClockReading | undefined {
+  const date = Date.parse(response.headers.get('date') ?? '')
+  // The date of a cached response is that of the original.
+  if (Number.isNaN(date) || response.headers.has('age')) return undefined
+  const aheadSeconds = (date + 500 - (sentAt + receivedAt) / 2) / 1000
+  return { aheadSeconds, toleranceSeconds: 0.5 + (receivedAt - sentAt) / 2000 }
+}
+
+/** The difference from which a warning is given; some authorization servers refuse more than 15 s. */
+export const tolerableSeconds = 10
+
+/** Whether the clocks differ by more than the possible error, and by more than some seconds. */
+export function differs({ aheadSeconds, toleranceSeconds }: ClockReading, seconds = 0): boolean {
+  return Math.abs(aheadSeconds) > toleranceSeconds + seconds
+}
+
+/** Describes the difference. */
+export function describeClock(reading: ClockReading, whose: string): string {
+  const { aheadSeconds, toleranceSeconds } = reading
+  if (!differs(reading)) return `this clock and that of ${whose} agree`
+  const seconds = Math.abs(aheadSeconds)
+  const difference = seconds < 120 ? `${seconds.toFixed(1)} s` : `${(seconds / 60).toFixed(1)} min`
+  const where = aheadSeconds > 0 ? 'behind' : 'ahead of'
+  return `this clock is ${difference} ${where} that of ${whose} (±${toleranceSeconds.toFixed(1)} s)`
 }

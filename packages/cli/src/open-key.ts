@@ -1,0 +1,154 @@
+import { createInterface } from 'node:readline'
+import { type Readable, Writable } from 'node:stream'
+import { type Signer, SignerError } from '@countersign/core'
+import {
+  type KeyScheme,
+  type ParsedKeyUri,
+  parseKeyUri,
+  type Secret,
+  signerFromUri,
+} from '@countersign/uri'
+import type { Context } from './command.ts'
+import { Interruption, UsageError } from './errors.ts'
+import { type KeyOptions, keyUriOf } from './key-options.ts'
+import { loadSchemes } from './load-schemes.ts'
+import { pauseProgress, type Sink } from './output.ts'
+import { registerSecret } from './redact.ts'
+import { readSecretFile } from './secret-file.ts'
+
+/** A signer, and the function that closes it. */
+export interface OpenKey extends AsyncDisposable {
+  readonly signer: Signer
+}
+
+/**
+ * Opens the key that a command was given.
+ *
+ * The PIN and the passphrase come from a file, from `COUNTERSIGN_PIN` and `COUNTERSIGN_PASSPHRASE`, or from a prompt on
+ * a terminal, and only when the key needs one.
+ *
+ * @throws {@link UsageError} when no key was given, or it is not a key URI; `SignerError` when it cannot be opened.
+ */
+export async function openKey(
+  context: Context,
+  argument: string | undefined,
+  options: KeyOptions,
+): Promise<OpenKey> {
+  return openKeyUri(context, keyUriOf(argument, options), options)
+}
+
+/** Opens the key of a URI; see {@link openKey}. */
+export async function openKeyUri(
+  context: Context,
+  uri: string,
+  options: KeyOptions,
+): Promise<OpenKey> {
+  const schemes = await loadSchemes(options.scheme)
+  const parsed = requireKeyUri(uri, schemes)
+  const { signal } = context
+  const { timeout: timeoutSeconds, allowSharedFiles } = options
+  const passphrase = async () =>
+    (await givenSecret('passphrase', options)) ?? askForSecret('passphrase', signal)
+  const open = (pin: Secret | undefined) =>
+    context.progress('Opening the key', () =>
+      signerFromUri(uri, { pin, passphrase, signal, timeoutSeconds, allowSharedFiles, schemes }),
+    )
+
+  const pin = needsPin(parsed) ? await givenSecret('PIN', options) : undefined
+  const signer = await open(pin).catch(async (error: unknown) => {
+    // Only after a refusal: the token may have a PIN pad, or need no login.
+    if (pin !== undefined || !needsPin(parsed) || !isDenied(error)) throw error
+    return open(await askForSecret('PIN', signal))
+  })
+  return { signer, [Symbol.asyncDispose]: () => signer.close() }
+}
+
+/** A wrong URI or scheme is an error of the command line, not of the key. */
+function requireKeyUri(uri: string, schemes: readonly KeyScheme[]): ParsedKeyUri {
+  try {
+    return parseKeyUri(uri, { schemes })
+  } catch (error) {
+    const isUsage = SignerError.is(error) || error instanceof TypeError
+    throw isUsage ? new UsageError(error.message) : error
+  }
+}
+
+/** Whether the key is on a token, and its URI does not say where the PIN is. */
+const needsPin = (uri: ParsedKeyUri): boolean => uri.scheme === 'pkcs11' && !('pin' in uri)
+
+const isDenied = (error: unknown): boolean =>
+  SignerError.is(error) && error.code === 'ERR_SIGNER_ACCESS_DENIED'
+
+/** The secrets of a key. */
+type SecretName = 'PIN' | 'passphrase'
+
+const variableOf = (name: SecretName): string => `COUNTERSIGN_${name.toUpperCase()}`
+
+/** Returns the secret from its file, or else from its environment variable; `undefined` when neither is given. */
+export async function givenSecret(
+  name: SecretName,
+  options: Pick<KeyOptions, 'pinFile' | 'passphraseFile' | 'allowSharedFiles'>,
+): Promise<string | undefined> {
+  const file = name === 'PIN' ? options.pinFile : options.passphraseFile
+  const secret = file
+    ? await readSecretFile(file, name, options.allowSharedFiles ?? false)
+    : process.env[variableOf(name)]
+  if (!secret) return undefined
+  registerSecret(secret)
+  return secret
+}
+
+/** Asks for a secret on the terminal; refuses, with the other ways to give it, when there is no terminal. */
+async function askForSecret(name: SecretName, signal: AbortSignal): Promise<string> {
+  const { stdin: input, stderr: output } = process
+  if (!input.isTTY || !output.isTTY) {
+    throw new UsageError(
+      `The key needs its ${name}; give it with --${name.toLowerCase()}-file or ${variableOf(name)}, or run the command on a terminal, where it asks`,
+    )
+  }
+  const secret = await promptForSecret(`${name} of the key`, { input, output, signal })
+  if (secret === '') throw new UsageError(`No ${name} was entered`)
+  registerSecret(secret)
+  return secret
+}
+
+/** The terminal of {@link promptForSecret}, and a signal that ends the prompt. */
+export interface PromptOptions {
+  readonly input: Readable
+  readonly output: Sink
+  readonly signal: AbortSignal
+}
+
+/**
+ * Asks for a secret on a terminal, without showing what is typed.
+ *
+ * @throws `signal.reason` when aborted; {@link Interruption} on Ctrl-C and Ctrl-D.
+ */
+export async function promptForSecret(
+  question: string,
+  { input, output, signal }: PromptOptions,
+): Promise<string> {
+  signal.throwIfAborted()
+  // The line editor echoes what is typed to its output.
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const lines = createInterface({ input, output: nowhere, terminal: true, historySize: 0 })
+  output.write(`${question}: `)
+  const resumeProgress = pauseProgress()
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      const aborted = () => reject(signal.reason)
+      signal.addEventListener('abort', aborted, { once: true })
+      lines.once('line', resolve)
+      // In raw mode, Ctrl-C arrives as a character.
+      lines.once('SIGINT', () => reject(new Interruption('interrupted at the prompt')))
+      lines.once('close', () => {
+        signal.removeEventListener('abort', aborted)
+        reject(new Interruption('nothing was entered at the prompt'))
+      })
+    })
+  } finally {
+    resumeProgress()
+    lines.close()
+    output.write('\n')
+  }
+}
