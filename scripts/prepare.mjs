@@ -1,4 +1,4 @@
-// Installs and builds, with Node.js alone, because nothing else is installed yet.
+// Installs and builds. Uses only Node.js, because nothing else is installed yet.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {

@@ -76,8 +76,8 @@ test.each<[string, (key: KmsKey) => void]>([
 const headerOf = (jws: string) =>
   JSON.parse(Buffer.from(jws.split('.')[0] ?? '', 'base64url').toString())
 
-describe('when another key lies under the same ARN', () => {
-  test('nothing is handed out that it signed', async () => {
+describe('if another key replaces the key of an ARN', () => {
+  test('its signatures are refused', async () => {
     const [key, other] = [kms.createKey('P-256'), kms.createKey('P-256')]
     const signer = await open(kms, key)
     key.privateKey = other.privateKey
@@ -88,8 +88,8 @@ describe('when another key lies under the same ARN', () => {
   })
 })
 
-describe('a signer that does not verify', () => {
-  test('still refuses a signature that was made under the name of another key', async () => {
+describe('a signer with verify: false', () => {
+  test('still refuses a signature whose response names another key', async () => {
     const signer = await open(kms, kms.createKey('P-256'), { verify: false })
     kms.fail('other key, by its name')
     expect(await rejection(signer.sign(input))).toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })

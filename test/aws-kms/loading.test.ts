@@ -81,7 +81,7 @@ describe('a key is loaded', () => {
 })
 
 describe('the region', () => {
-  test('is that of the ARN, whatever the environment says', async () => {
+  test('is that of the ARN, not that of the environment', async () => {
     process.env['AWS_REGION'] = 'us-east-1'
     await load({ keyId: key.arn })
     await load({ keyId: kms.setAlias('alias/there', key) })
@@ -102,7 +102,7 @@ describe('the region', () => {
     expect(await load({ keyId: key.id })).toMatchObject({ alg: 'ES256' })
   })
 
-  test('is missing when nobody knows it', async () => {
+  test('is required', async () => {
     delete process.env['AWS_REGION']
     expect(await rejection(load({ keyId: key.id }))).toMatchObject({
       code: 'ERR_SIGNER_CONFIG',

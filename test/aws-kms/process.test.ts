@@ -22,7 +22,7 @@ afterAll(async () => {
   await kms.close()
 })
 
-/** What a program prints that has the stand-in, and no other AWS, in its environment. */
+/** The output of a program whose environment has the test server as AWS. */
 async function printedBy(program: string): Promise<string> {
   const file = join(folder, 'program.mjs')
   writeFileSync(file, program)
@@ -37,7 +37,7 @@ const signer = (keyId: string) => `
   console.log(signer.alg, (await signer.sign(Buffer.from('input'))).byteLength)
 `
 
-test('a process that reaches KMS by its environment signs, and ends by itself', async () => {
+test('a process that reaches KMS by its environment signs, and exits without help', async () => {
   const { arn } = kms.createKey('P-256')
   const started = performance.now()
   expect(await printedBy(signer(arn))).toBe('ES256 64')

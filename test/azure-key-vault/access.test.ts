@@ -21,7 +21,7 @@ const open = (credential: TokenCredential = vault.credential) =>
 
 const denied = { code: 'ERR_SIGNER_ACCESS_DENIED', retryable: false }
 
-/** What is said to do, by what it is that does not admit it. */
+/** The advice in the error, by the reason of the denial. */
 const remedies: Readonly<Record<Denial, (verb: string) => RegExp>> = {
   policy: (verb) =>
     new RegExp(`^The credential lacks keys/${verb} .*ForbiddenByPolicy.*permission "${verb}"`),
@@ -59,7 +59,7 @@ test.each([
   ['firewall', /^The network rules of the vault/],
   ['private-link', /keys\/sign/],
 ] as const)(
-  'denied by %s of a server that says little, it is still said what to do',
+  'denied by %s without an inner error, the error still says what to do',
   async (by, what) => {
     vault.deny('sign', by)
     vault.fail('without-inner-error')
@@ -129,7 +129,7 @@ describe('a credential', () => {
 })
 
 describe('no token and no assertion is', () => {
-  test('in an error or a diagnostics message, whatever the fault', async () => {
+  test('in an error or a diagnostics message, with any fault', async () => {
     const messages: unknown[] = []
     const subscriber = (message: unknown) => void messages.push(message)
     diagnostics.subscribe('countersign:sign', subscriber)

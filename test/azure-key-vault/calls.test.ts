@@ -29,7 +29,7 @@ describe('the requests', () => {
     },
   )
 
-  test('of a signature are exactly one, many at once included', async () => {
+  test('of a signature are exactly one, also for many concurrent signatures', async () => {
     const signer = await open()
     vault.requests.length = 0
     for (let n = 0; n < 5; n++) await signer.sign(input)
@@ -46,7 +46,7 @@ describe('the requests', () => {
     expect(Buffer.from(JSON.parse(request?.body ?? '{}').value, 'base64url')).toHaveLength(32)
   })
 
-  test('of a caller that hands over a client are one more, since the SDK reads the key again', async () => {
+  test('with a client of the caller are one more, since the SDK reads the key again', async () => {
     const client = new newest.KeyClient(vault.url, vault.credential, vault.clientOptions)
     const signer = await azureKeyVaultSigner({ keyId: id, client })
     expect(arrived()).toEqual(['401', 'get', 'get', 'sign'])

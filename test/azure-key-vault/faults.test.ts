@@ -22,7 +22,7 @@ function keyOf(kind: KeyKind = 'P-256') {
 }
 let made = 0
 
-test('throttling that ends within the deadline costs waiting and nothing else', async () => {
+test('throttling that ends within the deadline delays a signature and does not fail it', async () => {
   const { id } = keyOf()
   const signer = await azureKeyVaultSigner({ keyId: id, ...via(vault) })
   vault.requests.length = 0
@@ -33,7 +33,7 @@ test('throttling that ends within the deadline costs waiting and nothing else', 
   expect(vault.calls()).toEqual(['sign', 'sign'])
 })
 
-test('a Retry-After beyond the deadline is said to be throttling, at the deadline', async () => {
+test('a Retry-After beyond the deadline is ERR_SIGNER_THROTTLED, at the deadline', async () => {
   const { id } = keyOf()
   const signer = await azureKeyVaultSigner({ keyId: id, timeoutSeconds: 2, ...via(vault) })
   vault.fail('throttle', { retryAfterSeconds: 60 })
@@ -42,7 +42,7 @@ test('a Retry-After beyond the deadline is said to be throttling, at the deadlin
   expect(performance.now() - started).toBeLessThan(10_000)
 })
 
-test('a call that was given up before its retries ended makes no more requests', async () => {
+test('a call makes no more requests after its deadline', async () => {
   const { id } = keyOf()
   const { credential, clientOptions } = vault
   const options = { ...clientOptions, retryOptions: { retryDelayInMs: 400 } }
@@ -79,7 +79,7 @@ test("policies of the caller's own client options are kept", async () => {
   expect(options.additionalPolicies).toHaveLength(1)
 })
 
-test("with the SDK's own retries, a failing service is given up within the default deadline", async () => {
+test("with the SDK's own retries, a failing service is reported within the default deadline", async () => {
   const { id } = keyOf()
   const { credential, clientOptions } = vault
   const signer = await azureKeyVaultSigner({ keyId: id, credential, clientOptions })
@@ -89,7 +89,7 @@ test("with the SDK's own retries, a failing service is given up within the defau
   expect(vault.calls()).toHaveLength(4)
 }, 30_000)
 
-test('a key whose curve is not the one that it is said to have cannot be read', async () => {
+test('a key on another curve than its "crv" says cannot be read', async () => {
   const { id } = keyOf()
   vault.fail('curve-misnamed', { on: 'get' })
   expect(await rejection(azureKeyVaultSigner({ keyId: id, ...via(vault) }))).toMatchObject({
@@ -97,17 +97,14 @@ test('a key whose curve is not the one that it is said to have cannot be read', 
   })
 })
 
-test.each(['flipped-bit', 'other-key'] as const)(
-  '%s of an RSA key is refused, too',
-  async (fault) => {
-    const { id } = keyOf('RSA-2048')
-    const signer = await azureKeyVaultSigner({ keyId: id, ...via(vault) })
-    vault.fail(fault)
-    expect(await rejection(signer.sign(input))).toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
-  },
-)
+test.each(['flipped-bit', 'other-key'] as const)('%s of an RSA key is refused', async (fault) => {
+  const { id } = keyOf('RSA-2048')
+  const signer = await azureKeyVaultSigner({ keyId: id, ...via(vault) })
+  vault.fail(fault)
+  expect(await rejection(signer.sign(input))).toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
+})
 
-test('a signature that the service itself calls one of another version is refused unverified, too', async () => {
+test('a signature whose response names another version is refused, also with verify: false', async () => {
   const { id } = keyOf()
   const signer = await azureKeyVaultSigner({ keyId: id, verify: false, ...via(vault) })
   vault.fail('other-version')
@@ -117,7 +114,7 @@ test('a signature that the service itself calls one of another version is refuse
   })
 })
 
-test('a server that nothing listens on is unavailable', async () => {
+test('a port without a server is ERR_SIGNER_UNAVAILABLE', async () => {
   const gone = await startAzureKeyVault()
   await gone.close()
   const loading = azureKeyVaultSigner({ keyId: `${gone.url}/keys/agent`, ...via(gone) })
@@ -128,7 +125,7 @@ test('a server that nothing listens on is unavailable', async () => {
   })
 })
 
-test('a server whose certificate is not trusted is not asked, and it is said how to trust it', async () => {
+test('a server whose certificate is not trusted gets no request, and the error says how to trust it', async () => {
   const { id } = keyOf()
   const { credential } = vault
   const clientOptions = { disableChallengeResourceVerification: true }

@@ -9,7 +9,7 @@ import type { KeyKind } from '../support/key-pairs.js'
 
 const rsa: readonly JwsAlgorithm[] = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
 
-/** What a key of each kind signs as, the default first. */
+/** The algorithms of each kind of key, the default first. */
 export const algorithmsOf: Readonly<Partial<Record<KeyKind, readonly JwsAlgorithm[]>>> = {
   'P-256': ['ES256'],
   'P-384': ['ES384'],
@@ -33,7 +33,7 @@ export function isSignature(alg: string, key: KeyObject, signature: Uint8Array):
   return verify(hash, input, { key, ...how }, signature)
 }
 
-/** How to reach the stand-in, with retries that do not make a test wait. */
+/** Options that reach the test server, with short delays between retries. */
 export function via(
   vault: AzureKeyVault,
 ): Pick<AzureKeyVaultSignerOptions, 'credential' | 'clientOptions'> {

@@ -30,7 +30,7 @@ describe('the version', () => {
     expect(isSignature('ES256', createPublicKey(first.privateKey), signature)).toBe(true)
   })
 
-  test('that is the newest at load is the one that signs after a rotation, too', async () => {
+  test('that is the newest at load still signs after a rotation', async () => {
     vault.createKey('rotated')
     const second = vault.createKey('rotated', { nth: 1 })
     const signer = await open(second.versionlessId)
@@ -60,7 +60,7 @@ describe('the version', () => {
     ['is postponed', { notBefore: inAnHour() }, 'ERR_SIGNER_KEY_DISABLED'],
     ['may sign no longer', { keyOps: ['verify'] }, 'ERR_SIGNER_KEY_UNSUPPORTED'],
   ])(
-    'that %s after the load signs nothing more, however little is said',
+    'that %s after the load does not sign any more, also if the error has few details',
     async (_, change, code) => {
       const { id } = vault.createKey('changed-later')
       const signer = await open(id)
@@ -75,7 +75,7 @@ describe('the version', () => {
     },
   )
 
-  test('that expires after the load is not even asked to sign', async () => {
+  test('that expires after the load gets no request', async () => {
     const soon = vault.createKey('expires-soon', { expires: inAnHour() })
     const short = await open(soon.id)
     vault.requests.length = 0
@@ -381,4 +381,15 @@ describe('options:', () => {
     const { kid, publicJwk } = await open(id, { kid: 'agent-1' })
     expect([kid, publicJwk.kid]).toEqual(['agent-1', 'agent-1'])
   })
+})
+
+test.each(['P-256', 'RSA-2048'] as const)('a %s key says whether it is in an HSM', async (kind) => {
+  const inSoftware = vault.createKey('agent', { kind })
+  const premium = vault.createKey('premium', { kind, hsm: true })
+  const managed = hsm.createKey('agent', { kind })
+  const said = async (keyId: string, at: typeof vault) =>
+    (await azureKeyVaultSigner({ keyId, ...via(at) })).protection
+  expect(await said(inSoftware.id, vault)).toBe('software')
+  expect(await said(premium.id, vault)).toBe('hsm')
+  expect(await said(managed.id, hsm)).toBe('hsm')
 })

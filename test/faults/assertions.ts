@@ -4,7 +4,6 @@ import { expect } from 'vitest'
 import { input, textOf } from '../clouds/fixtures.ts'
 import { until } from '../support/until.js'
 import { atOnceSeconds, type Expectation } from './expectation.ts'
-import type { FaultyService } from './faulty-service.ts'
 
 /** The forms in which a request could contain the signing input. */
 const signed = [String(input), input.toString('base64'), input.toString('base64url')]
@@ -50,7 +49,7 @@ export function expectTime(seconds: number, expected: Expectation<never>): void 
 export function expectCalls(
   made: number,
   calls: Expectation<never>['calls'],
-  { isWorkspaceSdk }: Pick<FaultyService<never>, 'isWorkspaceSdk'>,
+  { isWorkspaceSdk }: { readonly isWorkspaceSdk: boolean },
 ): void {
   if (calls === 'many') expect(made).toBeGreaterThan(1)
   else if (isWorkspaceSdk || calls === 0) expect(made).toBe(calls)
@@ -60,7 +59,7 @@ export function expectCalls(
 export function expectRefusal(
   outcome: PromiseSettledResult<unknown>,
   { code, retryable, says }: Expectation<never>,
-  { backend, secrets }: Pick<FaultyService<never>, 'backend' | 'secrets'>,
+  { backend, secrets }: { readonly backend: string; readonly secrets: readonly string[] },
 ): void {
   if (outcome.status === 'fulfilled') throw new Error('the attempt did not fail')
   if (code === 'reason') {

@@ -3,8 +3,7 @@ import { awsKmsSigner } from '@countersign/aws-kms'
 import { startAwsKms } from '../servers/aws-kms.js'
 import { sdkEntry } from '../support/sdk.js'
 import { type AwsKmsTarget, awsKms } from './aws-kms.ts'
-import type { FaultyService } from './faulty-service.ts'
-import { testFaults } from './suite.ts'
+import { type FaultyService, testFaults } from './suite.ts'
 
 const kinds = {
   ES256: 'P-256',

@@ -4,8 +4,7 @@ import { startAzureKeyVault } from '../servers/azure-key-vault.js'
 import { keyPair } from '../support/key-pairs.js'
 import { sdkEntry } from '../support/sdk.js'
 import { type AzureKeyVaultTarget, azureKeyVault } from './azure-key-vault.ts'
-import type { FaultyService } from './faulty-service.ts'
-import { testFaults } from './suite.ts'
+import { type FaultyService, testFaults } from './suite.ts'
 
 const kinds = {
   ES256: 'P-256',

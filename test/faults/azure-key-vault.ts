@@ -148,9 +148,9 @@ export const azureKeyVault: FaultTable<AzureKeyVaultTarget> = {
   'unknown algorithm': expected.unsupported('', fault('unknown-type')),
   '500 for a mistake of the client': unavailable(
     '500 KeyNotFound',
-    (scene, place) => {
-      scene.vault.deleteKey(scene.name)
-      fault('error-for-mistakes')(scene, place)
+    (target, place) => {
+      target.vault.deleteKey(target.name)
+      fault('error-for-mistakes')(target, place)
     },
     retried,
   ),

@@ -4,9 +4,8 @@ import { KeyManagementServiceClient } from '@google-cloud/kms'
 import { startGcpKms } from '../servers/gcp-kms.js'
 import { keyPair } from '../support/key-pairs.js'
 import { sdkEntry } from '../support/sdk.js'
-import type { FaultyService } from './faulty-service.ts'
 import { type GcpKmsTarget, gcpKms } from './gcp-kms.ts'
-import { testFaults } from './suite.ts'
+import { type FaultyService, testFaults } from './suite.ts'
 
 const algorithms = {
   ES256: 'EC_SIGN_P256_SHA256',

@@ -24,7 +24,7 @@ beforeEach(async () => {
   name = versionOf(kms.createKey({ kind: 'P-256' }))
 })
 
-/** The stand-in behind TLS, since gRPC hands out no access token without it. */
+/** The test server behind TLS, since gRPC sends no access token without it. */
 async function startTls(): Promise<number> {
   const { privateKey, publicKey } = keyPair('P-256', 7)
   const body = certificateFor(publicKey).toString('base64')
@@ -44,7 +44,7 @@ async function startTls(): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-/** Options as the SDK puts them together from credentials, with these to give out the access token. */
+/** Options as the SDK makes them from credentials, with this function for the access token. */
 async function withToken(getRequestHeaders: () => Promise<object>): Promise<ClientOptions> {
   const require = createRequire(import.meta.url)
   const sdk = sdkEntry('@google-cloud/kms') ?? require.resolve('@google-cloud/kms')
@@ -60,7 +60,7 @@ async function withToken(getRequestHeaders: () => Promise<object>): Promise<Clie
 }
 
 describe('an access token', () => {
-  test('goes to the service, and shows in no error', async () => {
+  test('is sent to the service, and is in no error', async () => {
     const clientOptions = await withToken(async () => ({ authorization: `Bearer ${token}` }))
     const signer = await gcpKmsSigner({ name, clientOptions })
     expect(await signer.sign(input)).toHaveLength(64)
@@ -74,7 +74,7 @@ describe('an access token', () => {
     }
   })
 
-  test('that cannot be had is said to be missing, with what to do', async () => {
+  test('that cannot be obtained is ERR_SIGNER_ACCESS_DENIED, with what to do', async () => {
     const clientOptions = await withToken(async () => {
       throw new Error('invalid_grant: Token has been expired or revoked.')
     })
@@ -98,7 +98,7 @@ describe('an access token', () => {
 })
 
 describe('credentials', () => {
-  // A rejection that nobody handles would end the test run.
+  // An unhandled rejection would end the test run.
   test('in a file that is not there are refused at load', async () => {
     const { sslCreds: _, authClient: __, ...place } = kms.clientOptions()
     const clientOptions = { ...place, keyFilename: '/nonexistent/key.json' }

@@ -8,14 +8,14 @@ import { KeyManagementServiceClient } from '@google-cloud/kms'
 import { onTestFinished } from 'vitest'
 import { type GcpKms, startGcpKms } from '../servers/gcp-kms.js'
 
-/** A stand-in that ends with the test. */
+/** A test server that stops when the test ends. */
 export async function startKms(options: Parameters<typeof startGcpKms>[0] = {}): Promise<GcpKms> {
   const kms = await startGcpKms(options)
   onTestFinished(() => kms.close())
   return kms
 }
 
-/** A client of the SDK, over gRPC unless told otherwise, that is closed with the test. */
+/** A client of the SDK, over gRPC by default, that is closed when the test ends. */
 export function clientOf(
   kms: GcpKms,
   options: ConstructorParameters<typeof KeyManagementServiceClient>[0] = kms.clientOptions(),
@@ -25,7 +25,7 @@ export function clientOf(
   return client
 }
 
-/** A signer that has its client from the test. */
+/** A signer with a client of {@link clientOf}. */
 export function signerOver(
   kms: GcpKms,
   options: GcpKmsSignerOptions,
@@ -36,7 +36,7 @@ export function signerOver(
 /** The name of a key's version. */
 export const versionOf = (key: string, number = 1): string => `${key}/cryptoKeyVersions/${number}`
 
-/** A client that has its public keys changed on the way. */
+/** A client that changes the public keys it receives. */
 export function clientWith(
   kms: GcpKms,
   change: (answer: GcpKmsPublicKey) => GcpKmsPublicKey,

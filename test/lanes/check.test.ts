@@ -34,7 +34,7 @@ test('the workflows', { timeout: 300_000 }, async ({ skip }) => {
 
 test.each([
   ['values', "import { b } from './b.js'\nexport const a = () => b\n"],
-  ['types alone', "import type { b } from './b.js'\nexport type A = typeof b\n"],
+  ['types only', "import type { b } from './b.js'\nexport type A = typeof b\n"],
 ])('lint refuses an import cycle of %s', async (_what, source) => {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-cycle-'))
   try {

@@ -11,9 +11,10 @@ export default defineConfig({
     include: [`packages/${name}/test/**/*.test.ts`, `test/${name}/**/*.test.ts`],
     exclude: [
       '**/node_modules/**',
-      // Randomness of 100,000 assertions, processes, and the text of the documentation: slow, and not about the logic.
+      // These take long, or run the built packages, which are not changed.
       'packages/core/test/{jti,module-graph,rotating-exit}.test.ts',
       'test/oauth/process-exit.test.ts',
+      'packages/uri/test/secret-files.test.ts',
     ],
     testTimeout: 30_000,
     hookTimeout: 30_000,

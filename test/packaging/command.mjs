@@ -19,7 +19,7 @@ export function checkCommand(packed, { folder, root }) {
     const { name: own, dependencies = {} } = readManifest(join(root, path))
     return packed.filter(({ name }) => name === own || name in dependencies)
   }
-  test('plain npm installs the command alone', () =>
+  test('plain npm installs only the command and its dependencies', () =>
     install(project, withDependencies('packages/cli')))
 
   const key = join(project, 'key.pem')

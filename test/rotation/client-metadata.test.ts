@@ -3,25 +3,23 @@ import { clientMetadata, privateKeyJwt, tokenSource } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
 import { es256Signer, refusal } from '../oauth/fixtures.ts'
 import { startAuthorizationServer } from '../servers/authorization-server.js'
-import { closing } from './closing.ts'
-import { startLoad } from './load.ts'
-import { startPublisher } from './publisher.ts'
+import { closing, startLoad, startPublisher } from './fixtures.ts'
 
 const site = 'https://agent.example'
 const clientId = `${site}/client.json`
 const jwksUri = `${site}/jwks.json`
 const self = { clientId, clientName: 'Billing agent' }
 
-/** An authorization server that was never told of any client, and a site that it finds one on. */
-async function startStory() {
+/** An authorization server without registered clients, and a web site that publishes a client. */
+async function start() {
   const publisher = await startPublisher()
   const as = closing(await startAuthorizationServer({ hosts: { [site]: publisher.origin } }))
   return { publisher, as }
 }
 
 describe('a client that was never registered', () => {
-  it('is known by its metadata document, with its keys in it', async () => {
-    const { publisher, as } = await startStory()
+  it('is identified by its metadata document, with its keys in it', async () => {
+    const { publisher, as } = await start()
     const signer = await es256Signer()
     publisher.publish('/client.json', clientMetadata(signer, self))
     const authentication = privateKeyJwt(signer)
@@ -36,7 +34,7 @@ describe('a client that was never registered', () => {
     ['in the document', {}],
     ['beside it', { jwksUri }],
   ])('replaces its key without a failure under load, with its keys %s', async (_where, where) => {
-    const { publisher, as } = await startStory()
+    const { publisher, as } = await start()
     const [current, next] = [await es256Signer(), await es256Signer()]
     let named: Signer = current
     const source = closing(rotating(async () => named))

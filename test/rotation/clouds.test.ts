@@ -14,16 +14,14 @@ import { startAzureKeyVault } from '../servers/azure-key-vault.js'
 import { type Connections, watchConnections } from '../support/connections.js'
 import { keyPair } from '../support/key-pairs.js'
 import { until } from '../support/until.js'
-import { closing } from './closing.ts'
-import { startLoad } from './load.ts'
-import { startPublishedClient } from './published-client.ts'
+import { closing, startLoad, startPublishedClient } from './fixtures.ts'
 
-/** A key in a cloud, under a name that comes to mean another one. */
+/** A key in a cloud, under a name that can be pointed to another key. */
 interface NamedKey {
   load(signal: AbortSignal): Promise<Signer>
-  /** Has the name mean the successor. */
+  /** Points the name to the second key. */
   replace(): void
-  /** Disables the key that the name meant first. */
+  /** Disables the first key. */
   disable(): void
 }
 
@@ -73,7 +71,7 @@ afterAll(() => {
 })
 
 describe.each(Object.entries(clouds))('%s', (_name, start) => {
-  async function startStory() {
+  async function startRotating() {
     const key = await start()
     let elapsed = 0
     const source = closing(
@@ -105,8 +103,8 @@ describe.each(Object.entries(clouds))('%s', (_name, start) => {
     }
   }
 
-  it('fails no token request under load: it is found by age, and the old key disabled then', async () => {
-    const { key, load, pass, expectSwitched } = await startStory()
+  it('fails no token request under load when the key is reloaded by age, and the old key is disabled later', async () => {
+    const { key, load, pass, expectSwitched } = await startRotating()
     const messages: RotationMessage[] = []
     await messagesOn('countersign:rotation', messages, async () => {
       key.replace()
@@ -118,8 +116,8 @@ describe.each(Object.entries(clouds))('%s', (_name, start) => {
     })
   })
 
-  it('fails none when the old key is disabled at once', async () => {
-    const { key, load, expectSwitched } = await startStory()
+  it('fails no token request when the old key is disabled at once', async () => {
+    const { key, load, expectSwitched } = await startRotating()
     const messages: RotationMessage[] = []
     await messagesOn('countersign:rotation', messages, async () => {
       key.replace()

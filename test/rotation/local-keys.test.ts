@@ -16,15 +16,13 @@ import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { messagesOn } from '../oauth/fixtures.ts'
 import type { AuthorizationServer } from '../servers/authorization-server.js'
 import { until } from '../support/until.js'
-import { closing } from './closing.ts'
-import { startLoad } from './load.ts'
-import { type PublishedClient, startPublishedClient } from './published-client.ts'
+import { closing, type PublishedClient, startLoad, startPublishedClient } from './fixtures.ts'
 
 afterEach(() => void vi.useRealTimers())
 
 const newKey = () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
 
-/** A file that a key lies in, which can be replaced by another one without a moment of there being none. */
+/** A key file that can be replaced atomically. */
 function keyFile(first: KeyObject) {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-keys-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
@@ -38,31 +36,31 @@ function keyFile(first: KeyObject) {
   return { put, load: async () => localSigner({ key: await readFile(path, 'utf8') }) }
 }
 
-/** For how long oidc-provider looks at its own copy only of what a client publishes. */
-const serversCopySeconds = 61
+/** How long oidc-provider caches what a client publishes. */
+const serverCacheSeconds = 61
 
 const tokenOf = ({ issuer }: AuthorizationServer, authentication: ClientAuthentication) =>
   tokenSource({ issuer, clientId: 'agent', authentication, retries: 0 }).token()
 
-interface Story extends PublishedClient {
+interface ClientWithKeyFile extends PublishedClient {
   readonly file: ReturnType<typeof keyFile>
   readonly current: Signer
   readonly next: Signer
   readonly nextKey: KeyObject
 }
 
-async function startStory(): Promise<Story> {
+async function start(): Promise<ClientWithKeyFile> {
   const [key, nextKey] = [newKey(), newKey()]
   const [current, next] = [await localSigner({ key }), await localSigner({ key: nextKey })]
   const published = await startPublishedClient(current)
   return { ...published, file: keyFile(key), current, next, nextKey }
 }
 
-const rotatingFile = ({ file }: Story, options?: RotatingOptions) =>
+const rotatingFile = ({ file }: ClientWithKeyFile, options?: RotatingOptions) =>
   closing(rotating(file.load, options))
 
-/** Key IDs of the assertions that were granted a token, in the order in which they first came. */
-const granted = ({ as }: Story) =>
+/** Key IDs of the assertions that got a token, in the order of their first use. */
+const granted = ({ as }: ClientWithKeyFile) =>
   new Set(
     as.tokenRequests
       .filter(({ status }) => status === 200)
@@ -74,18 +72,18 @@ describe('a key that is replaced after both were published', () => {
     ['by age, in the background', { maxAgeSeconds: 0.2 }, async () => {}],
     ['on request', {}, (source: RotatingSigner) => source.reload()],
   ])('fails no token request under load: %s', async (_how, options, switchNow) => {
-    const story = await startStory()
-    const { as, publisher, file, current, next, nextKey, publish } = story
+    const client = await start()
+    const { as, publisher, file, current, next, nextKey, publish } = client
     publish(current, next)
-    const source = rotatingFile(story, options)
+    const source = rotatingFile(client, options)
     const load = startLoad(as, 'agent', privateKeyJwt(source))
     await load.more(50)
     file.put(nextKey)
     await switchNow(source)
-    await until(() => granted(story).has(next.kid), 20)
+    await until(() => granted(client).has(next.kid), 20)
     await load.more(50)
     await load.end()
-    expect([...granted(story)]).toEqual([current.kid, next.kid])
+    expect([...granted(client)]).toEqual([current.kid, next.kid])
     expect(as.tokenRequests.at(-1)?.assertion?.header.kid).toBe(next.kid)
     expect(as.tokenRequests.filter(({ status }) => status !== 200)).toEqual([])
     expect(publisher.fetches('/jwks.json')).toBe(1)
@@ -93,17 +91,17 @@ describe('a key that is replaced after both were published', () => {
 })
 
 describe('a key that is no longer published', () => {
-  it('fails no token either for those who have not switched: one load, one more assertion each', async () => {
+  it('fails no token request of a client that still uses it: one load, and one more assertion for each request', async () => {
     vi.useFakeTimers({ toFake: ['Date'] })
-    const story = await startStory()
-    const { as, file, current, next, nextKey, publish } = story
-    const [early, late] = [rotatingFile(story), rotatingFile(story)]
+    const client = await start()
+    const { as, file, current, next, nextKey, publish } = client
+    const [early, late] = [rotatingFile(client), rotatingFile(client)]
     const token = (source: RotatingSigner) => tokenOf(as, privateKeyJwt(source))
     await Promise.all([token(early), token(late)])
     publish(next)
     file.put(nextKey)
     await early.reload()
-    vi.setSystemTime(Date.now() + serversCopySeconds * 1000)
+    vi.setSystemTime(Date.now() + serverCacheSeconds * 1000)
     await token(early)
     const loads: RotationMessage[] = []
     await messagesOn('countersign:rotation', loads, async () => {
@@ -122,20 +120,20 @@ describe('a key that is no longer published', () => {
   })
 })
 
-describe('a key that is used before it was published', () => {
-  it('is refused, with nothing to be done about it here', async () => {
+describe('a key that is used before it is published', () => {
+  it('is refused until the server fetches the keys again', async () => {
     vi.useFakeTimers({ toFake: ['Date'] })
-    const story = await startStory()
-    const { as, file, current, next, nextKey, publish } = story
-    const source = rotatingFile(story)
+    const client = await start()
+    const { as, file, current, next, nextKey, publish } = client
+    const source = rotatingFile(client)
     const token = () => tokenOf(as, privateKeyJwt(source))
     await token()
     publish(current, next)
     file.put(nextKey)
     await source.reload()
-    // The server still has the copy that it made for the first token.
+    // The server still has the keys that it cached for the first token.
     await expect(token()).rejects.toMatchObject({ error: 'invalid_client', status: 401 })
-    vi.setSystemTime(Date.now() + serversCopySeconds * 1000)
+    vi.setSystemTime(Date.now() + serverCacheSeconds * 1000)
     await token()
     expect(as.tokenRequests.map(({ status }) => status)).toEqual([200, 401, 200])
   })

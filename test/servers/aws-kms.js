@@ -26,8 +26,8 @@ import { listenOnLoopback } from './loopback.js'
  * @property {string} url
  * @property {string} region
  * @property {{ endpoint: string, region: string, credentials: { accessKeyId: string, secretAccessKey: string } }} client
- *   what a `KMSClient` that reaches it is made with
- * @property {Record<string, string>} env  what a process that reaches it has in its environment
+ *   options of a `KMSClient` that reaches it
+ * @property {Record<string, string>} env  the environment of a process that reaches it
  * @property {KmsRequest[]} requests  oldest first
  * @property {(kind: KeyKind, options?: KeyOptions) => KmsKey} createKey
  * @property {(privateKey: import('node:crypto').KeyObject, options?: KeyOptions) => KmsKey} importKey
@@ -37,9 +37,9 @@ import { listenOnLoopback } from './loopback.js'
  * @property {(key: KmsKey) => void} disableKey
  * @property {(key: KmsKey) => void} scheduleKeyDeletion
  * @property {(key: KmsKey) => void} deleteKey
- * @property {(...operations: Operation[]) => void} deny  to everybody, until {@link forget}
+ * @property {(...operations: Operation[]) => void} deny  for all clients, until {@link forget}
  * @property {(fault: FaultName, options?: { operation?: Operation, times?: number }) => void} fail  the next requests;
- *   all that follow when it is not said how many
+ *   all following requests by default
  * @property {() => void} forget  faults, denials and requests
  * @property {() => Promise<void>} close
  */
@@ -58,7 +58,7 @@ export async function startAwsKms({ region = 'eu-west-1', latencyMilliseconds = 
   /** @type {KmsRequest[]} */
   const requests = []
   /** @type {{ fault: Fault, operation: Operation | undefined, left: number }[]} */
-  let planted = []
+  let active = []
   /** @type {Set<string>} */
   const denied = new Set()
 
@@ -87,7 +87,7 @@ export async function startAwsKms({ region = 'eu-west-1', latencyMilliseconds = 
 
   /** @param {string} operation */
   function takeFault(operation) {
-    const next = planted.find(
+    const next = active.find(
       (one) => one.left > 0 && (one.operation === undefined || one.operation === operation),
     )
     if (next !== undefined) next.left--
@@ -107,7 +107,7 @@ export async function startAwsKms({ region = 'eu-west-1', latencyMilliseconds = 
       AWS_REGION: region,
       AWS_ACCESS_KEY_ID: credentials.accessKeyId,
       AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-      // Neither the machine's own settings nor an instance's metadata.
+      // No settings of the machine and no instance metadata.
       AWS_EC2_METADATA_DISABLED: 'true',
       AWS_CONFIG_FILE: '/nonexistent',
       AWS_SHARED_CREDENTIALS_FILE: '/nonexistent',
@@ -123,10 +123,10 @@ export async function startAwsKms({ region = 'eu-west-1', latencyMilliseconds = 
     deleteKey: (key) => store.remove(key),
     deny: (...operations) => operations.forEach((operation) => void denied.add(operation)),
     fail(fault, { operation, times = Number.POSITIVE_INFINITY } = {}) {
-      planted.push({ fault: faults[fault], operation, left: times })
+      active.push({ fault: faults[fault], operation, left: times })
     },
     forget() {
-      planted = []
+      active = []
       denied.clear()
       requests.length = 0
     },

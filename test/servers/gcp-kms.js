@@ -53,13 +53,13 @@ const sdk = sdkEntry('@google-cloud/kms') ?? require.resolve('@google-cloud/kms'
  * @property {() => number} connections  how many are open
  * @property {() => any} clientOptions  for a `KeyManagementServiceClient`, over gRPC
  * @property {(token?: string) => any} restOptions  for one in the SDK's REST mode, whose HTTP client throws error answers
- * @property {(token?: string) => any} fetchOptions  the same, with a client whose `fetch` hands over error answers as they are
+ * @property {(token?: string) => any} fetchOptions  the same, with a client whose `fetch` returns error responses instead of throwing
  * @property {() => Promise<void>} close
  * @property {() => Promise<void>} [Symbol.asyncDispose]
  */
 
 /**
- * Starts a stand-in for Google Cloud KMS on loopback, without TLS and without authentication. It signs for real.
+ * Starts a test server for Google Cloud KMS on loopback, without TLS and authentication. It signs with real keys.
  *
  * @param {{ versionsPerPage?: number, port?: number }} [options]
  * @returns {Promise<GcpKms & AsyncDisposable>}

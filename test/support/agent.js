@@ -20,12 +20,12 @@ const program = fileURLToPath(new URL('../pkcs11/agent.mjs', import.meta.url))
 /**
  * Starts `test/pkcs11/agent.mjs`.
  *
- * @param {string} story
+ * @param {string} scenario
  * @param {object} options  of its signer
  * @returns {Agent}
  */
-export function startAgent(story, options) {
-  const child = spawn(runtime, [program, story], {
+export function startAgent(scenario, options) {
+  const child = spawn(runtime, [program, scenario], {
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   // Not by argument or environment, where other users can read the PIN.

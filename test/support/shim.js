@@ -41,7 +41,7 @@ const require = createRequire(import.meta.url)
  * Puts a shim in front of a SoftHSM, and makes it available to this process and its children.
  *
  * @param {import('./softhsm.js').SoftHsm} hsm
- * @param {string} [behind]  the module that it hands on to, when not SoftHSM itself
+ * @param {string} [behind]  the module that it forwards to; SoftHSM by default
  * @returns {Shim}
  */
 export function createShim(hsm, behind = hsm.module) {
@@ -74,7 +74,7 @@ export function createShim(hsm, behind = hsm.module) {
   }
 }
 
-/** @returns {string} the shim's library, made anew when its source changed */
+/** @returns {string} the path of the shim's library, compiled again when its source has changed */
 function compile() {
   const includes = join(dirname(require.resolve('pkcs11js/package.json')), 'includes')
   const name = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 16)

@@ -44,8 +44,8 @@ function encodings(octets: Uint8Array): string[] {
   return [...asText, asArray, inspected, middle.toString('latin1')]
 }
 
-function expectNone(shown: string, planted: readonly string[]): void {
-  for (const canary of planted) expect(shown.includes(canary), canary).toBe(false)
+function expectNone(shown: string, canariesOfKey: readonly string[]): void {
+  for (const canary of canariesOfKey) expect(shown.includes(canary), canary).toBe(false)
 }
 
 describe('a refused key', () => {
@@ -89,8 +89,8 @@ describe('a signer', () => {
   }
 
   it.each(runnable)('of %s shows nothing private, and neither do its messages', async (alg) => {
-    const planted = forms(alg).flatMap(canaries)
-    expect(planted.length).toBeGreaterThan(10)
+    const canariesOfKey = forms(alg).flatMap(canaries)
+    expect(canariesOfKey.length).toBeGreaterThan(10)
     for (const options of forms(alg)) {
       let shown = ''
       const messages = await published(async () => {
@@ -99,7 +99,7 @@ describe('a signer', () => {
         shown = everythingShown(signer) + everythingShown(Object.getOwnPropertyDescriptors(signer))
       })
       expect(shown).toContain('publicJwk')
-      expectNone(`${shown}\n${everythingShown(messages)}`, planted)
+      expectNone(`${shown}\n${everythingShown(messages)}`, canariesOfKey)
     }
   })
 

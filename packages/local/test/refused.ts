@@ -131,12 +131,12 @@ const garbage = [
   unsupported('two private keys', `${pem}${pem}`, /more than one/),
   unsupported('OpenSSH key', block('OPENSSH PRIVATE KEY', canary), /"OPENSSH PRIVATE KEY".*PKCS#8/),
   unsupported('certificate request', block('CERTIFICATE REQUEST', canary), /"CERTIFICATE REQUEST"/),
-  unsupported('no octets', new Uint8Array(0), /no PKCS#8, SEC1 or PKCS#1/),
-  unsupported('octets', Buffer.from(canary), /no PKCS#8, SEC1 or PKCS#1/),
+  unsupported('no octets', new Uint8Array(0), /not a PKCS#8, SEC1 or PKCS#1/),
+  unsupported('octets', Buffer.from(canary), /not a PKCS#8, SEC1 or PKCS#1/),
   unsupported(
     'DER that is cut short',
     ec.export({ format: 'der', type: 'pkcs8' }).subarray(0, -9),
-    /no PKCS#8/,
+    /not a PKCS#8/,
   ),
 ]
 

@@ -9,11 +9,11 @@ const moments: readonly (readonly [when: string, wait?: () => Promise<unknown>])
   ['a turn after the call', () => new Promise((resolve) => setImmediate(resolve))],
 ]
 
-/** Checks what a signer does with an `AbortSignal`, and that it is none the worse for it. */
+/** Checks that a signer obeys an `AbortSignal`, and still signs afterwards. */
 export async function checkAbort(exam: Examination): Promise<void> {
   await checkAbortedBefore(exam)
   for (const [when, wait] of moments) {
-    // Later moments would only show the same once more.
+    // Aborting later would not test anything else.
     if (!(await stillSigns(exam))) return
     await checkAbortedInFlight(exam, when, wait)
     if (exam.findings.has('aborted-in-flight')) break

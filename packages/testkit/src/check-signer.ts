@@ -21,21 +21,21 @@ export interface CheckSignerOptions {
    * fewer where a signature is slow or costs money: the README has the odds of missing a padding bug.
    */
   readonly signatures?: number | undefined
-  /** Bound on each single call, 10 by default; a signer's own deadline should be below. */
+  /** Timeout of each call, 10 by default; a signer's own deadline should be shorter. */
   readonly timeoutSeconds?: number | undefined
 }
 
 /**
- * Checks that a signer keeps what the `Signer` interface promises, and returns what it does not keep.
+ * Checks that a signer does what the `Signer` interface promises, and returns the violations.
  *
- * The factory is called twice, and both signers are disposed of in the end if they have `Symbol.asyncDispose`,
- * so let it open the same key anew each time. A check that cannot be judged because of what another one found
- * is left out; mend that and check again.
+ * The factory is called twice, and both signers are disposed of at the end if they have `Symbol.asyncDispose`,
+ * so it must open the same key each time. A check that depends on the result of a failed check
+ * is omitted; fix that violation and run again.
  *
  * @param factory - opens the signer.
  * @param options - how many signatures to make, and how long to wait for each.
- * @returns the violations, one at most for each check; none when all is well. Whatever the signer does, short of
- *   blocking the thread, this promise is fulfilled, in bounded time.
+ * @returns the violations, at most one for each check. The promise is fulfilled in bounded time, unless the signer
+ *   blocks the thread.
  * @throws `TypeError` when an argument is not of its type.
  *
  * @example
@@ -100,7 +100,7 @@ async function prepare(
   return key && new Examination(signer, key, findings, seconds)
 }
 
-/** Makes the checks that need signatures, those last that may leave a signer unusable. */
+/** Runs the checks that need signatures; last those that may leave a signer unusable. */
 async function examine(
   exam: Examination,
   open: () => Promise<Signer | undefined>,

@@ -4,7 +4,7 @@ import { verifies } from './verifier.ts'
 
 const calls = 32
 
-/** Checks that signatures which are made at the same time do not get in each other's way. */
+/** Checks that concurrent signatures do not affect each other. */
 export async function checkConcurrency(exam: Examination): Promise<void> {
   const inputs = Array.from({ length: calls }, (_, call) => signingInput(`call ${call}`))
   const signatures = await Promise.all(
@@ -33,6 +33,6 @@ export function checkUnshared(exam: Examination): void {
   if (!exam.handedOutChanged && !exam.handedOutTwice) return
   exam.findings.report(
     'signature-unshared',
-    'a signature changed after it was handed out, or shares its memory with another one; return octets that nobody writes to any more',
+    'a signature changed after it was returned, or shares its memory with another one; return octets that are not written to again',
   )
 }

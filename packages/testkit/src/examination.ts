@@ -10,7 +10,7 @@ export class Examination {
   readonly key: VerificationKey
   readonly findings: Findings
   readonly seconds: number
-  /** Every signature as it was handed out, and a copy from that moment. */
+  /** Every signature that was returned, and a copy of it at that time. */
   readonly #handedOut: { readonly octets: Uint8Array; readonly copy: Uint8Array }[] = []
 
   constructor(signer: Signer, key: VerificationKey, findings: Findings, seconds: number) {
@@ -63,7 +63,7 @@ export class Examination {
     return false
   }
 
-  /** Tells whether two signatures were handed out in the same memory. */
+  /** Whether two signatures share memory. */
   get handedOutTwice(): boolean {
     const spans = this.#handedOut
       .map(({ octets }) => octets)
@@ -76,7 +76,7 @@ export class Examination {
     })
   }
 
-  /** Tells whether a signature that was handed out has changed since. */
+  /** Whether a signature has changed since it was returned. */
   get handedOutChanged(): boolean {
     return this.#handedOut.some(({ octets, copy }) => Buffer.compare(octets, copy) !== 0)
   }

@@ -4,7 +4,7 @@ import type { CheckName, Violation } from './violation.ts'
 export class Findings {
   readonly #violations = new Map<CheckName, Violation>()
 
-  /** Notes what a check saw, unless it has seen something already. */
+  /** Records a violation, unless the check has one already. */
   report(check: CheckName, message: string, cause?: unknown): void {
     if (this.has(check)) return
     this.#violations.set(

@@ -4,7 +4,7 @@ import { nameOf } from './findings.ts'
 import { settle } from './settle.ts'
 import type { CheckName } from './violation.ts'
 
-/** Checks what the signer is there for: a JWS and a client assertion made with it are accepted. */
+/** Checks that a JWS and a client assertion made with the signer verify. */
 export async function checkTokens(exam: Examination): Promise<void> {
   const { signer } = exam
   await checkToken(exam, 'jws-verifies', () => signJws(signer, 'payload'))

@@ -43,7 +43,7 @@ function textOf(view: () => string | undefined): string {
   try {
     return view() ?? ''
   } catch {
-    // What cannot be written shows nothing.
+    // A value that cannot be written shows nothing.
     return ''
   }
 }

@@ -10,7 +10,7 @@ export type Outcome =
  * Makes a call and waits for its outcome, but never longer than `seconds`.
  *
  * The call is made before this function returns, the timer is gone when its promise settles, and an
- * outcome that comes too late is dropped without an unhandled rejection.
+ * outcome after the timeout is ignored without an unhandled rejection.
  */
 export function settle(call: () => unknown, seconds: number): Promise<Outcome> {
   let promised = false

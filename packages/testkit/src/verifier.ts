@@ -16,7 +16,7 @@ export interface SignatureFault {
 
 const publicMembers = ['kty', 'crv', 'alg', 'x', 'y', 'n', 'e', 'pub']
 
-/** Reads the public members of a JWK, whatever else stands beside them. */
+/** Reads the public members of a JWK and ignores all others. */
 export function readPublicJwk(jwk: object): KeyObject {
   const members = Object.entries(jwk).filter(([member]) => publicMembers.includes(member))
   return createPublicKey({ key: Object.fromEntries(members), format: 'jwk' })

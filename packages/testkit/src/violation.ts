@@ -39,9 +39,9 @@ export const checkNames = [
 /** Name of a check, such as `signature-width`. */
 export type CheckName = (typeof checkNames)[number]
 
-/** One promise of a signer that was seen broken. */
+/** A promise of the `Signer` interface that the signer breaks. */
 export interface Violation {
-  /** The check that saw it; stable, for filters and for reports. */
+  /** The check that found it; stable, for filters and for reports. */
   readonly check: CheckName
   /** What was found and what was expected; nothing of a key, and nothing of what an error says. */
   readonly message: string

@@ -9,7 +9,7 @@ import { faults } from './faults/all.ts'
 import { acceptsSmallOrder } from './faults/signature.ts'
 import { frozen, handWritten, keyPair } from './hand-written.ts'
 
-describe('a planted fault turns exactly its check red', () => {
+describe('a fault fails exactly its own check', () => {
   test.each(faults.map((fault) => [fault.check, fault.that, fault] as const))(
     '%s: a signer that %s',
     async (check, _, { factory, options }) => {
@@ -36,13 +36,13 @@ describe('a planted fault turns exactly its check red', () => {
   )
 
   test('there is a fault for each check', () => {
-    const planted = new Set(['verifier', ...faults.map(({ check }) => check)])
-    if (!acceptsSmallOrder) planted.add('signature-binds-input')
-    expect([...planted].sort()).toEqual([...checkNames].sort())
+    const tested = new Set(['verifier', ...faults.map(({ check }) => check)])
+    if (!acceptsSmallOrder) tested.add('signature-binds-input')
+    expect([...tested].sort()).toEqual([...checkNames].sort())
   })
 })
 
-test('faults that have nothing to do with each other are all reported', async () => {
+test('independent faults are all reported', async () => {
   const pair = keyPair('ES256')
   const violations = await checkSigner(() => {
     const { sign, ...good } = handWritten('ES256', pair)

@@ -43,7 +43,7 @@ export function publicJwkOf({ publicKey }: KeyPair, alg: JwsAlgorithm): PublicJw
   return { ...jwk, kid: thumbprint(jwk), use: 'sig' } as unknown as PublicJwk
 }
 
-/** The four members of a signer, not yet frozen, for a fault to be planted among them. */
+/** The four members of a signer, not yet frozen, so that a test can change them. */
 export interface Parts {
   alg: JwsAlgorithm
   kid: string

@@ -5,10 +5,10 @@ import { keyPair } from '../../support/key-pairs.js'
 import { KmsError } from './kms-error.js'
 
 /**
- * What a server may do wrong, or refuse, instead of what it is asked.
+ * A fault: an error, a wrong response, or a broken connection.
  *
- * `refuse` is thrown before anything is done; `spoil` changes a right answer, given the key and another of its kind;
- * `send` does to the response what HTTP libraries will not do.
+ * `refuse` is thrown before the operation; `spoil` changes a right response, given the key and another of its kind;
+ * `send` writes the response on the socket itself.
  *
  * @typedef {object} Fault
  * @property {() => KmsError} [refuse]
@@ -131,7 +131,7 @@ export const faults = {
       Signature: remade((_, digest) => ecdsa(keyPair('P-256').privateKey, digest, 'der')),
     }),
   },
-  // Servers exist that sign PSS keys so.
+  // Some servers sign with PSS keys like this.
   'PKCS#1 for PSS': {
     spoil: (answer, { remade }) => ({
       ...answer,

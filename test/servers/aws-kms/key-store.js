@@ -11,7 +11,7 @@ import { keySpecs } from './signing-algorithms.js'
  */
 
 /**
- * A key as the service keeps it; what is not read-only, tests may change.
+ * A key in the service. Tests may change the members that are not read-only.
  *
  * @typedef {object} KmsKey
  * @property {string} id
@@ -73,7 +73,7 @@ export class KeyStore {
   }
 
   /**
-   * A key that nothing but its public half is known of, and that signs nothing.
+   * A key of which only the public half is known, and which cannot sign.
    *
    * @param {KeyKind} kind
    * @param {KeyObject | Buffer} publicKey  or SPKI in DER, for keys that this Node.js does not know
@@ -162,7 +162,7 @@ export class KeyStore {
   }
 
   /**
-   * Another key of the same kind; one is made when there is none.
+   * Another key of the same kind; created if there is none.
    *
    * @param {KmsKey} key
    * @returns {KmsKey}

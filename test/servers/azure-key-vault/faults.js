@@ -9,7 +9,7 @@ import { algorithms, bundleOf, kidOf, signature } from './store.js'
 /**
  * What a fault sees: the request, and what the service would answer without it.
  *
- * @typedef {object} Scene
+ * @typedef {object} Exchange
  * @property {string} vaultUrl
  * @property {import('./store.js').Version | undefined} version  that is asked for, where there is one
  * @property {readonly import('./store.js').Version[]} versions  all of the key
@@ -29,7 +29,7 @@ const page = '<!DOCTYPE html><html><head><title>Gateway</title></head><body>Sign
 /**
  * Wrongs of a service or of what stands before it. Some of them were seen in servers that play this service.
  *
- * @satisfies {Record<string, (scene: Scene) => Outcome>}
+ * @satisfies {Record<string, (exchange: Exchange) => Outcome>}
  */
 export const faults = {
   throttle: ({ retryAfterSeconds }) => ({
@@ -80,23 +80,23 @@ export const faults = {
     withError(answer, (error) => ({ ...error, message: 'Forbidden' })),
 
   empty: () => ({ status: 200, body: {} }),
-  'other-name': (scene) =>
-    changed(scene, ({ kid, value }) => ({
+  'other-name': (exchange) =>
+    changed(exchange, ({ kid, value }) => ({
       kid: String(kid).replace(/[^/]+$/, '0'.repeat(32)),
       value,
     })),
-  'no-name': (scene) => changed(scene, ({ value }) => ({ value })),
-  'no-signature': (scene) => changed(scene, ({ kid }) => ({ kid })),
-  'empty-signature': (scene) => changed(scene, (body) => ({ ...body, value: '' })),
-  'flipped-bit': (scene) =>
-    signedBy(scene, (octets) => {
+  'no-name': (exchange) => changed(exchange, ({ value }) => ({ value })),
+  'no-signature': (exchange) => changed(exchange, ({ kid }) => ({ kid })),
+  'empty-signature': (exchange) => changed(exchange, (body) => ({ ...body, value: '' })),
+  'flipped-bit': (exchange) =>
+    signedBy(exchange, (octets) => {
       octets[7] = (octets[7] ?? 0) ^ 1
       return octets
     }),
-  'short-signature': (scene) => signedBy(scene, (octets) => octets.subarray(1)),
-  'other-key': (scene) => {
-    const { version, vaultUrl, request } = scene
-    if (version === undefined) return scene.answer
+  'short-signature': (exchange) => signedBy(exchange, (octets) => octets.subarray(1)),
+  'other-key': (exchange) => {
+    const { version, vaultUrl, request } = exchange
+    if (version === undefined) return exchange.answer
     return signature(vaultUrl, { ...version, privateKey: anotherLike(version) }, request)
   },
   'other-version': ({ vaultUrl, versions, version, request, answer }) => {
@@ -106,44 +106,49 @@ export const faults = {
       ? { status: 200, body: bundleOf(vaultUrl, other) }
       : signature(vaultUrl, other, request)
   },
-  'other-version-unnamed': (scene) => {
-    const { vaultUrl, versions, version, request } = scene
+  'other-version-unnamed': (exchange) => {
+    const { vaultUrl, versions, version, request } = exchange
     const other = versions.find((each) => each !== version)
-    if (other === undefined || version === undefined) return scene.answer
+    if (other === undefined || version === undefined) return exchange.answer
     const { status, body } = signature(vaultUrl, other, request)
     return { status, body: { .../** @type {object} */ (body), kid: kidOf(vaultUrl, version) } }
   },
-  'der-signature': (scene) => signedWith(scene, (key, digest) => ecdsa(key, digest, 'der')),
-  'pss-is-pkcs1': (scene) => signedWith(scene, (key, digest, hash) => rsaPkcs1(key, digest, hash)),
-  'es384-by-p256': (scene) =>
-    signedWith(scene, (_key, digest) => ecdsa(newKey('P-256'), digest, 'raw')),
+  'der-signature': (exchange) => signedWith(exchange, (key, digest) => ecdsa(key, digest, 'der')),
+  'pss-is-pkcs1': (exchange) =>
+    signedWith(exchange, (key, digest, hash) => rsaPkcs1(key, digest, hash)),
+  'es384-by-p256': (exchange) =>
+    signedWith(exchange, (_key, digest) => ecdsa(newKey('P-256'), digest, 'raw')),
 
-  'padded-n': (scene) => rekeyed(scene, ({ n = '', ...rest }) => ({ ...rest, n: padded(n) })),
-  'short-coordinate': (scene) =>
-    rekeyed(scene, ({ x = '', y = '', ...rest }) => ({ ...rest, x: stripped(x), y: stripped(y) })),
-  'every-ec-p256': (scene) =>
-    rekeyed(scene, (jwk) => ({ ...jwk, ...publicMembers(newKey('P-256')) })),
-  'curve-misnamed': (scene) => rekeyed(scene, (jwk) => ({ ...jwk, crv: 'P-384' })),
-  'other-public-key': (scene) => {
-    const { version } = scene
-    if (version === undefined) return scene.answer
-    return rekeyed(scene, (jwk) => ({ ...jwk, ...publicMembers(anotherLike(version)) }))
+  'padded-n': (exchange) => rekeyed(exchange, ({ n = '', ...rest }) => ({ ...rest, n: padded(n) })),
+  'short-coordinate': (exchange) =>
+    rekeyed(exchange, ({ x = '', y = '', ...rest }) => ({
+      ...rest,
+      x: stripped(x),
+      y: stripped(y),
+    })),
+  'every-ec-p256': (exchange) =>
+    rekeyed(exchange, (jwk) => ({ ...jwk, ...publicMembers(newKey('P-256')) })),
+  'curve-misnamed': (exchange) => rekeyed(exchange, (jwk) => ({ ...jwk, crv: 'P-384' })),
+  'other-public-key': (exchange) => {
+    const { version } = exchange
+    if (version === undefined) return exchange.answer
+    return rekeyed(exchange, (jwk) => ({ ...jwk, ...publicMembers(anotherLike(version)) }))
   },
-  'no-public-key': (scene) => rekeyed(scene, ({ x: _x, y: _y, ...rest }) => rest),
-  'not-on-curve': (scene) => rekeyed(scene, ({ x = '', ...rest }) => ({ ...rest, x, y: x })),
-  'unknown-type': (scene) => rekeyed(scene, (jwk) => ({ ...jwk, kty: 'unheard-of' })),
-  'with-private-half': (scene) => {
+  'no-public-key': (exchange) => rekeyed(exchange, ({ x: _x, y: _y, ...rest }) => rest),
+  'not-on-curve': (exchange) => rekeyed(exchange, ({ x = '', ...rest }) => ({ ...rest, x, y: x })),
+  'unknown-type': (exchange) => rekeyed(exchange, (jwk) => ({ ...jwk, kty: 'unheard-of' })),
+  'with-private-half': (exchange) => {
     const { d } = keyPair('P-256', foreign).privateKey.export({ format: 'jwk' })
-    return rekeyed(scene, (jwk) => ({ ...jwk, d }))
+    return rekeyed(exchange, (jwk) => ({ ...jwk, d }))
   },
-  'kid-elsewhere': (scene) =>
-    rekeyed(scene, (jwk) => ({
+  'kid-elsewhere': (exchange) =>
+    rekeyed(exchange, (jwk) => ({
       ...jwk,
       kid: String(jwk['kid']).replace(/^https:\/\/[^/]+/, 'https://elsewhere.vault.azure.net'),
     })),
-  'no-kid': (scene) => rekeyed(scene, ({ kid: _, ...rest }) => rest),
-  'no-version': (scene) =>
-    rekeyed(scene, (jwk) => ({ ...jwk, kid: String(jwk['kid']).replace(/\/[^/]+$/, '') })),
+  'no-kid': (exchange) => rekeyed(exchange, ({ kid: _, ...rest }) => rest),
+  'no-version': (exchange) =>
+    rekeyed(exchange, (jwk) => ({ ...jwk, kid: String(jwk['kid']).replace(/\/[^/]+$/, '') })),
   'no-key': () => ({ status: 200, body: { attributes: { enabled: true } } }),
   'disabled-get-refused': ({ version, answer }) =>
     version?.enabled === false
@@ -165,7 +170,7 @@ function withError(answer, change) {
 }
 
 /**
- * @param {Scene} scene
+ * @param {Exchange} exchange
  * @param {(body: Record<string, unknown>) => object} change
  * @returns {import('./errors.js').Answer}
  */
@@ -175,37 +180,37 @@ function changed({ answer }, change) {
 }
 
 /**
- * @param {Scene} scene
+ * @param {Exchange} exchange
  * @param {(jwk: Members) => Members} change
  */
-function rekeyed(scene, change) {
-  return changed(scene, (bundle) => ({
+function rekeyed(exchange, change) {
+  return changed(exchange, (bundle) => ({
     ...bundle,
     key: change(/** @type {Members} */ (bundle['key'])),
   }))
 }
 
 /**
- * @param {Scene} scene
+ * @param {Exchange} exchange
  * @param {(octets: Buffer) => Uint8Array} change
  */
-function signedBy(scene, change) {
-  return changed(scene, ({ kid, value }) => {
+function signedBy(exchange, change) {
+  return changed(exchange, ({ kid, value }) => {
     const octets = Buffer.from(String(value), 'base64url')
     return { kid, value: Buffer.from(change(octets)).toString('base64url') }
   })
 }
 
 /**
- * @param {Scene} scene
+ * @param {Exchange} exchange
  * @param {(key: import('node:crypto').KeyObject, digest: Buffer, hash: import('./store.js').Hash) => Buffer} sign
  */
-function signedWith(scene, sign) {
-  const { version, request } = scene
+function signedWith(exchange, sign) {
+  const { version, request } = exchange
   const hash = algorithms[request?.alg ?? '']?.hash
-  if (version === undefined || hash === undefined) return scene.answer
+  if (version === undefined || hash === undefined) return exchange.answer
   const digest = Buffer.from(request?.value ?? '', 'base64url')
-  return signedBy(scene, () => sign(version.privateKey, digest, hash))
+  return signedBy(exchange, () => sign(version.privateKey, digest, hash))
 }
 
 /** @param {string} curve */

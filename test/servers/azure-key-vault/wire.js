@@ -19,7 +19,7 @@ import { text } from 'node:stream/consumers'
  */
 
 /**
- * Listens on a free port of 127.0.0.1, and gives the outcome to whoever asks.
+ * Listens on a free port of 127.0.0.1, and answers each request with its outcome.
  *
  * @param {{ key: string, cert: string }} tls
  * @param {(request: KeyVaultRequest) => Promise<import('./faults.js').Outcome>} handle
@@ -103,7 +103,7 @@ function send(response, { status, body, headers }) {
   response.end(content)
 }
 
-/** Connects to this machine whatever the name, and checks the certificate for that name. */
+/** Connects to this machine for any host name, and checks the certificate for that name. */
 export class LoopbackAgent extends Agent {
   /**
    * @param {import('node:https').AgentOptions & { host?: string }} options

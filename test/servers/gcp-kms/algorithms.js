@@ -6,7 +6,7 @@ import { ecdsa, rsaPkcs1, rsaPss } from '../../support/digest-signature.js'
  * What a key version of an algorithm can do.
  *
  * @typedef {object} Algorithm
- * @property {import('../../support/key-pairs.js').KeyKind | undefined} kind  of its key pair; `undefined` for what has none
+ * @property {import('../../support/key-pairs.js').KeyKind | undefined} kind  of its key pair; `undefined` without a key pair
  * @property {'sha256' | 'sha384' | 'sha512' | undefined} [hash]
  * @property {'sign' | 'decrypt' | 'encrypt' | 'mac' | 'encapsulate'} purpose
  * @property {boolean} [postQuantum]
@@ -57,7 +57,7 @@ export const algorithms = {
   PQ_SIGN_ML_DSA_44: postQuantum('ML-DSA-44'),
   PQ_SIGN_ML_DSA_65: postQuantum('ML-DSA-65'),
   PQ_SIGN_ML_DSA_87: postQuantum('ML-DSA-87'),
-  // What follows exists to be refused.
+  // The following algorithms must be refused.
   RSA_SIGN_RAW_PKCS1_2048: { kind: 'RSA-2048', purpose: 'sign' },
   RSA_DECRYPT_OAEP_2048_SHA256: { kind: 'RSA-2048', purpose: 'decrypt' },
   PQ_SIGN_ML_DSA_65_EXTERNAL_MU: { kind: undefined, purpose: 'sign', postQuantum: true },

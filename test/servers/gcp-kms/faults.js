@@ -17,7 +17,7 @@ const permissions = {
 }
 
 /**
- * Answers that are no response.
+ * Faults of the status or the connection.
  *
  * @type {Record<string, (method: Method, resource: string) => StatusError | BareStatus>}
  */
@@ -75,7 +75,7 @@ export const refusals = {
 }
 
 /**
- * Other signatures than the right one.
+ * Faults of the signature.
  *
  * @type {Record<string, (context: SignContext) => import('./methods.js').AsymmetricSignResponse>}
  * @typedef {object} SignContext
@@ -142,12 +142,12 @@ export const wrongSignatures = {
       () => keyPair('P-256').privateKey,
       (key, digest) => ecdsa(key, Buffer.from(digest), 'der'),
     ),
-  // Servers exist that sign PSS keys so.
+  // Some servers sign with PSS keys like this.
   'pkcs1-for-pss': (context) => resigned(context, ({ privateKey }) => privateKey, rsaPkcs1),
 }
 
 /**
- * Other public keys than the right one.
+ * Faults of the public key.
  *
  * @type {Record<string, (answer: import('./methods.js').PublicKeyResponse, keys: import('./key-store.js').KeyStore) => import('./methods.js').PublicKeyResponse>}
  */
@@ -173,7 +173,7 @@ export const wrongPublicKeys = {
     ...answer,
     ...pemOf(keys.version(next(answer.name)).publicKey),
   }),
-  // Servers exist whose every EC key is this, whatever its algorithm says.
+  // Some servers return a P-256 key for every EC algorithm.
   'always-p256': (answer) => ({ ...answer, ...pemOf(keyPair('P-256').publicKey) }),
   'small-rsa': (answer) => ({ ...answer, ...pemOf(keyPair('RSA-2048').publicKey) }),
   'private-pem': (answer) => {

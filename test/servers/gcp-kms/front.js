@@ -9,7 +9,7 @@ const badGateway = `HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nConte
 const preface = 'PRI *'
 
 /**
- * A port that speaks HTTP/2 and HTTP/1, and that can be cut, or taken over by something that is not the service.
+ * A port that speaks HTTP/2 and HTTP/1, and whose connections can be cut or answered by a gateway.
  *
  * @typedef {object} Front
  * @property {number} port

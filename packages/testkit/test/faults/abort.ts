@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { SignerError } from '@countersign/core'
-import { but, type Fault, forever, signing } from './planting.ts'
+import { but, type Fault, forever, signing } from './faulty-signer.ts'
 
 export const abortFaults: Fault[] = [
   {

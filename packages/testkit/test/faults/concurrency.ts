@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { SignerError } from '@countersign/core'
-import { type Fault, signing } from './planting.ts'
+import { type Fault, signing } from './faulty-signer.ts'
 
 export const concurrencyFaults: Fault[] = [
   {

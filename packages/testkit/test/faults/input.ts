@@ -1,5 +1,5 @@
 import { SignerError } from '@countersign/core'
-import { but, type Fault, signing, unsupported } from './planting.ts'
+import { but, type Fault, signing, unsupported } from './faulty-signer.ts'
 
 export const inputFaults: Fault[] = [
   {

@@ -1,5 +1,5 @@
 import { frozen, handWritten, type KeyPair, keyPair, publicJwkOf } from '../hand-written.ts'
-import { but, type Fault, jwk } from './planting.ts'
+import { but, type Fault, jwk } from './faulty-signer.ts'
 
 function octetsOf(base64url = ''): Buffer {
   return Buffer.from(base64url, 'base64url')

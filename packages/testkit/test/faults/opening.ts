@@ -1,6 +1,6 @@
 import { SignerError } from '@countersign/core'
 import { frozen, handWritten, keyPair } from '../hand-written.ts'
-import { but, ed, type Fault, forever, soon, unsupported } from './planting.ts'
+import { but, ed, type Fault, forever, soon, unsupported } from './faulty-signer.ts'
 
 export const openingFaults: Fault[] = [
   {

@@ -2,7 +2,7 @@ import { webcrypto } from 'node:crypto'
 import { inspect } from 'node:util'
 import type { Signer } from '@countersign/core'
 import { frozen, handWritten } from '../hand-written.ts'
-import { but, ec, type Fault, jwk } from './planting.ts'
+import { but, ec, type Fault, jwk } from './faulty-signer.ts'
 
 function withOneMoreMember(member: PropertyDescriptor): () => Signer {
   return () => {

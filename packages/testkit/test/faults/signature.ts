@@ -2,7 +2,7 @@ import { constants, createHash, createPublicKey, sign, verify } from 'node:crypt
 import { SignerError } from '@countersign/core'
 import { rawToDer } from '@countersign/core/der'
 import { keyPair, type Parts, signWith } from '../hand-written.ts'
-import { but, ed, type Fault, forever, rsa, signing, soon } from './planting.ts'
+import { but, ed, type Fault, forever, rsa, signing, soon } from './faulty-signer.ts'
 
 // The neutral point, as key and as R with s = 0, satisfies RFC 8032 §5.1.7 for every message.
 const neutral = Buffer.alloc(32).fill(1, 0, 1)

@@ -1,4 +1,4 @@
-import { type Fault, signing } from './planting.ts'
+import { type Fault, signing } from './faulty-signer.ts'
 
 function withoutLeadingZeros(octets: Uint8Array): Uint8Array {
   const start = octets.findIndex((octet) => octet !== 0)

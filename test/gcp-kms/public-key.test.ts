@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { input } from '../clouds/fixtures.ts'
-import { signerOver, startKms, versionOf } from './fixtures.ts'
+import { clientWith, signerOver, startKms, versionOf } from './fixtures.ts'
 
 /** Refusals of a request for a public key that no other format of the key would change. */
 const others = [
@@ -59,4 +59,24 @@ test('an argument that is not accepted may be the format: the key is asked for i
   const formats = kms.requests.map(({ request }) => request.publicKeyFormat)
   expect(formats).toEqual(['PUBLIC_KEY_FORMAT_UNSPECIFIED', 'NIST_PQC'])
   expect(await (await signerOver(kms, { name })).sign(input)).toHaveLength(64)
+})
+
+test.each([
+  ['SOFTWARE', 'software'],
+  ['HSM', 'hsm'],
+  ['EXTERNAL', 'external'],
+  ['EXTERNAL_VPC', 'external'],
+] as const)('a version whose protection level is %s says: %s', async (protectionLevel, said) => {
+  const kms = await startKms()
+  const name = kms.createKey({ kind: 'P-256', protectionLevel })
+  expect((await signerOver(kms, { name })).protection).toBe(said)
+})
+
+test('a protection level that is unknown or missing is not shown', async () => {
+  const kms = await startKms()
+  const name = kms.createKey({ kind: 'P-256' })
+  for (const protectionLevel of ['QUANTUM', 'constructor', null]) {
+    const client = clientWith(kms, (answer) => ({ ...answer, protectionLevel }))
+    expect(await signerOver(kms, { name, client })).not.toHaveProperty('protection')
+  }
 })

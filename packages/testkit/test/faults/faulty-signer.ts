@@ -2,10 +2,10 @@ import { type JwsAlgorithm, type Signer, SignerError } from '@countersign/core'
 import type { CheckName, CheckSignerOptions } from '@countersign/testkit'
 import { frozen, handWritten, type KeyPair, keyPair, type Parts } from '../hand-written.ts'
 
-/** A factory with one fault, and the one check that must see it. */
+/** A factory of a signer with one fault, and the one check that must find it. */
 export interface Fault {
   readonly check: CheckName
-  /** Goes on from "a signer". */
+  /** Completes the sentence "a signer that". */
   readonly that: string
   readonly factory: () => unknown
   readonly options?: CheckSignerOptions
@@ -24,18 +24,18 @@ const pairs: { readonly [alg in JwsAlgorithm]?: KeyPair } = {
   EdDSA: ed,
 }
 
-/** A signer in which some members are replaced, each built on the good ones. */
-export function but(alg: JwsAlgorithm, plant: (good: Parts) => object): () => Signer {
+/** A signer with some members changed. */
+export function but(alg: JwsAlgorithm, change: (good: Parts) => object): () => Signer {
   const pair = pairs[alg] ?? keyPair(alg)
   return () => {
     const good = handWritten(alg, pair)
-    return frozen({ ...good, ...plant(good) })
+    return frozen({ ...good, ...change(good) })
   }
 }
 
 type SignFault = (good: Parts['sign'], ...call: Parameters<Parts['sign']>) => unknown
 
-/** A signer whose `sign` does something else with a call that it would have got right. */
+/** A signer whose `sign` handles valid calls wrongly. */
 export function signing(alg: JwsAlgorithm, fault: () => SignFault): () => Signer {
   return but(alg, ({ sign: good }) => {
     const faulty = fault()
@@ -50,8 +50,8 @@ export function signing(alg: JwsAlgorithm, fault: () => SignFault): () => Signer
 }
 
 /** Like {@link but}, for a fault in the public JWK only. */
-export function jwk(alg: JwsAlgorithm, plant: (good: Parts['publicJwk']) => object): () => Signer {
-  return but(alg, ({ publicJwk }) => ({ publicJwk: { ...publicJwk, ...plant(publicJwk) } }))
+export function jwk(alg: JwsAlgorithm, change: (good: Parts['publicJwk']) => object): () => Signer {
+  return but(alg, ({ publicJwk }) => ({ publicJwk: { ...publicJwk, ...change(publicJwk) } }))
 }
 
 export function unsupported(): SignerError {
