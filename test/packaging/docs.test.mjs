@@ -79,7 +79,7 @@ function install(file, words) {
   return place
 }
 
-/** Programs that need a real cloud service or a test runner, and are not run here. */
+/** Programs that need Google Cloud KMS, a PKCS#11 token or a test runner. They are not run here. */
 const notHere = [/@countersign\/gcp-kms/, /@countersign\/pkcs11/, /from 'vitest'/]
 
 for (const page of pages()) {
