@@ -1,4 +1,4 @@
-import { limitScope } from '@countersign/oauth/provider'
+import { limitScope } from '@countersign/oauth/internal'
 import { describe, expect, it } from 'vitest'
 import type { Script } from '../servers/scripted-server.js'
 import { errorResponse, tokenResponse } from '../servers/token-responses.js'

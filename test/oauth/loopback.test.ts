@@ -8,7 +8,7 @@ import {
   privateKeyJwt,
   tokenSource,
 } from '@countersign/oauth'
-import { requireSecureUrl } from '@countersign/oauth/provider'
+import { requireSecureUrl } from '@countersign/oauth/internal'
 import { describe, expect, it } from 'vitest'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
 import { startScriptedServer } from '../servers/scripted-server.js'

@@ -107,7 +107,7 @@ async function tokenEndpointOf(
   const [{ discoverAuthorizationServer }, { requireSecureUrl, timeoutSignal }, { useProxy }] =
     await Promise.all([
       import('@countersign/oauth'),
-      import('@countersign/oauth/provider'),
+      import('@countersign/oauth/internal'),
       import('./network.ts'),
     ])
   await useProxy()

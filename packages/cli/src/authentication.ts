@@ -4,7 +4,7 @@ import {
   type PrivateKeyJwtOptions,
   privateKeyJwt,
 } from '@countersign/oauth'
-import { limitScope, uniteScopes } from '@countersign/oauth/provider'
+import { limitScope, uniteScopes } from '@countersign/oauth/internal'
 import type { AuthenticationOptions } from './client-options.ts'
 
 /** The options of `privateKeyJwt` for those of the command; an empty option counts as not given. */

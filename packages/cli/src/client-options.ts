@@ -95,7 +95,7 @@ export function required(value: string | undefined, option: string, variable: st
 
 /** Requires an https URL, or http on loopback, without credentials. */
 export async function requireUrl(value: string, option: string): Promise<URL> {
-  const { requireSecureUrl } = await import('@countersign/oauth/provider')
+  const { requireSecureUrl } = await import('@countersign/oauth/internal')
   try {
     return requireSecureUrl(value, option)
   } catch (error) {

@@ -7,7 +7,7 @@ import {
   isReplayable,
   isWithin,
   requireReachable,
-} from '@countersign/oauth/provider'
+} from '@countersign/oauth/internal'
 import { type ResourceTokens, type TargetSource, tokenRefused } from './resource-tokens.ts'
 
 /** Settings of {@link authorizedFetch}. */

@@ -1,5 +1,5 @@
 import { type AuthorizationServer, type ClientAuthentication, OAuthError } from '@countersign/oauth'
-import { requireAdvertised, requireSecureUrl } from '@countersign/oauth/provider'
+import { requireAdvertised, requireSecureUrl } from '@countersign/oauth/internal'
 
 /** Token requests that a provider may make in a burst. */
 const burst = 200

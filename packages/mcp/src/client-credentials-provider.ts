@@ -5,7 +5,7 @@ import {
   requireString,
   requireTimeout,
   sanitize,
-} from '@countersign/oauth/provider'
+} from '@countersign/oauth/internal'
 import { authorizedFetch } from './authorized-fetch.ts'
 import { providerAuthentication } from './client-authentication.ts'
 import { ping } from './resource-discovery.ts'

@@ -6,7 +6,7 @@ import {
   OAuthError,
   type ResourceServer,
 } from '@countersign/oauth'
-import { bearerChallenge, Deadline, sameIssuer, sanitize } from '@countersign/oauth/provider'
+import { bearerChallenge, Deadline, sameIssuer, sanitize } from '@countersign/oauth/internal'
 
 /** What a client has to know to request a token for a resource. */
 export interface DiscoveredResource {

@@ -14,7 +14,7 @@ import {
   sanitize,
   uniteScopes,
   unlessAborted,
-} from '@countersign/oauth/provider'
+} from '@countersign/oauth/internal'
 import { discoverResource } from './resource-discovery.ts'
 
 /** The authorization server, resource and scope of token requests. */

@@ -1,5 +1,5 @@
 import { type AuthorizationServer, OAuthError, type ReplaceKey } from '@countersign/oauth'
-import { limitScope, sanitize, uniteScopes } from '@countersign/oauth/provider'
+import { limitScope, sanitize, uniteScopes } from '@countersign/oauth/internal'
 import type { ResourceTokens, ResourceTokensSettings, TokenTarget } from './resource-tokens.ts'
 
 // The types agree with both majors of the MCP TypeScript SDK, so that a program compiles against this package without

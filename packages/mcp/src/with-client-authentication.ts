@@ -1,5 +1,5 @@
 import { type AuthorizationServer, type ClientAuthentication, OAuthError } from '@countersign/oauth'
-import { requireIssuer, requireSecureUrl, sanitize } from '@countersign/oauth/provider'
+import { requireIssuer, requireSecureUrl, sanitize } from '@countersign/oauth/internal'
 import { providerAuthentication, requireUsableServer } from './client-authentication.ts'
 import {
   type AddClientAuthentication,

@@ -21,7 +21,7 @@ export interface SecureUrlOptions {
  *
  * @example
  * ```ts
- * import { requireSecureUrl } from '@countersign/oauth/provider'
+ * import { requireSecureUrl } from '@countersign/oauth/internal'
  *
  * const issuer = 'https://as.example.com'
  * const endpoint = requireSecureUrl(`${issuer}/token`, 'token endpoint', { namedBy: issuer })

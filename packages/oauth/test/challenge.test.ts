@@ -1,4 +1,4 @@
-import { bearerChallenge } from '@countersign/oauth/provider'
+import { bearerChallenge } from '@countersign/oauth/internal'
 import { describe, expect, it } from 'vitest'
 
 function challenge(header: string) {

@@ -4,7 +4,7 @@ import {
   requireSecureUrl,
   sanitize,
   sanitizeValue,
-} from '@countersign/oauth/provider'
+} from '@countersign/oauth/internal'
 import { FailedStep, type Failure, passed, type StepResult, warned } from './step.ts'
 import { authenticationOf, type Granted, type TokenInputs } from './token-request.ts'
 

@@ -1,5 +1,5 @@
 import { type PublicJwk, thumbprint } from '@countersign/core'
-import { boundedFetch, requireSecureUrl, sanitizeValue } from '@countersign/oauth/provider'
+import { boundedFetch, requireSecureUrl, sanitizeValue } from '@countersign/oauth/internal'
 import type { Candidate } from './step.ts'
 import type { TokenInputs } from './token-request.ts'
 

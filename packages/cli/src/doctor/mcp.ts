@@ -1,5 +1,5 @@
 import { OAuthError } from '@countersign/oauth'
-import { sanitize } from '@countersign/oauth/provider'
+import { sanitize } from '@countersign/oauth/internal'
 import type { Client } from '@modelcontextprotocol/client'
 import { version } from '../command.ts'
 import { describeMcpError, McpError } from '../mcp-error.ts'

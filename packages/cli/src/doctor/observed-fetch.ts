@@ -1,5 +1,5 @@
 import type { Fetch } from '@countersign/oauth'
-import { type BearerChallenge, bearerChallenge } from '@countersign/oauth/provider'
+import { type BearerChallenge, bearerChallenge } from '@countersign/oauth/internal'
 
 /** The last response of a server. */
 export interface Answer {

@@ -1,6 +1,6 @@
 import { spkiThumbprint } from '@countersign/core'
 import { OAuthError } from '@countersign/oauth'
-import { sanitizeValue } from '@countersign/oauth/provider'
+import { sanitizeValue } from '@countersign/oauth/internal'
 import { faultOfDocument } from './client-document.ts'
 import { type ClockReading, differs, tolerableSeconds } from './observed-fetch.ts'
 import type { Candidate, Failure } from './step.ts'

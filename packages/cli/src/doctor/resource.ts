@@ -4,7 +4,7 @@ import {
   OAuthError,
   type ResourceServer,
 } from '@countersign/oauth'
-import { requireSecureUrl, sameIssuer, sanitize, sanitizeValue } from '@countersign/oauth/provider'
+import { requireSecureUrl, sameIssuer, sanitize, sanitizeValue } from '@countersign/oauth/internal'
 import { chooseScope } from '../authentication.ts'
 import type { ObservedFetch } from './observed-fetch.ts'
 import {

@@ -8,7 +8,7 @@ import {
   requireSecureUrl,
   sanitize,
   sanitizeValue,
-} from '@countersign/oauth/provider'
+} from '@countersign/oauth/internal'
 import type { ObservedFetch } from './observed-fetch.ts'
 import type { Target } from './resource.ts'
 import {

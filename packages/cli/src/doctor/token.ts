@@ -1,6 +1,6 @@
 import { SignerError } from '@countersign/core'
 import type { TokenResponse } from '@countersign/oauth'
-import { sanitizeValue } from '@countersign/oauth/provider'
+import { sanitizeValue } from '@countersign/oauth/internal'
 import { describeFailure } from '../failure.ts'
 import { type ClockReading, describeClock, differs, tolerableSeconds } from './observed-fetch.ts'
 import { adviceOn, examineRefusal, type Refused, withRemedy } from './refusal.ts'

@@ -1,5 +1,5 @@
 /**
- * The parts from which a provider for an OAuth client library is built, such as `@countersign/mcp`.
+ * For the packages of this repository alone: it may change in any release.
  *
  * @module
  */
