@@ -6,16 +6,22 @@ import { packages, root } from '../../scripts/workspace.mjs'
 
 const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8')
 
+/** The text under a heading. */
+function section(heading: string): string {
+  const [, rest = ''] = page.split(`\n## ${heading}\n`)
+  return rest.split('\n## ')[0] ?? ''
+}
+
 /** The source files that a numbered list of a section links to, in its order. */
 function filesOf(heading: string): string[] {
-  const [, section = ''] = page.split(`\n## ${heading}\n`)
-  const [text = ''] = section.split('\n## ')
-  return [...text.matchAll(/^\d+\. \[[^\]]+\]\(\.\.\/([^)]+)\)/gm)].map(([, file = '']) => file)
+  return [...section(heading).matchAll(/^\d+\. \[[^\]]+\]\(\.\.\/([^)]+)\)/gm)].map(
+    ([, file = '']) => file,
+  )
 }
 
 interface Measured {
   readonly importsInCycles: number
-  readonly assertion: { readonly path: readonly string[] }
+  readonly assertion: { readonly path: readonly string[]; readonly run: readonly string[] }
   readonly tokenRequest: { readonly path: readonly string[] }
 }
 
@@ -30,6 +36,17 @@ describe('docs/architecture.md', () => {
   test('lists the files between clientAssertion and the SDK in their order, at most 8', () => {
     expect(filesOf('One signature')).toEqual(measured.assertion.path)
     expect(measured.assertion.path.length).toBeLessThanOrEqual(8)
+  })
+
+  test('names the other files that run for one assertion', () => {
+    const { path, run } = measured.assertion
+    const others = run.filter((file) => !path.includes(file))
+    const named = [...section('One signature').matchAll(/`([\w/-]+\.ts)`/g)]
+    const files = named.map(([, name = '']) => {
+      const [file, folder = 'core'] = name.split('/').reverse()
+      return `packages/${folder}/src/${file}`
+    })
+    expect(files.sort()).toEqual(others)
   })
 
   test('lists the files that run for one token request, at most 10', () => {
