@@ -5,7 +5,7 @@
  * @param {string} wanted such as `>=20.19.0`
  * @returns {string | undefined} the message for the user if this Node.js is too old
  */
-export function nodeComplaint(found, wanted) {
+export function unsupportedNode(found, wanted) {
   const oldest = wanted.replace('>=', '')
   const a = found.split('.')
   const b = oldest.split('.')

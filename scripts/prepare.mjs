@@ -106,8 +106,8 @@ function install() {
         `run "npx pnpm@${pnpmVersion} install" and commit pnpm-lock.yaml.`,
     )
   }
-  const complaint = buildAddon()
-  if (complaint !== undefined) console.log(`${complaint}. PKCS#11 tokens need it.`)
+  const problem = buildAddon()
+  if (problem !== undefined) console.log(`${problem}. PKCS#11 tokens need it.`)
   offerHeaders()
   // After the installation, because pnpm writes members without dependencies to the lockfile even when it is frozen.
   writeFileSync(stamp, fingerprint())

@@ -1,9 +1,9 @@
 // `node scripts/run.mjs COMMAND …`: what `npm run COMMAND` runs. Needs nothing installed.
 import { readFileSync } from 'node:fs'
-import { nodeComplaint } from './node-version.mjs'
+import { unsupportedNode } from './node-version.mjs'
 
 const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
-const complaint = nodeComplaint(process.versions.node, manifest.engines.node)
+const problem = unsupportedNode(process.versions.node, manifest.engines.node)
 
 async function main() {
   const [command = '', ...args] = process.argv.slice(2)
@@ -21,8 +21,8 @@ async function main() {
   }
 }
 
-if (complaint === undefined) await main()
+if (problem === undefined) await main()
 else {
-  console.error(complaint)
+  console.error(problem)
   process.exitCode = 1
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
-import { nodeComplaint } from '../../scripts/node-version.mjs'
+import { unsupportedNode } from '../../scripts/node-version.mjs'
 import { repositoryUrl } from '../../scripts/pack.mjs'
 import { findHeaders } from '../../scripts/prepare.mjs'
 import { root } from '../../scripts/workspace.mjs'
@@ -102,11 +102,11 @@ describe('a release', () => {
 
 test('only a Node.js that is too old is refused', () => {
   const wanted: string = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).engines.node
-  expect(nodeComplaint('20.18.3', wanted)).toMatch(
+  expect(unsupportedNode('20.18.3', wanted)).toMatch(
     /needs Node\.js 20\.19\.0 or newer, and this is 20\.18/,
   )
-  expect(nodeComplaint('20.19.0', wanted)).toBeUndefined()
-  expect(nodeComplaint('100.0.0', wanted)).toBeUndefined()
+  expect(unsupportedNode('20.19.0', wanted)).toBeUndefined()
+  expect(unsupportedNode('100.0.0', wanted)).toBeUndefined()
 })
 
 test.each([
