@@ -13,10 +13,10 @@ import { cache, root } from './workspace.mjs'
 const node = (file, args, cwd = root) =>
   runSync([process.execPath, join(root, file), ...args], { cwd, env: prepared }).code
 
-/** Loads vitest, which the other commands do without. */
+/** Loads vitest on demand, because the other commands do not need it. */
 const test = async (/** @type {string[]} */ args) => (await import('./test.mjs')).test(args)
 
-/** What `npm run NAME -- ARGS` runs, once everything is installed and built. Each returns an exit code. */
+/** The commands of `npm run NAME -- ARGS`, which run after everything is installed and built. Each returns an exit code. */
 export const commands = {
   build: () => 0,
   test,
@@ -24,15 +24,17 @@ export const commands = {
   demo: (/** @type {string[]} */ args) => node('packages/demo/dist/bin.js', args),
   mutation: (/** @type {string[]} */ args) => node('test/mutation/run.mjs', args),
   bench: (/** @type {string[]} */ args) => node('test/bench/run.mjs', args),
-  /** In the folder of the caller, whose files the arguments name. */
+  /** Runs in the folder of the caller, because the arguments name files there. */
   countersign: (/** @type {string[]} */ args) =>
     node('packages/cli/dist/bin.js', args, process.env['INIT_CWD'] ?? process.cwd()),
-  /** Writes the pages that are made from the code. */
+  /** Writes the pages that are generated from the code. */
   docs: () =>
     node('node_modules/vitest/vitest.mjs', [
       ...['run', '--update', '--project', 'unit'],
       ...['test/cli/reference.test.ts', 'test/faults/fault-matrix.test.ts'],
     ]),
+  /** Prints the measurements that docs/architecture.md shows. */
+  architecture: (/** @type {string[]} */ args) => node('scripts/architecture.mjs', args),
   /** Packs the packages, and prints the `npm install` line with tarballs for their names. */
   pack: async (/** @type {string[]} */ args) => {
     const packed = packAll(join(cache, 'tarballs'))

@@ -1,11 +1,11 @@
-// Written without recent syntax, so that an old Node.js gets this sentence and not a syntax error.
+// Written without recent syntax, so that an old Node.js prints this message and not a syntax error.
 
 /**
  * @param {string} found the version of this Node.js
  * @param {string} wanted such as `>=20.19.0`
- * @returns {string | undefined} what to tell the user, when it is too old
+ * @returns {string | undefined} the message for the user if this Node.js is too old
  */
-export function nodeComplaint(found, wanted) {
+export function unsupportedNode(found, wanted) {
   const oldest = wanted.replace('>=', '')
   const a = found.split('.')
   const b = oldest.split('.')

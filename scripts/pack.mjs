@@ -12,8 +12,8 @@ import { publishable } from './workspace.mjs'
 /**
  * Packs every publishable package as it would be published.
  *
- * @param {string} folder where the tarballs go; emptied first
- * @param {string} [repository] its URL, for the members of a manifest that name it
+ * @param {string} folder for the tarballs; emptied first
+ * @param {string} [repository] its URL, for the manifest members that name the repository
  * @returns {Packed[]}
  */
 export function packAll(folder, repository) {
@@ -69,7 +69,7 @@ const publicMembers = (repository, directory) => ({
  * The https URL of a repository, from a git remote in any of its spellings.
  *
  * @param {string} remote
- * @returns {string | undefined} nothing for a remote that has no web page, such as a folder
+ * @returns {string | undefined} `undefined` for a remote without a web page, such as a folder
  */
 export function repositoryUrl(remote) {
   const [, host, path] =
@@ -90,7 +90,7 @@ export function release(folder, options) {
   const repository = code === 0 ? repositoryUrl(output) : undefined
   if (repository === undefined) {
     throw new Failure(
-      'Nothing was published: "git remote get-url origin" does not name a repository on the web, which the packages have to name.',
+      'Nothing was published: "git remote get-url origin" does not name a repository on the web. The manifests of published packages must name one.',
     )
   }
   const packed = packAll(folder, repository)
@@ -101,8 +101,8 @@ export function release(folder, options) {
 }
 
 /**
- * The arguments of `npm install`, with tarballs in place of our packages' names. The packages that those depend on are
- * added, since no registry has them.
+ * Returns the arguments of `npm install`, with tarballs in place of the names of our packages. Adds the packages that
+ * these depend on, because no registry has them.
  *
  * @param {readonly string[]} words
  * @param {readonly Packed[]} packed

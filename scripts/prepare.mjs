@@ -1,4 +1,4 @@
-// Installs and builds, with what Node.js brings: nothing else is installed yet.
+// Installs and builds. Uses only Node.js, because nothing else is installed yet.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
@@ -14,26 +14,26 @@ import { constants, homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { cache, members, packages, readManifest, root } from './workspace.mjs'
 
-/** A failure that a sentence explains; shown without a stack. */
+/** A failure that its message explains. It is shown without a stack. */
 export class Failure extends Error {
   /** @override */
   name = 'Failure'
 }
 
-/** For child processes of a command that has installed and built already. */
+/** The environment of the child processes of a command that has already installed and built. */
 export const prepared = { COUNTERSIGN_PREPARED: '1' }
 
-/** The version that package.json's `packageManager` names. */
+/** The version in `packageManager` of package.json. */
 export const pnpmVersion = readManifest(root).packageManager?.replace('pnpm@', '') ?? ''
 
-/** Installs and builds, each as far as needed. */
+/** Installs and builds what is not up to date. */
 export async function prepare() {
   install()
   build()
 }
 
 /**
- * Runs a program, with its output on this terminal unless it is captured.
+ * Runs a program. Its output goes to this terminal unless it is captured.
  *
  * @param {readonly string[]} command
  * @param {{ cwd?: string, env?: Record<string, string | undefined>, capture?: boolean }} [options]
@@ -52,7 +52,7 @@ export function runSync([program = '', ...args], { cwd = root, env = {}, capture
 }
 
 /**
- * Has npm put packages into a folder, unless they are there.
+ * Installs packages into a folder by npm, unless they are installed.
  *
  * @param {string} folder
  * @param {string} specifier
@@ -62,14 +62,14 @@ export function fetchPackage(folder, specifier, options = []) {
   mkdirSync(folder, { recursive: true })
   const args = ['install', '--no-save', '--no-audit', '--no-fund', '--prefix', folder, ...options]
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-  // An outer npm tells its scripts which project they run in; this one works elsewhere.
+  // An outer npm sets this for its scripts, but this npm works in another folder.
   const env = { npm_config_local_prefix: undefined }
   const { code, output } = runSync([npm, ...args, specifier], { cwd: folder, env, capture: true })
   if (code !== 0) throw new Failure(`${output}\nnpm could not fetch ${specifier}.`)
 }
 
 /**
- * The folder of a version of pnpm, which npm fetches into `.cache` the first time.
+ * Returns the folder of a version of pnpm, which npm fetches into `.cache` the first time.
  *
  * @param {string} version
  */
@@ -81,7 +81,7 @@ function pnpmFolder(version) {
 }
 
 /**
- * The command that runs a version of pnpm: a program of Node.js up to version 11, one of its own from version 12 on.
+ * Returns the command that runs a version of pnpm: a script for Node.js up to version 11, an executable from version 12.
  *
  * @param {string} [version]
  */
@@ -91,14 +91,14 @@ export function pnpmCommand(version = pnpmVersion) {
   return existsSync(script) ? [process.execPath, script] : [join(folder, 'pnpm')]
 }
 
-/** Installs what the lockfile says, unless that is installed already. */
+/** Installs the packages of the lockfile, unless they are installed. */
 function install() {
   offerHeaders()
-  // In node_modules, so that removing the one removes the other.
+  // In node_modules, so that it is removed together with the packages.
   const stamp = join(root, 'node_modules/.countersign-install')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === fingerprint()) return
   console.log(`Installing the dependencies with pnpm ${pnpmVersion} …`)
-  // The one script that is to run compiles pkcs11js, and all else works without it.
+  // The only script that must run compiles pkcs11js, which is done below.
   const options = ['--frozen-lockfile', '--ignore-scripts', '--config.confirmModulesPurge=false']
   if (runSync([...pnpmCommand(), 'install', ...options]).code !== 0) {
     throw new Failure(
@@ -106,10 +106,10 @@ function install() {
         `run "npx pnpm@${pnpmVersion} install" and commit pnpm-lock.yaml.`,
     )
   }
-  const complaint = buildAddon()
-  if (complaint !== undefined) console.log(`${complaint}. PKCS#11 tokens need it.`)
+  const problem = buildAddon()
+  if (problem !== undefined) console.log(`${problem}. PKCS#11 tokens need it.`)
   offerHeaders()
-  // After the installation: pnpm notes members without dependencies in the lockfile, frozen or not.
+  // After the installation, because pnpm writes members without dependencies to the lockfile even when it is frozen.
   writeFileSync(stamp, fingerprint())
 }
 
@@ -124,7 +124,7 @@ function fingerprint() {
   return hash.update(`${major}-${process.platform}-${process.arch}-${pnpmVersion}`).digest('hex')
 }
 
-/** Compiles all packages, as far as something changed, and removes what a source that is gone has left. */
+/** Compiles the packages that changed, and removes the output of sources that were deleted. */
 function build() {
   for (const { path } of packages()) {
     const dist = join(path, 'dist')
@@ -144,9 +144,9 @@ function build() {
 }
 
 /**
- * The folder that has Node's headers in `include/node`, when there is one on this machine: the caller's choice, the
- * folder of the running Node.js, where a package of the system has put them, or one that was fetched before. Those of
- * any version serve an addon that keeps to Node-API. Windows also needs an import library, which only node-gyp can get.
+ * Finds a folder on this machine that has Node's headers in `include/node`: the caller's choice, the folder of the
+ * running Node.js, that of a system package, or one that was fetched before. An addon that uses only Node-API compiles
+ * with the headers of any version. Windows also needs an import library, which only node-gyp can fetch.
  *
  * @param {string} [node] path of the running Node.js
  * @returns {string | undefined}
@@ -169,19 +169,19 @@ export function findHeaders(node = process.execPath) {
   ].find((folder) => !!folder && existsSync(join(folder, 'include/node/node_api.h')))
 }
 
-/** Tells whatever compiles in a child process where the headers are. */
+/** Tells the compilers in child processes where the headers are. */
 function offerHeaders() {
   const headers = findHeaders()
-  // node-gyp would take an empty value, too.
+  // node-gyp would also use an empty value.
   if (headers === undefined) delete process.env['npm_config_nodedir']
   else process.env['npm_config_nodedir'] = headers
 }
 
 /**
- * Compiles pkcs11js, the one native package. An installation ignores a failed build, so only loading it shows whether
- * it was compiled.
+ * Compiles pkcs11js, the only native package. An installation ignores a failed build, so only loading the package shows
+ * whether it was compiled.
  *
- * @returns {string | undefined} why it does not load, when that is so
+ * @returns {string | undefined} why it does not load, or `undefined` if it loads
  */
 export function buildAddon() {
   const link = join(root, 'packages/pkcs11/node_modules/pkcs11js')

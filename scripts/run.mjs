@@ -1,9 +1,9 @@
 // `node scripts/run.mjs COMMAND …`: what `npm run COMMAND` runs. Needs nothing installed.
 import { readFileSync } from 'node:fs'
-import { nodeComplaint } from './node-version.mjs'
+import { unsupportedNode } from './node-version.mjs'
 
 const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
-const complaint = nodeComplaint(process.versions.node, manifest.engines.node)
+const problem = unsupportedNode(process.versions.node, manifest.engines.node)
 
 async function main() {
   const [command = '', ...args] = process.argv.slice(2)
@@ -16,13 +16,13 @@ async function main() {
     if (!(error instanceof Failure)) throw error
     console.error(error.message)
     process.exitCode = 1
-    // The plain closing line, for whoever counts.
+    // The same last line as after tests, for programs that read it.
     if (command === 'test') console.log('\n0 passed, 1 failed, 0 skipped')
   }
 }
 
-if (complaint === undefined) await main()
+if (problem === undefined) await main()
 else {
-  console.error(complaint)
+  console.error(problem)
   process.exitCode = 1
 }

@@ -9,14 +9,14 @@ import { Failure, prepared } from './prepare.mjs'
  *
  * @typedef {object} Lane
  * @property {string} about one line for `--help`
- * @property {() => string | undefined | Promise<string | undefined>} [missing] installs what the lane needs, or says why
- *   that cannot be done here
- * @property {boolean} [onRequest] runs under CI, or when asked for, because it fetches or takes much
+ * @property {() => string | undefined | Promise<string | undefined>} [missing] installs what the lane needs, or returns
+ *   why that is not possible here
+ * @property {boolean} [onRequest] runs only under CI or on request, because it takes long or downloads much
  */
 
 /** @type {Record<string, Lane>} */
 const lanes = {
-  check: { about: 'format, lint, types, unused code, packaging' },
+  check: { about: 'format, lint, import cycles, types, unused code, workflows, packaging' },
   unit: { about: 'the tests of packages/ and test/' },
   wycheproof: {
     about: 'ECDSA vectors, from the folder COUNTERSIGN_WYCHEPROOF names',
@@ -43,7 +43,7 @@ const lanes = {
 }
 
 /**
- * `npm test`: runs every lane, prints a table, and as its last line the plain sum.
+ * `npm test`: runs every lane, and prints a table and, as the last line, the sums.
  *
  * @param {string[]} args
  * @returns {Promise<number>} exit code
@@ -95,12 +95,12 @@ const emptyRow = () => ({
 })
 
 /**
- * Adds what vitest found to the rows of its projects. A file that fails without a failing test (it does not load, or a
- * hook threw) is one failure, and so is an error outside of all tests.
+ * Adds the results of vitest to the rows of its projects. A file that fails without a failing test (it does not load, or
+ * a hook threw) counts as one failure, and so does an error outside of all tests.
  *
  * @param {import('vitest/node').Vitest} vitest
  * @param {ReadonlyMap<string, Row>} rows
- * @param {boolean} strict whether a service that is missing is a failure
+ * @param {boolean} strict whether a missing service counts as a failure
  */
 function count({ state }, rows, strict) {
   for (const module of state.getTestModules()) {
@@ -195,8 +195,8 @@ const helpText = () =>
   `npm test [-- options]      installs, builds, and runs every lane
 
   --lane NAME   only this lane; may be repeated
-  --matrix      the matrix lane too, which otherwise runs only under CI=true
-  --help        this
+  --matrix      also the matrix lane, which otherwise runs only under CI=true
+  --help        print this help
 
 Lanes:
 ${Object.entries(lanes)

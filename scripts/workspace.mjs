@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 /** The repository's folder. */
 export const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** Where everything goes that can be fetched or made again; ignored by git. */
+/** The folder of everything that can be fetched or generated again; ignored by git. */
 export const cache = join(root, '.cache')
 
 /**
@@ -40,7 +40,7 @@ export function readManifest(path) {
 }
 
 /**
- * The folders of `parent` that hold a package.json, by name.
+ * Returns the folders in `parent` that contain a package.json, sorted by name.
  *
  * @param {string} parent
  * @returns {Workspace[]}
@@ -55,16 +55,16 @@ function workspacesIn(parent) {
     .map(({ folder, path }) => ({ folder, path, manifest: readManifest(path) }))
 }
 
-/** What lies in `packages/`. */
+/** The workspaces in `packages/`. */
 export const packages = () => workspacesIn('packages')
 
-/** What lies in `packages/` and is published. */
+/** The workspaces in `packages/` that are published. */
 export const publishable = () => packages().filter(({ manifest }) => manifest.private !== true)
 
-/** What lies in `examples/`. */
+/** The workspaces in `examples/`. */
 export const examples = () => workspacesIn('examples')
 
-/** Every member of the pnpm workspace, the root not included. */
+/** All members of the pnpm workspace except the root. */
 export const members = () => [
   ...packages(),
   ...examples(),

@@ -23,16 +23,16 @@ const page = [
   '````',
 ].join('\n')
 
-test('a mistake in a code block is reported with the file and line it stands in', async () => {
+test('a mistake in a code block is reported with its file and line', async () => {
   const programs = programsOf(markdownBlocks('page.md', page))
-  const complaints = await typeCheck('planted', programs)
-  expect([...complaints.values()].flat()).toEqual([
+  const errors = await typeCheck('planted', programs)
+  expect([...errors.values()].flat()).toEqual([
     expect.stringMatching(/^page\.md:9: error TS2\d+: .*updat/),
     expect.stringMatching(/^page\.md:16: error TS2322: /),
   ])
 }, 60_000)
 
-test('a block that continues sees the names of the one before, and any other does not', () => {
+test('a block that continues can use the names of the block before, and other blocks cannot', () => {
   const [first, second, ...rest] = programsOf(markdownBlocks('page.md', page))
   expect(first?.source.split('\n').map((line) => line !== '')).toEqual([
     ...[false, false, true, true, false, false, false, false, true],
@@ -41,12 +41,12 @@ test('a block that continues sees the names of the one before, and any other doe
   expect(rest).toEqual([])
 })
 
-test('a block that continues nothing is refused', () => {
+test('a block that continues without a block before it is refused', () => {
   const blocks = markdownBlocks('page.md', '```ts continues\n```')
   expect(() => programsOf(blocks)).toThrow('page.md:2 continues nothing')
 })
 
-test('examples are read from documentation comments and from nowhere else', () => {
+test('examples are read only from documentation comments', () => {
   const source = [
     '/**',
     ' * One sentence.',

@@ -1,4 +1,4 @@
-/** A piece of code in the documentation, as it stands there. */
+/** A code block of the documentation. */
 export interface CodeBlock {
   /** Path relative to the repository. */
   readonly file: string

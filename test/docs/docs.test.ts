@@ -52,7 +52,7 @@ function anchorsOf(text: string): string[] {
 test.each([
   ...pages,
   ...filesIn('examples', 'README.md').filter((file) => !file.includes('node_modules')),
-])('every link of %s leads to a file and a heading of this repository', (page) => {
+])('every link of %s leads to an existing file and heading', (page) => {
   const links = [...read(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link)
   const broken = links
     .filter((link) => !/^https?:/.test(link))
@@ -66,26 +66,26 @@ test.each([
 })
 
 describe('code in the documentation', () => {
-  let complaints: ReadonlyMap<Program, string[]>
+  let errors: ReadonlyMap<Program, string[]>
   beforeAll(async () => {
-    complaints = await typeCheck('docs', programs)
+    errors = await typeCheck('docs', programs)
   }, 120_000)
 
   test.each(programs.map((program) => [`${program.file}:${program.line}`, program] as const))(
     '%s compiles',
     (_where, program) => {
-      expect(complaints.get(program)).toEqual([])
+      expect(errors.get(program)).toEqual([])
     },
   )
 
-  test('no block escapes the compiler unless it is listed here with a reason', () => {
+  test('every block is compiled unless it is listed here with a reason', () => {
     const escaping = blocks
       .filter(({ marks }) => marks.includes('no-check'))
       .map(({ file, line }) => `${file}:${line}`)
     expect(escaping).toEqual(Object.keys(unchecked))
   })
 
-  test('a block carries no mark but "continues" and "no-check"', () => {
+  test('a block has no marks other than "continues" and "no-check"', () => {
     const marks = blocks.flatMap((block) => block.marks.map((mark) => `${block.file}: ${mark}`))
     expect(marks.filter((mark) => !/: (continues|no-check)$/.test(mark))).toEqual([])
   })

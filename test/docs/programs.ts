@@ -20,7 +20,7 @@ const extensions: Readonly<Record<string, string>> = {
 
 /**
  * The programs that code blocks make up. A block marked `continues` goes on where the block of the
- * same language before it ended; every other block stands alone. Blocks in other languages are left
+ * same language before it ended; every other block is a separate program. Blocks in other languages are left
  * out, and so are those marked `no-check`.
  */
 export function programsOf(blocks: readonly CodeBlock[]): Program[] {

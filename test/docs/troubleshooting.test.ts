@@ -6,7 +6,7 @@ import { expectations } from '../../packages/cli/src/doctor/step.ts'
 const read = (path: string): string =>
   readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8')
 
-/** The members of a union of string literals, as it is written in a source. */
+/** The members of a union of string literals in a source file. */
 function membersOf(union: string, path: string): string[] {
   const [, body = ''] =
     new RegExp(`^export type ${union} =\n((?: {2}\\| .*\n)+)`, 'm').exec(read(path)) ?? []
@@ -16,7 +16,7 @@ function membersOf(union: string, path: string): string[] {
 const signerCodes = membersOf('SignerErrorCode', 'packages/core/src/error.ts')
 const oauthCodes = membersOf('OAuthErrorCode', 'packages/oauth/src/errors.ts')
 
-/** What stands in the rows of the tables, by their first cell. */
+/** The other cells of the rows of the tables, by the first cell. */
 const rows = new Map(
   [...read('docs/troubleshooting.md').matchAll(/^\| `(.+?)` +\|(.*)\|$/gm)].map(
     ([, name = '', rest = '']) => [name, rest.split('|').map((cell) => cell.trim())] as const,
@@ -24,7 +24,7 @@ const rows = new Map(
 )
 
 describe('docs/troubleshooting.md', () => {
-  test('is held to all codes that there are', () => {
+  test('is compared with all codes', () => {
     expect(signerCodes).toHaveLength(10)
     expect(oauthCodes).toHaveLength(13)
     expect(signerCodes).toContain('ERR_SIGNER_BACKEND')
@@ -32,13 +32,13 @@ describe('docs/troubleshooting.md', () => {
   })
 
   test.each([...signerCodes, ...oauthCodes, ...Object.keys(expectations)])(
-    'says of %s where it comes from and what to do',
+    'says for %s what the cause is and what to do',
     (name) => {
       expect(rows.get(name)).toEqual([expect.stringMatching(/\w+/), expect.stringMatching(/\w+/)])
     },
   )
 
-  test('names no code that there is not', () => {
+  test('names only codes that exist', () => {
     const named = [...read('docs/troubleshooting.md').matchAll(/\bERR_\w+/g)].map(([code]) => code)
     expect(named.filter((code) => ![...signerCodes, ...oauthCodes].includes(code))).toEqual([])
   })

@@ -38,7 +38,7 @@ const configuration = {
     allowJs: true,
     checkJs: true,
     skipLibCheck: true,
-    // An example stops where its point is made, and reads the environment as people do.
+    // Examples may leave names unused, and read the environment as programs usually do.
     noUnusedLocals: false,
     noUnusedParameters: false,
     noPropertyAccessFromIndexSignature: false,
@@ -47,7 +47,7 @@ const configuration = {
 }
 
 /**
- * Compiles programs with the workspace's TypeScript and returns the complaints per program, each as
+ * Compiles programs with the workspace's TypeScript and returns the errors per program, each as
  * `file:line: message` with the line of the documentation.
  *
  * @param name of the folder the programs are written to; one per caller
@@ -70,21 +70,21 @@ export async function typeCheck(
     written.set(file, program)
     writeFileSync(join(folder, file), program.source)
   }
-  const complaints = new Map<Program, string[]>(programs.map((program) => [program, []]))
+  const errors = new Map<Program, string[]>(programs.map((program) => [program, []]))
   const output = await tsc(folder)
   for (const line of output.split('\n')) {
     const found = /^(.+?)\((\d+),\d+\): (error .+)$/.exec(line)
     if (found === null) {
-      // Goes on about the complaint above, or is about the whole compilation.
+      // This line continues the message above, or concerns the whole compilation.
       if (/^error /.test(line)) throw new Error(line)
       continue
     }
     const [, path = '', row = '', message = ''] = found
     const program = written.get(basename(path))
     if (program === undefined) throw new Error(`${relative(root, path)}:${row}: ${message}`)
-    complaints.get(program)?.push(`${program.file}:${row}: ${message}`)
+    errors.get(program)?.push(`${program.file}:${row}: ${message}`)
   }
-  return complaints
+  return errors
 }
 
 function tsc(folder: string): Promise<string> {
@@ -95,7 +95,7 @@ function tsc(folder: string): Promise<string> {
       [cli, '-p', folder, '--pretty', 'false'],
       { cwd: folder, maxBuffer: 1 << 26 },
       (error, stdout, stderr) => {
-        // Complaints come with an exit code of 1 or 2, on standard output.
+        // The compiler reports errors with exit code 1 or 2, on standard output.
         if (error !== null && stdout === '') reject(new Error(stderr, { cause: error }))
         else resolve(stdout)
       },

@@ -2,10 +2,10 @@ import { expect, test } from 'vitest'
 import { run } from '../support/run.js'
 import { secretsIn } from '../support/secrets.js'
 
-test('npm run demo ends well within 5 s, and prints plain text without a secret into a pipe', async () => {
+test('npm run demo succeeds within 5 s, and prints plain text without a secret into a pipe', async () => {
   const started = performance.now()
   const { code, output } = await run(process.execPath, ['scripts/run.mjs', 'demo'], {
-    // Left to itself, so that it has to notice the pipe.
+    // Without NO_COLOR, so that the demo itself must detect the pipe.
     env: { COUNTERSIGN_PREPARED: '1', NO_COLOR: undefined },
   })
   const seconds = (performance.now() - started) / 1000

@@ -15,7 +15,7 @@ describe.each(oldest)('$name $version', { timeout: 300_000 }, (sdk) => {
 })
 
 test.each([...oldest, ...Object.values(forNewerNodes)])(
-  'the types of $name $version fit',
+  'the types of $name $version are compatible',
   { timeout: 300_000 },
   async (sdk) => {
     expect(await sdkComplaints(sdk)).toBeUndefined()

@@ -28,7 +28,7 @@ async function main() {
 main()
 `.trimStart()
 
-/** Bundles app.mjs in every way at once, and prints what the bundlers complain of as JSON. */
+/** Bundles app.mjs with every bundler and format, and prints their warnings and errors as JSON. */
 const build = `
 import { join } from 'node:path'
 import esbuild from 'esbuild'
@@ -36,7 +36,7 @@ import webpack from 'webpack'
 
 const entry = join(import.meta.dirname, 'app.mjs')
 const out = (name) => join(import.meta.dirname, 'out', name)
-const complaints = []
+const problems = []
 for (const [name, options] of Object.entries({
   'esbuild.mjs': { format: 'esm' },
   'esbuild.cjs': { format: 'cjs' },
@@ -44,7 +44,7 @@ for (const [name, options] of Object.entries({
 })) {
   const settings = { entryPoints: [entry], outfile: out(name), bundle: true, platform: 'node' }
   const { errors, warnings } = await esbuild.build({ ...settings, ...options, logLevel: 'silent' })
-  complaints.push(...errors, ...warnings)
+  problems.push(...errors, ...warnings)
 }
 for (const [folder, filename, module] of [
   ['webpack-module', 'webpack.mjs', true],
@@ -56,14 +56,14 @@ for (const [folder, filename, module] of [
   const stats = await new Promise((resolve, reject) =>
     webpack(configuration, (error, stats) => (error ? reject(error) : resolve(stats))),
   )
-  complaints.push(...stats.toJson({ all: false, errors: true }).errors)
+  problems.push(...stats.toJson({ all: false, errors: true }).errors)
 }
-console.log(JSON.stringify(complaints.map(({ text, message }) => text ?? message)))
+console.log(JSON.stringify(problems.map(({ text, message }) => text ?? message)))
 `.trimStart()
 
 /**
- * Bundles a program that opens keys by their URIs, in a project that has the local backend alone, and runs the bundles
- * where nothing is installed.
+ * Bundles a program that opens keys by their URIs, in a project that has only the local backend, and runs the bundles
+ * in a folder where nothing is installed.
  *
  * @param {readonly import('../../scripts/pack.mjs').Packed[]} packed
  * @param {{ folder: string, key: string }} places  `key`: path of an EC P-256 key
@@ -76,7 +76,7 @@ export function checkBundles(packed, { folder, key }) {
   writeFileSync(join(project, 'app.mjs'), app)
   writeFileSync(join(project, 'build.mjs'), build)
 
-  test('esbuild and webpack bundle signerFromUri with the local backend alone', async () => {
+  test('esbuild and webpack bundle signerFromUri with only the local backend', async () => {
     const ours = ['@countersign/core', '@countersign/uri', '@countersign/local']
     const args = ['install', '--no-audit', '--no-fund', ...withTarballs(ours, packed)]
     await npm([...args, ...bundlers], { cwd: project })
@@ -89,7 +89,7 @@ export function checkBundles(packed, { folder, key }) {
     [elsewhere, 'esbuild.cjs'],
     [elsewhere, 'webpack-module/webpack.mjs'],
     [elsewhere, 'webpack-commonjs/webpack.cjs'],
-    // What is left out of a bundle has to be installed.
+    // Packages that are not in a bundle must be installed.
     [join(project, 'out'), 'esbuild-external.mjs'],
     [project, 'app.mjs'],
   ]

@@ -7,8 +7,7 @@ import { readManifest } from '../../scripts/workspace.mjs'
 import { npm, run } from '../support/run.js'
 
 /**
- * Installs the packed command by plain npm in an empty folder, with what it depends on and nothing else, and runs it
- * there.
+ * Installs the packed command and its dependencies, and nothing else, by plain npm in an empty folder, and runs it there.
  *
  * @param {readonly import('../../scripts/pack.mjs').Packed[]} packed
  * @param {{ folder: string, root: string }} places
@@ -20,7 +19,7 @@ export function checkCommand(packed, { folder, root }) {
     const { name: own, dependencies = {} } = readManifest(join(root, path))
     return packed.filter(({ name }) => name === own || name in dependencies)
   }
-  test('plain npm installs the command alone', () =>
+  test('plain npm installs only the command and its dependencies', () =>
     install(project, withDependencies('packages/cli')))
 
   const key = join(project, 'key.pem')

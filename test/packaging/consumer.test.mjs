@@ -23,10 +23,10 @@ import { loadedPackages } from './loaded-packages.mjs'
 import { asCommonJs, importsOfProgram, quickStart } from './quick-start.mjs'
 import { checkWorkspace } from './workspace.mjs'
 
-/** The oldest compiler whose users we look after, beside the workspace's own. */
+/** The oldest supported compiler, which is tested in addition to the workspace's own. */
 const olderTypeScript = '5.9.3'
 
-/** Releases of Node's types that users have beside the workspace's, which are those of the oldest Node. */
+/** Releases of Node's types that are tested in addition to the workspace's, which are for the oldest Node. */
 const newerNodeTypes = ['25.9.9', '26.6.6']
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'countersign-consumer-')))
@@ -70,7 +70,7 @@ test.each(packed)(
   },
 )
 
-/** What a user brings: the other modules of the quick start, and the types of Node. */
+/** Packages that a user installs: the other modules of the quick start, and the types of Node. */
 function others() {
   const catalog = readFileSync(join(root, 'pnpm-workspace.yaml'), 'utf8')
   const names = importsOfProgram(quickStart(readme())).map(packageOf)
@@ -158,7 +158,7 @@ write(
 const imported = entryPoints.map((name, i) => `export * as m${i} from '${name}'`)
 const required = entryPoints.map((name, i) => `import m${i} = require('${name}')\nvoid m${i}`)
 write('entry-points.mts', imported.join('\n'))
-// Keys as Node's own types have them, which differ from release to release.
+// Uses Node's own types of keys, which differ between releases.
 write(
   'keys.mts',
   `

@@ -1,4 +1,4 @@
-// What the documentation tells a newcomer to run: in fresh folders, from the packed packages, with plain npm.
+// Runs what the documentation tells a new user to run: in new folders, from the packed packages, with plain npm.
 import { match } from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
@@ -41,7 +41,7 @@ const aws = await startAwsKms()
 const awsKey = aws.createKey('P-256')
 aws.setAlias('alias/billing-agent', awsKey)
 
-/** The names of the documentation, and what stands for them here. */
+/** The names that the documentation uses, and their replacements in these tests. */
 const here = /** @type {const} */ ([
   ['https://as.example.com', pair.authorizationServer.issuer],
   ['https://mcp.example.com/mcp', pair.mcpServer.url],
@@ -54,11 +54,11 @@ const here = /** @type {const} */ ([
 /** @param {string} text */
 const adapted = (text) => here.reduce((text, [name, value]) => text.replaceAll(name, value), text)
 
-/** The project of each install line; pages that have the same line share it. */
+/** The project of each install line. Pages with the same line share a project. */
 const projects = new Map()
 
 /**
- * Installs what a line of the documentation installs.
+ * Installs the packages of an install line of the documentation.
  *
  * @param {string} file
  * @param {readonly string[]} words
@@ -79,14 +79,14 @@ function install(file, words) {
   return place
 }
 
-/** Programs of services that cannot be named from outside, and of a test runner. */
+/** Programs that need Google Cloud KMS, a PKCS#11 token or a test runner. They are not run here. */
 const notHere = [/@countersign\/gcp-kms/, /@countersign\/pkcs11/, /from 'vitest'/]
 
 for (const page of pages()) {
   const { file } = page
   const installs = installsOf(page)
   if (file === 'docs/getting-started.md') {
-    // The walk below follows the other sections.
+    // getting-started.mjs runs the other sections.
     const others = installs.filter(({ words }) => /google|azure/.test(words.join()))
     for (const { words } of others) install(file, words)
     continue
@@ -103,7 +103,7 @@ for (const page of pages()) {
 }
 
 /**
- * Runs a program in a project, with a key in agent-key.pem, as the documentation has it.
+ * Runs a program in a project that has a key in agent-key.pem, as in the documentation.
  *
  * @param {string} project
  * @param {string} text

@@ -13,7 +13,7 @@ import { installLine, pinned } from './pages.mjs'
 const page = readFileSync(join(root, 'docs/getting-started.md'), 'utf8')
 
 /**
- * The blocks of a language under a heading.
+ * Returns the blocks of a language under a heading.
  *
  * @param {string} heading
  * @param {string} language
@@ -27,7 +27,7 @@ function blocks(heading, language) {
 }
 
 /**
- * Follows docs/getting-started.md word by word, in a shell that keeps the variables from block to block.
+ * Runs the blocks of docs/getting-started.md unchanged, in a shell that preserves the variables between blocks.
  *
  * @param {readonly import('../../scripts/pack.mjs').Packed[]} packed
  * @param {{ folder: string, pair: import('../servers/pair.js').Pair }} places
@@ -36,8 +36,8 @@ export function checkGettingStarted(packed, { folder, pair }) {
   /** Puts Python, with the packages that the page uses, and the AWS CLI on the PATH of the shells. */
   function installPython() {
     const environment = pythonEnvironment('docs-python', 'test/packaging/python-requirements.txt')
-    const complaint = environment.install()
-    if (complaint !== undefined) return complaint
+    const reason = environment.install()
+    if (reason !== undefined) return reason
     const programs = { python: '', aws: '-m awscli ' }
     mkdirSync(join(folder, 'python'), { recursive: true })
     for (const [name, args] of Object.entries(programs)) {
@@ -99,7 +99,7 @@ export function checkGettingStarted(packed, { folder, pair }) {
     match(await file.run(tools), /billing-agent/)
   })
 
-  test('getting started: agent.mjs reads the variables of the steps before', async () => {
+  test('getting started: agent.mjs reads the variables of the earlier steps', async () => {
     for (const block of blocks('5\\. ', 'sh')) await file.run(block)
     const [program = ''] = blocks('5\\. ', 'js')
     writeFileSync(join(file.place, 'agent.mjs'), program)
@@ -107,15 +107,15 @@ export function checkGettingStarted(packed, { folder, pair }) {
   })
 
   test('getting started: agent.py gets its assertions from the command', async ({ skip }) => {
-    const complaint = installPython()
-    if (complaint !== undefined) skip(`missing: ${complaint}`)
+    const reason = installPython()
+    if (reason !== undefined) skip(`missing: ${reason}`)
     writeFileSync(join(file.place, 'agent.py'), blocks('In Python', 'python').join(''))
     match(await file.run('python agent.py'), /'whoami'/)
   })
 
   test('getting started: a key in AWS KMS', async ({ skip }) => {
-    const complaint = installPython() ?? ministack.install()
-    if (complaint !== undefined) skip(`missing: ${complaint}`)
+    const reason = installPython() ?? ministack.install()
+    if (reason !== undefined) skip(`missing: ${reason}`)
     const kms = await startMiniStack()
     const { endpoint, credentials } = kms.client
     try {

@@ -1,6 +1,6 @@
 /**
- * The module specifiers that a file written by the TypeScript compiler names. It puts every static
- * import and export at the start of a line; what a comment shows as an example is left out.
+ * Returns the module specifiers in a file that the TypeScript compiler wrote. The compiler puts every static
+ * import and export at the start of a line. Examples in comments are ignored.
  *
  * @param {string} source JavaScript or a declaration file
  * @returns {{ fixed: string[], dynamic: string[] }} loaded with the file, and on demand (`import()`, `require`)
@@ -19,7 +19,7 @@ export function importsOf(source) {
 }
 
 /**
- * The package a bare specifier belongs to; `undefined` for a relative one and for Node's own.
+ * Returns the package of a bare specifier; `undefined` for a relative specifier and for modules of Node.
  *
  * @param {string} specifier
  * @returns {string | undefined}

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { output } from '../support/run.js'
 
 /**
- * Runs a program and says from which packages of node_modules it loaded code, on demand or at once.
- * V8's coverage report names every script that was loaded, however it was.
+ * Runs a program and returns the packages of node_modules from which it loaded code, at start or on demand.
+ * V8's coverage report names every script that was loaded, in whatever way.
  *
  * @param {string} folder
  * @param {string} file

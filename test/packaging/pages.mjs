@@ -46,7 +46,7 @@ function blocksOf(markdown) {
 export const installLine = /^npm install (.+)$/gm
 
 /**
- * What npm is asked to install in a page: the line of each block, and the words after `npm install`.
+ * Returns the `npm install` commands of a page: the line of each block, and the words after `npm install`.
  *
  * @param {Page} page
  */
@@ -58,7 +58,7 @@ export const installsOf = ({ blocks }) =>
     )
 
 /**
- * The blocks of a page that are whole programs in JavaScript or TypeScript.
+ * Returns the blocks of a page that are whole programs in JavaScript or TypeScript.
  *
  * @param {Page} page
  */
@@ -68,8 +68,8 @@ export const programsOf = ({ blocks }) =>
 const catalog = readFileSync(join(root, 'pnpm-workspace.yaml'), 'utf8')
 
 /**
- * The words of an install line with the workspace's version of what others publish, so that a new release of theirs
- * does not change the outcome.
+ * Adds the workspace's versions to the third-party packages of an install line, so that their new releases do not change
+ * the test result.
  *
  * @param {readonly string[]} words
  */

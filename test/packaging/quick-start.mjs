@@ -1,6 +1,6 @@
 /**
- * The first JavaScript block under the heading "Quick start". It is a whole ECMAScript module: it
- * makes its own key, or reads one from the path in `COUNTERSIGN_EXAMPLE_KEY`, and talks to nobody.
+ * Returns the first JavaScript block under the heading "Quick start". It is a whole ECMAScript module: it
+ * makes its own key, or reads one from the path in `COUNTERSIGN_EXAMPLE_KEY`, and uses no network.
  *
  * @param {string} readme
  * @returns {string}
@@ -20,7 +20,7 @@ export function quickStart(readme) {
 const importStatement = /^import\s+([^'"]+?)\s+from\s+('[^'\n]+'|"[^"\n]+")$/gm
 
 /**
- * The modules a program imports.
+ * Returns the modules that a program imports.
  *
  * @param {string} source
  * @returns {string[]}
@@ -29,7 +29,7 @@ export const importsOfProgram = (source) =>
   [...source.matchAll(importStatement)].map((match) => (match[2] ?? '').slice(1, -1))
 
 /**
- * The same program as a CommonJS module, with `require` for every import.
+ * Returns the same program as a CommonJS module, with `require` for every import.
  *
  * @param {string} source
  * @returns {string}

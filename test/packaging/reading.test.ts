@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { importsOf, packageOf } from './imports.mjs'
 import { asCommonJs, quickStart } from './quick-start.mjs'
 
-test('imports are found in what the compiler writes, and not in its comments', () => {
+test('imports are found in compiled code, and not in its comments', () => {
   const source = [
     "import { a, type B } from 'fixed-one'",
     'import {',

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
-import { nodeComplaint } from '../../scripts/node-version.mjs'
+import { unsupportedNode } from '../../scripts/node-version.mjs'
 import { repositoryUrl } from '../../scripts/pack.mjs'
 import { findHeaders } from '../../scripts/prepare.mjs'
 import { root } from '../../scripts/workspace.mjs'
@@ -19,7 +19,7 @@ describe('npm test', () => {
   const npmTest = (...args: string[]) => [join(root, 'scripts/run.mjs'), 'test', ...args]
   const env = { ...process.env, COUNTERSIGN_PREPARED: '1', COUNTERSIGN_WYCHEPROOF: '' }
 
-  test('ends with the plain sum as last line', async () => {
+  test('prints the sums as its last line', async () => {
     const args = npmTest('--lane', 'wycheproof')
     const { stdout } = await run(process.execPath, args, { env: { ...env, CI: '' } })
     expect(stdout).toMatch(/\nwycheproof +0 +0 +1 .*missing: COUNTERSIGN_WYCHEPROOF/)
@@ -35,7 +35,7 @@ describe('npm test', () => {
     })
   })
 
-  test('names its lanes when asked for one it does not have', async () => {
+  test('lists its lanes when it is asked for an unknown one', async () => {
     const running = run(process.execPath, npmTest('--lane', 'nonsense'), { env })
     await expect(running).rejects.toMatchObject({
       code: 1,
@@ -87,7 +87,7 @@ describe('a release', () => {
     expect(repositoryUrl(remote)).toBe(url)
   })
 
-  test('publishes nothing without a remote that packages can name', async () => {
+  test('publishes nothing without a git remote that the packages can name', async () => {
     const repository = join(folder, 'without-remote')
     const run = promisify(execFile)
     await run('git', ['init', '--quiet', repository])
@@ -102,11 +102,11 @@ describe('a release', () => {
 
 test('only a Node.js that is too old is refused', () => {
   const wanted: string = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).engines.node
-  expect(nodeComplaint('20.18.3', wanted)).toMatch(
+  expect(unsupportedNode('20.18.3', wanted)).toMatch(
     /needs Node\.js 20\.19\.0 or newer, and this is 20\.18/,
   )
-  expect(nodeComplaint('20.19.0', wanted)).toBeUndefined()
-  expect(nodeComplaint('100.0.0', wanted)).toBeUndefined()
+  expect(unsupportedNode('20.19.0', wanted)).toBeUndefined()
+  expect(unsupportedNode('100.0.0', wanted)).toBeUndefined()
 })
 
 test.each([
@@ -120,7 +120,7 @@ test.each([
   expect(secretsIn(text)).toEqual([kind])
 })
 
-test('what the demo may show is not taken for a secret', () => {
+test('output that the demo may show is not mistaken for a secret', () => {
   const shown = [
     '{"alg":"ES256","kid":"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"}',
     '{"access_token":"GMcg…","token_type":"Bearer","expires_in":600}',

@@ -10,7 +10,7 @@ import { output } from '../support/run.js'
 const nextPnpm = '12.21.0'
 
 /**
- * Installs the workspace as a contributor does, without the scripts of this repository.
+ * Installs the workspace as a contributor does without the scripts of this repository.
  *
  * @param {{ folder: string }} places
  */
@@ -22,7 +22,7 @@ export function checkWorkspace({ folder }) {
       const [program = '', ...args] = pnpmCommand(version)
       await output(program, [...args, 'install', '--frozen-lockfile'], {
         cwd: clone,
-        // Else pnpm runs the version that package.json names.
+        // Without this, pnpm runs the version that package.json names.
         env: { CI: 'true', pnpm_config_pm_on_fail: 'ignore' },
       })
       rmSync(clone, { recursive: true, force: true })

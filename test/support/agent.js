@@ -4,14 +4,14 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-/** `COUNTERSIGN_AGENT_RUNTIME=/path/to/bun npx vitest run test/pkcs11` has Bun in the place of Node.js. */
+/** `COUNTERSIGN_AGENT_RUNTIME=/path/to/bun npx vitest run test/pkcs11` uses Bun in place of Node.js. */
 const runtime = process.env['COUNTERSIGN_AGENT_RUNTIME'] ?? process.execPath
 const program = fileURLToPath(new URL('../pkcs11/agent.mjs', import.meta.url))
 
 /**
  * @typedef {object} Agent
  * @property {number} pid
- * @property {() => Promise<any>} hear  the next line it says
+ * @property {() => Promise<any>} hear  resolves with the next line of its output
  * @property {(line: string) => void} tell
  * @property {(signal: NodeJS.Signals) => void} signal
  * @property {Promise<{ code: number | null, signal: NodeJS.Signals | null, errors: string }>} ended
@@ -20,15 +20,15 @@ const program = fileURLToPath(new URL('../pkcs11/agent.mjs', import.meta.url))
 /**
  * Starts `test/pkcs11/agent.mjs`.
  *
- * @param {string} story
+ * @param {string} scenario
  * @param {object} options  of its signer
  * @returns {Agent}
  */
-export function startAgent(story, options) {
-  const child = spawn(runtime, [program, story], {
+export function startAgent(scenario, options) {
+  const child = spawn(runtime, [program, scenario], {
     stdio: ['pipe', 'pipe', 'pipe'],
   })
-  // Not by argument or environment, where others can read the PIN.
+  // Not by argument or environment, where other users can read the PIN.
   child.stdin.write(`${JSON.stringify(options)}\n`)
   let errors = ''
   child.stderr.setEncoding('utf8').on('data', (text) => {
@@ -41,7 +41,7 @@ export function startAgent(story, options) {
     pid: child.pid ?? 0,
     async hear() {
       const { value, done } = await lines.next()
-      if (done) throw new Error(`the agent ended without a word: ${(await ended).errors}`)
+      if (done) throw new Error(`the agent ended without output: ${(await ended).errors}`)
       return JSON.parse(value)
     },
     tell: (line) => void child.stdin.write(`${line}\n`),

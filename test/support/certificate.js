@@ -56,7 +56,7 @@ function certificate({ issuer, subject, publicKey, issuerKey, extensions = [] })
 const newKey = () => generateKeyPairSync('ec', { namedCurve: 'P-256' })
 
 /**
- * A certificate for a public key, in DER, from an issuer that is forgotten at once.
+ * Makes a certificate for a public key, in DER, from a new issuer whose key is discarded.
  *
  * @param {import('node:crypto').KeyObject} publicKey
  */
@@ -66,7 +66,7 @@ export function certificateFor(publicKey) {
 }
 
 /**
- * What a TLS server on loopback needs, and the new CA that a client must trust to reach it, all in PEM.
+ * Makes the key and certificate of a TLS server on loopback, and the new CA that its clients must trust, all in PEM.
  *
  * @param {readonly string[]} names  that the certificate is for beside 127.0.0.1; `*.example.com` for any in a domain
  */

@@ -2,11 +2,11 @@
 import { Socket } from 'node:net'
 
 /**
- * Writes down where this process connects to, TLS and HTTP/2 included, and lets nothing leave the machine.
+ * Records the hosts that this process connects to, also by TLS and HTTP/2, and blocks connections to other machines.
  *
  * @typedef {object} Connections
- * @property {readonly string[]} hosts where it connected, or would have, in order
- * @property {() => string[]} abroad those of them that are not loopback
+ * @property {readonly string[]} hosts  of all connections, also the blocked ones, in order
+ * @property {() => string[]} abroad the hosts that are not loopback
  * @property {() => void} stop
  */
 
@@ -40,8 +40,8 @@ export function watchConnections() {
 }
 
 /**
- * The host of a call to `connect`; `undefined` for a path on this machine. node:net hands the parameters on to itself
- * in an array.
+ * Returns the host of a call to `connect`; `undefined` for a path on this machine. node:net passes the parameters to
+ * itself in an array.
  *
  * @param {unknown[]} parameters
  * @returns {string | undefined}

@@ -5,7 +5,7 @@ import { buildAddon, runSync } from '../../scripts/prepare.mjs'
 import { findModule, findSoftHsm } from './softhsm.js'
 
 /**
- * Where a program of this name is on the PATH.
+ * Finds a program of this name on the PATH.
  *
  * @param {string} name
  * @returns {string | undefined}
@@ -26,7 +26,7 @@ export function findProgram(name) {
 }
 
 /**
- * Installs packages where that can be done without asking: on Debian and its relatives, by root.
+ * Installs packages where no confirmation is needed: as root on Debian and its derivatives.
  *
  * @param {readonly string[]} packages
  */
@@ -41,7 +41,7 @@ export function aptInstall(packages) {
 const pkcs11Packages = ['softhsm2', 'opensc', 'p11-kit', 'p11-kit-modules', 'gcc', 'libc6-dev']
 
 /**
- * Installs what keys on SoftHSM need, or says what is missing.
+ * Installs what the tests with SoftHSM need, or returns what is missing.
  *
  * @returns {string | undefined}
  */

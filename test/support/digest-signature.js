@@ -4,7 +4,7 @@ import { p256, p384, p521 } from '@noble/curves/nist.js'
 import { secp256k1 } from '@noble/curves/secp256k1.js'
 
 /**
- * Signatures over a digest, which key services make and node:crypto does not.
+ * Makes signatures over a digest, as key services do and node:crypto does not.
  *
  * @typedef {'sha256' | 'sha384' | 'sha512'} Hash
  */
@@ -12,7 +12,7 @@ import { secp256k1 } from '@noble/curves/secp256k1.js'
 /** @type {Record<string, typeof p256 | typeof secp256k1>} by OpenSSL's names of the curves */
 const curves = { prime256v1: p256, secp384r1: p384, secp521r1: p521, secp256k1 }
 
-/** What stands before a digest in an RSASSA-PKCS1-v1_5 signature, RFC 8017 §9.2, note 1. */
+/** The octets before a digest in an RSASSA-PKCS1-v1_5 signature, RFC 8017 §9.2, note 1. */
 const digestInfo = {
   sha256: '3031300d060960864801650304020105000420',
   sha384: '3041300d060960864801650304020205000430',

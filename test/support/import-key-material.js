@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-kms'
 
 /**
- * Puts a private key into AWS KMS, as its owner would.
+ * Imports a private key into AWS KMS as its owner does.
  *
  * @param {import('@aws-sdk/client-kms').KMSClient} client
  * @param {import('node:crypto').KeyObject} privateKey
@@ -44,7 +44,7 @@ export async function importKeyMaterial(client, privateKey, keySpec) {
 }
 
 /**
- * Wraps octets under an AES key (RFC 5649), and that under an RSA key.
+ * Wraps octets with an AES key (RFC 5649), and the AES key with an RSA key.
  *
  * @param {Buffer} octets
  * @param {import('node:crypto').KeyObject} wrappingKey

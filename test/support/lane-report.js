@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 
 /** @typedef {{ claim: string, failure?: string, skipped?: string }} Check */
 
-/** For a script of checks: runs them one after another, prints each, and writes the report for `script-tests.js`. */
+/** Runs the checks of a script one after another, prints each result, and writes the report for `script-tests.js`. */
 export class LaneReport {
   /** @type {Check[]} */
   #checks = []
@@ -11,7 +11,7 @@ export class LaneReport {
   /**
    * @param {string} claim
    * @param {() => Promise<void> | void} proof throws when the claim is false
-   * @returns {Promise<boolean>} whether it held
+   * @returns {Promise<boolean>} whether the claim is true
    */
   async check(claim, proof) {
     try {

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * A table in Markdown, its columns aligned.
+ * Formats a table in Markdown with aligned columns.
  *
  * @param {readonly (readonly string[])[]} rows the first one is the head
  */

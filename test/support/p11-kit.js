@@ -10,19 +10,19 @@ import { until } from './until.js'
 const findP11KitClient = () => findModule('p11-kit-client.so')
 
 /**
- * A token behind a socket, as an HSM in the network is.
+ * A token behind a socket, like an HSM on the network.
  *
  * @typedef {object} P11KitServer
- * @property {string} module  for those who want to use it
+ * @property {string} module  the path of the module that connects to it
  * @property {{ P11_KIT_SERVER_ADDRESS: string }} env
  * @property {() => Promise<void>} start
- * @property {() => void} freeze  as a network that swallows everything
+ * @property {() => void} freeze  stops answering, like a network that drops all packets
  * @property {() => void} thaw
- * @property {() => Promise<void>} end  with all that it has forked
+ * @property {() => Promise<void>} end  also ends the processes that it forked
  */
 
 /**
- * Prepares a server for one token of a SoftHSM, and lets this process and its children see it.
+ * Prepares a server for one token of a SoftHSM, and makes it available to this process and its children.
  *
  * @param {import('./softhsm.js').SoftHsm} hsm
  * @param {string} label  of the token
@@ -39,7 +39,7 @@ export function createP11KitServer(hsm, label) {
 
   /** @param {NodeJS.Signals} signal */
   function toAll(signal) {
-    // The server forks for each client: the group has to be told, and not its leader.
+    // The server forks for each client, so the signal must go to the whole group.
     if (server?.pid !== undefined) process.kill(-server.pid, signal)
   }
 

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 
 /**
- * Whether a process runs; one that has ended and that nobody has looked after yet does not.
+ * Tells whether a process runs. A zombie process does not.
  *
  * @param {number} pid
  */
@@ -16,7 +16,7 @@ export function isAlive(pid) {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     return !stat.slice(stat.lastIndexOf(')')).startsWith(') Z')
   } catch {
-    // Gone meanwhile, or not Linux.
+    // The process has ended meanwhile, or this is not Linux.
     return process.platform !== 'linux'
   }
 }

@@ -10,13 +10,13 @@ const names = ['python3.13', 'python3.12', 'python3.11', 'python3.10', 'python3'
 
 const question = 'import sys, venv, ensurepip; sys.exit(0 if sys.version_info >= (3, 10) else 3)'
 
-/** A Python of 3.10 or later that can make virtual environments. */
+/** Finds a Python of 3.10 or later that can make virtual environments. */
 const findPython = () =>
   names
     .map((name) => findProgram(process.platform === 'win32' ? `${name}.exe` : name))
     .find((program) => program && runSync([program, '-c', question], { capture: true }).code === 0)
 
-/** What installs such a Python here. */
+/** Returns the command that installs such a Python here. */
 function pythonAdvice() {
   if (findProgram('brew') !== undefined) return 'brew install python'
   if (findProgram('dnf') !== undefined) return 'sudo dnf install python3'
@@ -26,7 +26,7 @@ function pythonAdvice() {
 const inEnvironment = process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python'
 
 /**
- * A virtual environment in `.cache` with packages from PyPI.
+ * Describes a virtual environment in `.cache` with packages from PyPI.
  *
  * @param {string} name of its folder
  * @param {string} requirements path of its requirements.txt, relative to the repository
@@ -36,7 +36,7 @@ export function pythonEnvironment(name, requirements) {
   const fingerprint = createHash('sha256').update(readFileSync(file)).digest('hex')
   const place = join(cache, name, fingerprint.slice(0, 16))
 
-  /** Its Python, when it is installed. */
+  /** Returns its Python if it is installed. */
   function python() {
     const program = join(place, inEnvironment)
     return existsSync(program) ? program : undefined
@@ -54,7 +54,9 @@ export function pythonEnvironment(name, requirements) {
     if (found === undefined) {
       return `Python 3.10 or later with venv not found; install with: ${pythonAdvice()}`
     }
-    console.log(`Fetching the packages of ${requirements} from PyPI (some 100 MB unpacked, once) …`)
+    console.log(
+      `Fetching the packages of ${requirements} from PyPI (about 100 MB unpacked, once) …`,
+    )
     mkdirSync(dirname(place), { recursive: true })
     const temporary = mkdtempSync(join(dirname(place), 'fetch-'))
     try {
@@ -65,7 +67,7 @@ export function pythonEnvironment(name, requirements) {
       const options = ['--disable-pip-version-check', '--no-input', '--only-binary', ':all:']
       const installed = runSync([...pip, ...options, '--requirement', file])
       if (installed.code !== 0) return `pip could not fetch ${requirements}; see above`
-      // Complete, or not there at all.
+      // Renamed when it is complete, so that no partial environment is used.
       if (!existsSync(place)) renameSync(environment, place)
       return undefined
     } finally {
@@ -76,5 +78,5 @@ export function pythonEnvironment(name, requirements) {
   return { python, install }
 }
 
-/** What runs MiniStack as `-m ministack`. */
+/** The environment that runs MiniStack as `-m ministack`. */
 export const ministack = pythonEnvironment('ministack', 'test/servers/ministack-requirements.txt')

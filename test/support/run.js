@@ -4,7 +4,7 @@ import { x } from 'tinyexec'
 import { root } from '../../scripts/workspace.mjs'
 
 /**
- * Runs a program to its end, without colours and without standard input.
+ * Runs a program and waits for its end, without colours and without standard input.
  *
  * @param {string} command
  * @param {readonly string[]} args
@@ -41,7 +41,7 @@ export async function output(...command) {
 }
 
 /**
- * Runs npm, away from the project that an outer npm names.
+ * Runs npm, independently of the project that an outer npm names.
  *
  * @param {readonly string[]} args
  * @param {Parameters<typeof run>[2]} [options]

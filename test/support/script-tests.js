@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { run } from './run.js'
 
 /**
- * Runs a script of checks, and makes a test of each.
+ * Runs a script of checks, and makes a test from each check.
  *
  * @param {string} script relative to the repository
  * @param {readonly string[]} [nodeOptions]
@@ -26,7 +26,7 @@ export async function scriptTests(script, nodeOptions = []) {
       expect(failure).toBeUndefined()
     })
   }
-  test(`${script} ends well`, () => {
+  test(`${script} ends with exit code 0`, () => {
     const failed = checks.some(({ failure }) => failure !== undefined)
     expect(code, output).toBe(failed ? 1 : 0)
     expect(checks.length, output).toBeGreaterThan(0)

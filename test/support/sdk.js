@@ -1,7 +1,7 @@
 // @ts-check
 
 /**
- * The entry point of another release of a vendor's SDK than the workspace's, when the tests are to run with one.
+ * Returns the entry point of another release of a vendor's SDK, if the tests must run with one.
  *
  * @param {string} name
  * @returns {string | undefined}

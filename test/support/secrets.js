@@ -9,7 +9,7 @@ const shapes = {
 }
 
 /**
- * The kinds of secret that a text contains.
+ * Returns the kinds of secrets that a text contains.
  *
  * @param {string} text
  * @returns {string[]}

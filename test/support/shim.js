@@ -20,14 +20,14 @@ const cache = fileURLToPath(new URL('../../.cache/shim/', import.meta.url))
 const require = createRequire(import.meta.url)
 
 /**
- * A module that goes wrong where it is told to, and writes down what it is asked; see shim.c.
+ * A PKCS#11 module that fails on request and records its calls; see shim.c.
  *
  * @typedef {object} Shim
  * @property {string} module
  * @property {(fault: string, content?: string | number) => void} set
  * @property {(fault: string) => boolean} isSet
  * @property {(fault: string) => void} clear
- * @property {() => void} forget  all faults and all calls
+ * @property {() => void} forget  removes all faults and recorded calls
  * @property {() => Call[]} calls
  * @property {(name: string) => number} count  of calls
  *
@@ -38,10 +38,10 @@ const require = createRequire(import.meta.url)
  */
 
 /**
- * Puts a shim before a SoftHSM, and lets this process and its children see it.
+ * Puts a shim in front of a SoftHSM, and makes it available to this process and its children.
  *
  * @param {import('./softhsm.js').SoftHsm} hsm
- * @param {string} [behind]  the module that it hands on to, when not SoftHSM itself
+ * @param {string} [behind]  the module that it forwards to; SoftHSM by default
  * @returns {Shim}
  */
 export function createShim(hsm, behind = hsm.module) {
@@ -66,7 +66,7 @@ export function createShim(hsm, behind = hsm.module) {
     clear: (fault) => rmSync(join(folder, fault), { force: true }),
     forget() {
       for (const file of readdirSync(folder)) if (file !== 'log') rmSync(join(folder, file))
-      // Emptied and not removed, since modules have it open.
+      // Truncated and not removed, because modules have it open.
       writeFileSync(log, '')
     },
     calls,
@@ -74,7 +74,7 @@ export function createShim(hsm, behind = hsm.module) {
   }
 }
 
-/** @returns {string} the shim's library, made anew when its source changed */
+/** @returns {string} the path of the shim's library, compiled again when its source has changed */
 function compile() {
   const includes = join(dirname(require.resolve('pkcs11js/package.json')), 'includes')
   const name = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 16)

@@ -24,7 +24,7 @@ function moduleFolders() {
 }
 
 /**
- * Where a PKCS#11 module of this name is installed.
+ * Finds a PKCS#11 module of this name.
  *
  * @param {string} file such as `p11-kit-client.so`
  */
@@ -33,12 +33,12 @@ export const findModule = (file) =>
     .map((folder) => join(folder, file))
     .find((path) => existsSync(path))
 
-/** The path of SoftHSM's module, where it is installed. */
+/** Finds SoftHSM's module. */
 export const findSoftHsm = () => process.env['SOFTHSM2_MODULE'] ?? findModule('libsofthsm2.so')
 
 /**
  * @typedef {object} Key
- * @property {string} [label]  none at all when absent
+ * @property {string} [label]  the object has no label when it is absent
  * @property {string} [id]  in hexadecimal
  */
 
@@ -46,21 +46,21 @@ export const findSoftHsm = () => process.env['SOFTHSM2_MODULE'] ?? findModule('l
  * @typedef {object} Token
  * @property {string} label
  * @property {string} pin
- * @property {(key: Key & { type: string, args?: string[] }) => Promise<void>} generateKey  `type` as pkcs11-tool has it
+ * @property {(key: Key & { type: string, args?: string[] }) => Promise<void>} generateKey  `type` as for pkcs11-tool
  * @property {(key: Key & { privateKey: import('node:crypto').KeyObject }) => Promise<void>} importKey
  * @property {(key: Key & { kind: 'pubkey' | 'privkey' | 'cert' }) => Promise<void>} deleteObject
  * @property {(key: Key & { certificate: Buffer }) => Promise<void>} importCertificate  in DER
- * @property {() => Promise<string>} flags  in the words of pkcs11-tool, such as `user PIN count low`
+ * @property {() => Promise<string>} flags  as pkcs11-tool prints them, such as `user PIN count low`
  * @property {(args: string[]) => Promise<string>} tool  pkcs11-tool, logged in
  */
 
 /**
- * A SoftHSM of our own: its tokens lie in a folder that goes with it, and nobody else's are touched.
+ * A separate SoftHSM: its tokens are in a temporary folder, and other tokens are not touched.
  *
  * @typedef {object} SoftHsm
  * @property {string} module
- * @property {string} folder  for whatever belongs to the test
- * @property {{ SOFTHSM2_CONF: string }} env  what a process needs to see it
+ * @property {string} folder  for other files of the test
+ * @property {{ SOFTHSM2_CONF: string }} env  the environment of a process that uses it
  * @property {(label: string) => Promise<Token>} createToken
  * @property {(label: string) => Promise<void>} deleteToken
  * @property {(mechanisms: string) => void} setMechanisms  as in softhsm2.conf(5), for modules initialised from now on
@@ -68,7 +68,7 @@ export const findSoftHsm = () => process.env['SOFTHSM2_MODULE'] ?? findModule('l
  */
 
 /**
- * Makes an empty SoftHSM, and lets this process and its children see it.
+ * Makes an empty SoftHSM, and makes it available to this process and its children.
  *
  * @returns {SoftHsm}
  */

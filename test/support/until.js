@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /**
- * Waits until something is so, and fails when it takes too long.
+ * Waits until a condition is true, and fails after a timeout.
  *
  * @param {() => boolean} isSo
  * @param {number} [seconds]
@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export async function until(isSo, seconds = 5) {
   const deadline = performance.now() + seconds * 1000
   while (!isSo()) {
-    if (performance.now() > deadline) throw new Error(`not so after ${seconds} s: ${isSo}`)
+    if (performance.now() > deadline) throw new Error(`still false after ${seconds} s: ${isSo}`)
     await sleep(5)
   }
 }

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { ownOptions } from './options.ts'
-import { type Signer, type SignerSource, withSigner } from './signer.ts'
+import { isRotating, requireSigner, type Signer, type SignerSource } from './signer.ts'
 
 /** Options of {@link signJws}. */
 export interface SignJwsOptions {
@@ -55,6 +55,20 @@ export async function signJws(
       signal,
     )
   return withSigner(source, sign, signal)
+}
+
+/**
+ * Runs an action with the signer of a source.
+ *
+ * A rotating source may run it twice, first with one signer and then with its successor. The action therefore also
+ * writes the header, which names the key.
+ */
+export function withSigner<T>(
+  source: SignerSource,
+  action: (signer: Signer) => Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  return isRotating(source) ? source.use(action, { signal }) : action(requireSigner(source))
 }
 
 // Its arrays have memory of their own, where a `Buffer` may be a view into memory that others use.

@@ -1,9 +1,9 @@
 import { Buffer } from 'node:buffer'
 import { randomFillSync } from 'node:crypto'
-import { encodeJson, readMembers, signCompact } from './jws.ts'
+import { encodeJson, readMembers, signCompact, withSigner } from './jws.ts'
 import { ownOptions, requireString } from './options.ts'
 import type { PublicJwk } from './public-key.ts'
-import { type Signer, type SignerSource, withSigner } from './signer.ts'
+import type { Signer, SignerSource } from './signer.ts'
 
 /** Options of {@link signJwt}. */
 export interface SignJwtOptions {

@@ -80,20 +80,6 @@ export function requireSigner(value: Signer, what = 'the first argument'): Signe
   throw new TypeError(`${what} must be a signer`)
 }
 
-/**
- * Does something with the signer of a source.
- *
- * A rotating source may do it twice, with one signer and then with its successor, so the action also makes what names
- * the key.
- */
-export function withSigner<T>(
-  source: SignerSource,
-  action: (signer: Signer) => Promise<T>,
-  signal: AbortSignal | undefined,
-): Promise<T> {
-  return isRotating(source) ? source.use(action, { signal }) : action(requireSigner(source))
-}
-
 /** The signer that a source uses now. */
 export function currentSigner(source: SignerSource): Signer {
   if (!isRotating(source)) return requireSigner(source)
@@ -103,6 +89,7 @@ export function currentSigner(source: SignerSource): Signer {
   )
 }
 
-function isRotating(source: SignerSource): source is RotatingSigner {
+/** Tells a rotating signer from one that is bound to one key. */
+export function isRotating(source: SignerSource): source is RotatingSigner {
   return typeof (source as Partial<RotatingSigner> | undefined)?.use === 'function'
 }
