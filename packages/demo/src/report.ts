@@ -128,7 +128,7 @@ function reportToolCall(page: Page, run: Run): void {
 /** A JSON object with unknown members. */
 type Members = Readonly<Record<string, unknown>>
 
-/** The first exchange that matches; the demo fails when there is none. */
+/** The first exchange that matches; the demo fails without one. */
 function findExchange(
   exchanges: readonly Exchange[],
   what: string,

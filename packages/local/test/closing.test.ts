@@ -30,7 +30,7 @@ describe('a signer over a key in memory', () => {
     expect(await signer.sign(input)).toHaveLength(64)
   })
 
-  it('refuses a deadline that is none', async () => {
+  it('refuses a deadline that is not a number of seconds', async () => {
     await expect(localSigner({ key, timeoutSeconds: 0 })).rejects.toThrow(TypeError)
   })
 })

@@ -162,7 +162,7 @@ export class KeyStore {
   }
 
   /**
-   * Another key of the same kind; created if there is none.
+   * Another key of the same kind; created if it does not exist.
    *
    * @param {KmsKey} key
    * @returns {KmsKey}

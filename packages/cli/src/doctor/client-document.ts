@@ -74,7 +74,7 @@ function thumbprintOf(jwk: Json): string | undefined {
   }
 }
 
-/** Returns the JSON object at a URL, or a sentence that says why there is none. */
+/** Returns the JSON object at a URL, or a sentence that says why it cannot be read. */
 async function read({ context }: TokenInputs, location: string, what: string) {
   const { href } = requireSecureUrl(location, what, { namedBy: context.clientId })
   return context.within(async (signal) => {
