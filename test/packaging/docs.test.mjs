@@ -79,12 +79,21 @@ function install(file, words) {
   return place
 }
 
-/** Programs that need Google Cloud KMS, a PKCS#11 token or a test runner. They are not run here. */
-const notHere = [/@countersign\/gcp-kms/, /@countersign\/pkcs11/, /from 'vitest'/]
+/**
+ * Programs that need Google Cloud KMS, a PKCS#11 token, a proxy or a test runner. They are not run here; the one with a
+ * proxy is run by test/sdk/proxy.test.ts.
+ */
+const notHere = [
+  /@countersign\/gcp-kms/,
+  /@countersign\/pkcs11/,
+  /https-proxy-agent/,
+  /from 'vitest'/,
+]
 
 for (const page of pages()) {
   const { file } = page
-  const installs = installsOf(page)
+  // The packages of acme are invented, to show what a third party's are called.
+  const installs = installsOf(page).filter(({ words }) => !/@acme\//.test(words.join()))
   if (file === 'docs/getting-started.md') {
     // getting-started.mjs runs the other sections.
     const others = installs.filter(({ words }) => /google|azure/.test(words.join()))
