@@ -69,7 +69,7 @@ export function retriedCalls(
             isLate = true
             giveUp()
           },
-          left - Math.min(250, left / 10),
+          Math.max(0, left - Math.min(250, left / 10)),
         )
         timer.unref()
         const made = async () =>

@@ -36,7 +36,9 @@ describe('text of a server in a message', () => {
   it('may be any value, even one that has no JSON', () => {
     let nested: unknown = 'x'
     for (let depth = 0; depth < 100_000; depth++) nested = [nested]
-    expect(sanitizeValue(nested)).toBe('a value that cannot be shown')
+    // Node.js 26 writes any depth.
+    expect(sanitizeValue(nested)).toMatch(/^(?:a value that cannot be shown|\[{500}…)$/)
+    expect(sanitizeValue(1n)).toBe('a value that cannot be shown')
     expect(sanitizeValue(undefined)).toBe('nothing')
     expect(sanitizeValue({ issuer: 'https://\u202eevil' })).toBe('{"issuer":"https:// evil"}')
   })
