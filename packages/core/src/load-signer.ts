@@ -11,10 +11,7 @@ import { ownOptions, requireSignal, requireTimeout } from './options.ts'
 import type { Signer } from './signer.ts'
 
 /** What a backend reads about a key before the key can sign. */
-export interface LoadedKey extends Omit<SignerBackend, 'name' | 'describeError'> {
-  /** Releases what was opened for this key alone. Called when the signer is closed, or when it cannot be made. */
-  close?(): unknown
-}
+export type LoadedKey = Omit<SignerBackend, 'name' | 'describeError'>
 
 /** Options of {@link loadSigner}. */
 export interface LoadSignerOptions extends CreateSignerOptions {
@@ -104,7 +101,6 @@ export async function loadSigner(
   async function load(): Promise<ClosableSigner> {
     try {
       const key = await readKey()
-      if (key.close !== undefined) onClose(() => key.close?.())
       const backend = { ...key, ...service }
       const signer = createSigner(backend, settings)
       // Always verified: a public key that does not belong to the private one must not be used.

@@ -61,24 +61,30 @@ describe('a signer that was loaded', () => {
 
 describe('what was opened for a key', () => {
   it('does not sign after a close() that fails', async () => {
-    const broken = {
-      ...key,
-      close() {
-        throw new Error('not given back')
-      },
-    }
-    const signer = await loadSigner(service, async () => broken)
+    const open =
+      (publicKey = key.publicKey): Parameters<typeof loadSigner>[1] =>
+      async (_, onClose) => {
+        onClose(() => {
+          throw new Error('not closed')
+        })
+        return { ...key, publicKey }
+      }
+    const signer = await loadSigner(service, open())
     const closing = signer.close()
-    await expect(closing).rejects.toThrow('not given back')
+    await expect(closing).rejects.toThrow('not closed')
     expect((await refusal(() => signer.sign(Buffer.from('x')))).message).toMatch(/was closed/)
-    const publicKey = keyPair('ES256', 'other').publicKey
-    const error = await refusal(() => loadSigner(service, async () => ({ ...broken, publicKey })))
+    const error = await refusal(() =>
+      loadSigner(service, open(keyPair('ES256', 'other').publicKey)),
+    )
     expect(error.code).toBe('ERR_SIGNER_INTEGRITY')
   })
 
   it('is released once, when the signer is closed, and the signer does not sign any more', async () => {
     let closed = 0
-    const signer = await loadSigner(service, async () => ({ ...key, close: () => closed++ }))
+    const signer = await loadSigner(service, async (_, onClose) => {
+      onClose(() => closed++)
+      return key
+    })
     expect(closed).toBe(0)
     await Promise.all([signer.close(), signer[Symbol.asyncDispose]()])
     expect(closed).toBe(1)
@@ -167,7 +173,10 @@ describe('what was opened for a key', () => {
     let closed = 0
     const { publicKey } = keyPair('ES256', 'other')
     await refusal(() =>
-      loadSigner(service, async () => ({ ...key, publicKey, close: () => closed++ })),
+      loadSigner(service, async (_, onClose) => {
+        onClose(() => closed++)
+        return { ...key, publicKey }
+      }),
     )
     expect(closed).toBe(1)
   })
