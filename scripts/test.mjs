@@ -3,6 +3,7 @@ import { startVitest } from 'vitest/node'
 import { pkcs11Missing } from '../test/support/debian.js'
 import { ministack } from '../test/support/python.js'
 import { Failure, prepared } from './prepare.mjs'
+import { watchdog } from './watchdog.mjs'
 
 /**
  * A lane of `npm test`: the vitest project of the same name.
@@ -70,16 +71,25 @@ export async function test(args) {
     rows.set(name, { ...emptyRow(), missing: reason })
   }
   const project = chosen.filter((name) => rows.get(name)?.missing === undefined)
-  if (project.length > 0) count(await vitest(project), rows, strict)
-  return summary(rows, strict)
-}
-
-/** @param {string[]} project names of projects */
-async function vitest(project) {
+  if (project.length === 0) return summary(rows, strict)
   Object.assign(process.env, prepared)
-  const found = await startVitest('test', [], { run: true, watch: false, project })
-  await found.close()
-  return found
+  const reporter = watchdog((stuck, vitest) => {
+    if (vitest !== undefined) count(vitest, rows, strict)
+    const [first] = rows.values()
+    for (const module of stuck.length > 0 ? stuck : [undefined]) {
+      const row = rows.get(module?.project.name ?? '') ?? first ?? emptyRow()
+      row.failed++
+      row.notes.push(`failed to end: ${module?.moduleId ?? 'the test run'}`)
+    }
+    process.exit(summary(rows, strict))
+  })
+  const run = { run: true, watch: false, project, reporters: ['default', reporter] }
+  const vitest = await startVitest('test', [], run)
+  await vitest.close()
+  reporter.stop()
+  count(vitest, rows, strict)
+  // By `exit`, so that a handle which a dependency leaves open does not keep the process running.
+  process.exit(summary(rows, strict))
 }
 
 /** @typedef {{ passed: number, failed: number, skipped: number, seconds: number, notes: string[], missing: string | undefined }} Row */
