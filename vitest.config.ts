@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { workerOptions } from './scripts/watchdog.mjs'
 import { sdkEntry } from './test/support/sdk.js'
 
 const sdks = ['@aws-sdk/client-kms', '@google-cloud/kms', '@azure/keyvault-keys']
@@ -47,6 +48,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     maxWorkers: 2,
+    execArgv: workerOptions,
     projects: [
       project('check', [check], [], 0),
       project(

@@ -1,80 +1,94 @@
 import { spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 
 /** How long one test file may run. The slowest one takes a quarter of this on a busy machine with two cores. */
-const limitMs = 15 * 60_000
+const limitSeconds = 15 * 60
+
+/** Makes a worker write a report about itself when it gets SIGUSR2, unless its thread is blocked. */
+export const workerOptions = ['--report-on-signal', `--report-directory=${tmpdir()}`]
 
 /**
- * Ends a test run in which a file does not end. vitest cannot: a worker that is blocked in a system call or in native
- * code runs none of its timers.
+ * Ends the workers of test files that do not end, so that the run continues. vitest cannot do that: a worker that is
+ * blocked in a system call or in native code runs none of its timers.
  *
- * @param {(files: import('vitest/node').TestModule[], vitest: import('vitest/node').Vitest | undefined) => void} onStuck
- *   gets the files, after their processes were printed and ended
- * @returns {import('vitest/reporters').Reporter & { stop(): void }}
+ * @returns {import('vitest/reporters').Reporter & { ended: Map<string, import('vitest/node').TestModule> }}
+ *   a reporter; `ended` has the files whose workers it ended, by project and path
  */
-export function watchdog(onStuck) {
-  /**
-   * By name, since vitest reports the start and the end of a file with two objects.
-   *
-   * @type {Map<string, { module: import('vitest/node').TestModule, start: number }>}
-   */
+export function watchdog() {
+  /** @type {Map<string, { module: import('vitest/node').TestModule, start: number }>} */
   const running = new Map()
+  /** @type {Map<string, import('vitest/node').TestModule>} */
+  const ended = new Map()
   const nameOf = (/** @type {import('vitest/node').TestModule} */ { project, moduleId }) =>
     `${project.name} ${moduleId}`
-  /** @type {import('vitest/node').Vitest | undefined} */
-  let vitest
-  let lastEvent = performance.now()
-  const timer = setInterval(() => {
-    const before = performance.now() - limitMs
-    const stuck = [...running.values()]
-      .filter(({ start }) => start < before)
-      .map(({ module }) => module)
-    if (stuck.length === 0 && lastEvent >= before) return
-    clearInterval(timer)
-    for (const { moduleId } of stuck) {
-      console.error(`\n${moduleId} has not ended after ${limitMs / 60_000} minutes.`)
+  setInterval(async () => {
+    const limit = performance.now() - limitSeconds * 1000
+    for (const [name, { module, start }] of running) {
+      if (start > limit) continue
+      running.delete(name)
+      ended.set(name, module)
+      console.error(`\n${name} has not ended after ${limitSeconds} seconds.`)
+      await endWorkers()
     }
-    if (stuck.length === 0) console.error('\nNo test file has started or ended for 15 minutes.')
-    endDescendants()
-    onStuck(stuck, vitest)
-  }, 10_000)
+  }, 10_000).unref()
   return {
-    onInit(found) {
-      vitest = found
-    },
+    ended,
     onTestModuleQueued(module) {
-      lastEvent = performance.now()
-      running.set(nameOf(module), { module, start: lastEvent })
+      running.set(nameOf(module), { module, start: performance.now() })
     },
     onTestModuleEnd(module) {
-      lastEvent = performance.now()
       running.delete(nameOf(module))
     },
-    stop: () => clearInterval(timer),
   }
 }
 
-/** Prints the processes that this one has started, themselves or through others, and ends them. */
-function endDescendants() {
-  const ps = spawnSync('ps', ['-A', '-o', 'pid=,ppid=,etime=,wchan=,args='], {
+/** Ends the workers that run for too long, with their subprocesses, after it printed what they were doing. */
+async function endWorkers() {
+  const rows = processes()
+  const workers = rows.filter(
+    ({ parent, seconds }) => parent === process.pid && seconds >= limitSeconds,
+  )
+  for (const worker of workers) {
+    const found = [worker]
+    for (const { pid } of found) found.push(...rows.filter(({ parent }) => parent === pid))
+    for (const { line } of found) console.error(line.slice(0, 200))
+    process.kill(worker.pid, 'SIGUSR2')
+    await delay(3000)
+    console.error(stackOf(worker.pid))
+    for (const { pid } of found) {
+      try {
+        process.kill(pid, 'SIGKILL')
+      } catch {
+        // It has ended by itself.
+      }
+    }
+  }
+}
+
+function processes() {
+  const { stdout } = spawnSync('ps', ['-A', '-o', 'pid=,ppid=,etimes=,time=,wchan=,args='], {
     encoding: 'utf8',
     timeout: 10_000,
   })
-  const rows = (ps.stdout ?? '').split('\n').map((line) => {
-    const [pid = '', parent = ''] = line.trim().split(/\s+/, 2)
-    return { pid: Number(pid), parent: Number(parent), line }
+  return stdout.split('\n').map((line) => {
+    const [pid = 0, parent = 0, seconds = 0] = line.trim().split(/\s+/, 3).map(Number)
+    return { pid, parent, seconds, line }
   })
-  const found = new Set([process.pid])
-  for (let size = 0; size < found.size; ) {
-    size = found.size
-    for (const { pid, parent } of rows) if (found.has(parent)) found.add(pid)
-  }
-  for (const { pid, line } of rows) {
-    if (!found.has(pid) || pid === process.pid || pid === ps.pid) continue
-    console.error(line.slice(0, 300))
-    try {
-      process.kill(pid, 'SIGKILL')
-    } catch {
-      // It has ended by itself.
-    }
-  }
+}
+
+/** @param {number} pid of a worker that got SIGUSR2 */
+function stackOf(pid) {
+  const name = readdirSync(tmpdir()).find((file) =>
+    new RegExp(`^report\\..*\\.${pid}\\.`).test(file),
+  )
+  if (name === undefined)
+    return 'It wrote no report: its thread is blocked, or busy (see its processor time above).'
+  const file = join(tmpdir(), name)
+  const { javascriptStack, nativeStack, libuv } = JSON.parse(readFileSync(file, 'utf8'))
+  rmSync(file)
+  const native = nativeStack.map((/** @type {{ symbol: string }} */ { symbol }) => symbol)
+  return JSON.stringify({ javascriptStack, native, libuv })
 }
