@@ -33,7 +33,8 @@ export async function prepare() {
 }
 
 /**
- * Runs a program. Its output goes to this terminal unless it is captured.
+ * Runs a program. Its output goes to this terminal unless it is captured. Throws when a program whose output is captured
+ * runs for more than ten minutes.
  *
  * @param {readonly string[]} command
  * @param {{ cwd?: string, env?: Record<string, string | undefined>, capture?: boolean }} [options]
@@ -45,6 +46,7 @@ export function runSync([program = '', ...args], { cwd = root, env = {}, capture
     stdio: capture ? ['ignore', 'pipe', 'pipe'] : 'inherit',
     encoding: 'utf8',
     maxBuffer: 2 ** 26,
+    timeout: capture ? 600_000 : undefined,
   })
   if (error !== undefined) throw error
   const code = status ?? 128 + (signal === null ? 0 : constants.signals[signal])
