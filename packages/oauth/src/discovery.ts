@@ -1,11 +1,17 @@
-import { sanitize, sanitizeValue, timeoutSignal } from '@countersign/core/backend'
+import { sanitize, sanitizeValue, timeoutSignal, unlessAborted } from '@countersign/core/backend'
 import {
   type AuthorizationServer,
   processDiscoveryResponse,
   type ResourceServer,
 } from 'oauth4webapi'
 import { OAuthError } from './errors.ts'
-import { type Fetch, isTransient, requestMetadata, retryAfterSeconds } from './http.ts'
+import {
+  boundedFetch,
+  describeFetchError,
+  type Fetch,
+  isTransient,
+  retryAfterSeconds,
+} from './http.ts'
 import {
   isListOfStrings,
   isWithin,
@@ -217,4 +223,15 @@ async function readResourceMetadata(response: Response, used: URL): Promise<Reso
 
 function withoutQuery(url: URL): string {
   return sanitize(url.origin + url.pathname)
+}
+
+/** Requests metadata without following redirects. */
+function requestMetadata(fetch: Fetch, url: URL, signal: AbortSignal): Promise<Response> {
+  const headers = { accept: 'application/json' }
+  const bounded = boundedFetch(fetch, 'ERR_OAUTH_DISCOVERY')
+  const response = bounded(url.href, { headers, redirect: 'manual', signal })
+  // The caller's `fetch` may ignore the signal.
+  return unlessAborted(response, signal).catch((error) => {
+    throw describeFetchError(error, signal, `metadata at ${originOf(url)}`)
+  })
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sanitize, unlessAborted } from '@countersign/core/backend'
+import { sanitize } from '@countersign/core/backend'
+import { processRevocationResponse, WWWAuthenticateChallengeError } from 'oauth4webapi'
 import { OAuthError, type OAuthErrorCode } from './errors.ts'
 import { originOf } from './server-checks.ts'
 
@@ -36,17 +37,6 @@ export function boundedFetch(
     const { status, statusText, headers } = response
     return new Response(Buffer.concat(chunks), { status, statusText, headers })
   }
-}
-
-/** Requests metadata without following redirects. */
-export function requestMetadata(fetch: Fetch, url: URL, signal: AbortSignal): Promise<Response> {
-  const headers = { accept: 'application/json' }
-  const bounded = boundedFetch(fetch, 'ERR_OAUTH_DISCOVERY')
-  const response = bounded(url.href, { headers, redirect: 'manual', signal })
-  // The caller's `fetch` may ignore the signal.
-  return unlessAborted(response, signal).catch((error) => {
-    throw describeFetchError(error, signal, `metadata at ${originOf(url)}`)
-  })
 }
 
 /**
@@ -107,6 +97,28 @@ export function retryAfterSeconds(response: Response, now: number): number | und
   if (!/^[A-Z][a-z]{2,8}, /.test(value)) return undefined
   const date = Date.parse(value)
   return Number.isNaN(date) ? undefined : Math.max(0, (date - now) / 1000)
+}
+
+/** The parameters with which a resource refuses a bearer token, RFC 6750 §3 and RFC 9728 §5.1. */
+export interface BearerChallenge {
+  readonly error: string | undefined
+  readonly scope: string | undefined
+  /** The URL of the resource's metadata. */
+  readonly resourceMetadata: string | undefined
+}
+
+/** Reads the bearer challenge of a response; `undefined` if it has none. */
+export async function bearerChallenge(response: Response): Promise<BearerChallenge | undefined> {
+  const header = response.headers.get('www-authenticate')
+  if (header === null) return undefined
+  // The library exports no parser, but each function that reads a response throws the challenges of a 401.
+  const carrier = new Response(null, { status: 401, headers: { 'www-authenticate': header } })
+  const thrown = await processRevocationResponse(carrier).catch((error: unknown) => error)
+  if (!(thrown instanceof WWWAuthenticateChallengeError)) return undefined
+  const challenge = thrown.cause.find(({ scheme }) => scheme === 'bearer')
+  if (challenge === undefined) return undefined
+  const { error, scope, resource_metadata: resourceMetadata } = challenge.parameters
+  return { error, scope, resourceMetadata }
 }
 
 /** Limits of {@link retry}. */

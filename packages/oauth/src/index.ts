@@ -1,16 +1,18 @@
 export type { AuthorizationServer, ResourceServer } from 'oauth4webapi'
-export type {
-  ClientAuthentication,
-  ClientAuthenticationMethod,
-  ClientAuthenticationOptions,
-  ReplaceKey,
+export {
+  type ClientAuthentication,
+  type ClientAuthenticationMethod,
+  type ClientAuthenticationOptions,
+  clientSecretBasic,
+  clientSecretPost,
+  type ReplaceKey,
+  type Secret,
 } from './client-authentication.ts'
 export {
   type ClientMetadata,
   type ClientMetadataOptions,
   clientMetadata,
 } from './client-metadata.ts'
-export { clientSecretBasic, clientSecretPost, type Secret } from './client-secret.ts'
 export type { TokenMessage } from './diagnostics.ts'
 export {
   type DiscoveryOptions,
@@ -19,9 +21,13 @@ export {
   type ResourceDiscoveryOptions,
 } from './discovery.ts'
 export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions } from './errors.ts'
-export { type ExternalAssertionOptions, externalAssertion } from './external-assertion.ts'
 export type { Fetch } from './http.ts'
-export { type PrivateKeyJwtOptions, privateKeyJwt } from './private-key-jwt.ts'
+export {
+  type ExternalAssertionOptions,
+  externalAssertion,
+  type PrivateKeyJwtOptions,
+  privateKeyJwt,
+} from './private-key-jwt.ts'
 export type { TokenResponse } from './token-request.ts'
 export {
   type Grant,

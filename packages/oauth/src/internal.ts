@@ -15,9 +15,8 @@ export {
   timeoutSignal,
   unlessAborted,
 } from '@countersign/core/backend'
-export { type BearerChallenge, bearerChallenge } from './challenge.ts'
-export { boundedFetch } from './http.ts'
-export { firstHop, followRedirects, isReplayable } from './redirects.ts'
+export { firstHop, followRedirects, isReplayable } from './authorized-fetch.ts'
+export { type BearerChallenge, bearerChallenge, boundedFetch } from './http.ts'
 export { limitScope, uniteScopes } from './scope.ts'
 export {
   isWithin,
