@@ -1,6 +1,6 @@
 export { Deadline, onAbort, timeoutSignal, unlessAborted } from './abort.ts'
 export { chooseAlgorithm } from './algorithm.ts'
-export { type Backoff, backoff } from './backoff.ts'
+export { type Backoff, backoff, rateLimit, stopwatch } from './backoff.ts'
 export { asSignerError, type KeyService } from './error.ts'
 export { importPeer, peerError } from './import-peer.ts'
 export { closable, type LoadedKey, type LoadSignerOptions, loadSigner } from './load-signer.ts'

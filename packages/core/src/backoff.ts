@@ -57,3 +57,59 @@ export function backoff(now: () => number): Backoff {
     },
   }
 }
+
+/**
+ * Limits how often something may happen: a number of times at once, and after that once in each interval.
+ *
+ * @param burst - how often it may happen at once.
+ * @param refillSeconds - the interval in which it may happen once more, up to `burst` times.
+ * @param now - the clock, in milliseconds.
+ * @returns a function that tells whether it may happen now, and counts it if so.
+ *
+ * @example
+ * ```ts
+ * import { rateLimit } from '@countersign/core/backend'
+ *
+ * const mayRequest = rateLimit(10, 60, Date.now)
+ * if (!mayRequest()) throw new Error('too many requests')
+ * ```
+ *
+ * @see [RFC 6585 §4](https://www.rfc-editor.org/rfc/rfc6585#section-4)
+ */
+export function rateLimit(burst: number, refillSeconds: number, now: () => number): () => boolean {
+  let left = burst
+  let elapsed = stopwatch(now)
+  return () => {
+    const refilled = Math.floor(elapsed() / (refillSeconds * 1000))
+    if (refilled > 0) {
+      left = Math.min(burst, left + refilled)
+      elapsed = stopwatch(now)
+    }
+    if (left === 0) return false
+    left--
+    return true
+  }
+}
+
+/**
+ * Starts to measure time, by the wall clock or by the monotonic clock, whichever has advanced more: the wall clock may
+ * be set back, and the monotonic clock stops while the machine sleeps.
+ *
+ * @param now - the wall clock, in milliseconds.
+ * @returns a function that returns the milliseconds since the start.
+ *
+ * @example
+ * ```ts
+ * import { stopwatch } from '@countersign/core/backend'
+ *
+ * const elapsed = stopwatch(Date.now)
+ * console.log(`${elapsed()} ms`)
+ * ```
+ *
+ * @see [Node.js, performance.now](https://nodejs.org/api/perf_hooks.html#performancenow)
+ */
+export function stopwatch(now: () => number): () => number {
+  const wall = now()
+  const monotonic = performance.now()
+  return () => Math.max(now() - wall, performance.now() - monotonic)
+}

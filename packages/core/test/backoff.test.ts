@@ -1,4 +1,4 @@
-import { backoff, timeoutSignal } from '@countersign/core/backend'
+import { backoff, rateLimit, stopwatch, timeoutSignal } from '@countersign/core/backend'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 
 afterEach(() => vi.restoreAllMocks())
@@ -53,6 +53,44 @@ describe('the delay after failures', () => {
     delays.failed(120)
     delays.succeeded()
     expect(delays.tooEarly()).toBe(false)
+  })
+})
+
+describe('a rate limit', () => {
+  it('permits a burst, and after it one in each interval, up to the burst', () => {
+    let now = 1_000_000
+    const permits = rateLimit(3, 60, () => now)
+    const count = (calls: number) => Array.from({ length: calls }, permits).filter(Boolean).length
+    expect(count(5)).toBe(3)
+    now += 59_900
+    expect(count(2)).toBe(0)
+    now += 100
+    expect(count(2)).toBe(1)
+    now += 125_000
+    expect(count(4)).toBe(2)
+    now += 3_600_000
+    expect(count(9)).toBe(3)
+  })
+
+  it('is not lifted by a clock that is set back, and not spent by it', () => {
+    let now = 1_000_000
+    const permits = rateLimit(2, 60, () => now)
+    expect(permits()).toBe(true)
+    now -= 3_600_000
+    expect([permits(), permits()]).toEqual([true, false])
+  })
+})
+
+describe('a stopwatch', () => {
+  it('follows the clock that has advanced more', async () => {
+    let now = 1_000_000
+    const elapsed = stopwatch(() => now)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(elapsed()).toBeGreaterThan(15)
+    now -= 5000
+    expect(elapsed()).toBeGreaterThan(15)
+    now += 65_000
+    expect(elapsed()).toBe(60_000)
   })
 })
 

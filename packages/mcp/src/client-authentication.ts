@@ -1,10 +1,8 @@
 import { type AuthorizationServer, type ClientAuthentication, OAuthError } from '@countersign/oauth'
-import { requireAdvertised, requireSecureUrl } from '@countersign/oauth/internal'
+import { rateLimit, requireAdvertised, requireSecureUrl } from '@countersign/oauth/internal'
 
-/** Token requests that a provider may make in a burst. */
-const burst = 200
-/** After the burst, one more token request may be made in each interval. */
-const refillMs = 6000
+/** After a burst, one more token request may be made in this time. */
+const refillSeconds = 6
 
 /**
  * Wraps a client authentication for a provider: it gets the issuer that the caller pinned, and the number of requests
@@ -23,12 +21,17 @@ export function providerAuthentication(
   now: () => number,
 ): ClientAuthentication {
   requireAuthentication(authentication)
-  const spend = requestBudget(now)
+  const mayRequest = rateLimit(200, refillSeconds, now)
   const authenticate = async (
     ...[as, client, body, headers, options]: Parameters<ClientAuthentication>
   ) => {
     requireUsableServer(as, authentication)
-    spend()
+    if (!mayRequest()) {
+      throw new OAuthError(
+        'ERR_OAUTH_TOKEN_REFUSED',
+        `The MCP server has refused so many tokens that only one more is requested every ${refillSeconds} s; nothing was signed`,
+      )
+    }
     await authentication(as, client, body, headers, { ...options, issuer })
   }
   const { method } = authentication
@@ -44,25 +47,6 @@ function requireAuthentication(authentication: ClientAuthentication): void {
   throw new TypeError(
     '"authentication" must be privateKeyJwt(…), externalAssertion(…), clientSecretBasic(…) or clientSecretPost(…); the method "none" is not accepted, because this client must authenticate',
   )
-}
-
-/** Returns a function that throws once the budget of token requests is spent. */
-function requestBudget(now: () => number): () => void {
-  let left = burst
-  let refilledAt = now()
-  return () => {
-    const refill = Math.floor((now() - refilledAt) / refillMs)
-    // A negative number means that the clock was set back.
-    if (refill !== 0) refilledAt = now()
-    left = Math.min(burst, left + Math.max(0, refill))
-    if (left === 0) {
-      throw new OAuthError(
-        'ERR_OAUTH_TOKEN_REFUSED',
-        `The MCP server has refused so many tokens that only one more is requested every ${refillMs / 1000} s; nothing was signed`,
-      )
-    }
-    left--
-  }
 }
 
 /** Refuses a server whose token endpoint is not secure, or that does not accept the client's authentication. */

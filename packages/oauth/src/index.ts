@@ -13,7 +13,6 @@ export {
   type ClientMetadataOptions,
   clientMetadata,
 } from './client-metadata.ts'
-export type { TokenMessage } from './diagnostics.ts'
 export {
   type DiscoveryOptions,
   discoverAuthorizationServer,
@@ -28,6 +27,7 @@ export {
   type PrivateKeyJwtOptions,
   privateKeyJwt,
 } from './private-key-jwt.ts'
+export type { TokenMessage } from './token-cache.ts'
 export type { TokenResponse } from './token-request.ts'
 export {
   type Grant,

@@ -8,6 +8,7 @@ export {
   backoff,
   Deadline,
   ownOptions,
+  rateLimit,
   requireString,
   requireTimeout,
   sanitize,

@@ -1,5 +1,5 @@
-import { backoff, Deadline, unlessAborted } from '@countersign/core/backend'
-import { tokenReport } from './diagnostics.ts'
+import { type Channel, channel } from 'node:diagnostics_channel'
+import { backoff, Deadline, rateLimit, stopwatch, unlessAborted } from '@countersign/core/backend'
 import { OAuthError } from './errors.ts'
 import { retry } from './http.ts'
 import { includesScope, isBounded, limitScope, uniteScopes } from './scope.ts'
@@ -83,7 +83,8 @@ export function tokenCache(settings: TokenCacheSettings): TokenCache {
   let lastFailure: unknown
   const failures = backoff(now)
   const refusals = { 401: backoff(now), 403: backoff(now) }
-  const budget = renewalBudget(now)
+  // A resource may refuse tokens without end, even if it accepts each new token once.
+  const mayRenew = rateLimit(10, 60, now)
 
   async function renew(
     background: boolean,
@@ -91,7 +92,11 @@ export function tokenCache(settings: TokenCacheSettings): TokenCache {
     abandoned: AbortSignal,
   ): Promise<CachedToken> {
     const report = tokenReport(issuer, clientId, background)
-    const tooLate = () => timedOut(timeoutSeconds)
+    const tooLate = () =>
+      new OAuthError(
+        'ERR_OAUTH_TIMEOUT',
+        `No access token was obtained within ${timeoutSeconds} s; raise "timeoutSeconds" if the authorization server or the signer needs longer`,
+      )
     const deadline = new Deadline(timeoutSeconds, undefined, tooLate, { keepAlive: false })
     let age = stopwatch(now)
     const attempt = () => {
@@ -158,7 +163,7 @@ export function tokenCache(settings: TokenCacheSettings): TokenCache {
   }
 
   function discard(refused: CachedToken): boolean {
-    if (refusals[401].tooEarly() || !budget.spend()) return false
+    if (refusals[401].tooEarly() || !mayRenew()) return false
     refusals[401].failed()
     if (cached === refused) cached = undefined
     return true
@@ -195,7 +200,7 @@ export function tokenCache(settings: TokenCacheSettings): TokenCache {
         if (!lacksScope && failures.tooEarly(freeFailures)) throw lastFailure
         if (status === 401) return cached !== refused || discard(refused)
         // The token with insufficient scope stays cached: it serves other requests.
-        if (refusals[403].tooEarly() || !budget.spend()) return false
+        if (refusals[403].tooEarly() || !mayRenew()) return false
         refusals[403].failed()
         return true
       }
@@ -237,44 +242,40 @@ function cachedToken(
 }
 
 /**
- * Starts to measure time, by the wall clock or by the monotonic clock, whichever has advanced more: the wall clock may
- * be set back, and the monotonic clock stops while the machine sleeps.
- *
- * @param now - the wall clock, in milliseconds.
- * @returns a function that returns the milliseconds since the start.
+ * A message on the `node:diagnostics_channel` named `countersign:token`. It is published when an access token was
+ * obtained, or could not be obtained, and contains no secret.
  */
-export function stopwatch(now: () => number): () => number {
-  const wall = now()
-  const monotonic = performance.now()
-  return () => Math.max(now() - wall, performance.now() - monotonic)
+export interface TokenMessage {
+  readonly issuer: string
+  readonly clientId: string
+  /** Whether the token was renewed before its expiry, while no caller waited. */
+  readonly background: boolean
+  /** Wall-clock time from the first attempt to the outcome. */
+  readonly durationSeconds: number
+  readonly outcome: 'granted' | 'failed'
+  /** Code of the `OAuthError` or `SignerError`, when the outcome is `failed`. */
+  readonly code?: string
 }
 
-function timedOut(seconds: number): OAuthError {
-  return new OAuthError(
-    'ERR_OAUTH_TIMEOUT',
-    `No access token was obtained within ${seconds} s; raise "timeoutSeconds" if the authorization server or the signer needs longer`,
-  )
-}
+const tokenChannel: Channel = channel('countersign:token')
 
-/** Renewals that refusals of a resource may cause at once. */
-const refusalBurst = 10
-/** After that, refusals may cause one more renewal in this time. */
-const refusalRefillMs = 60_000
-
-/** Limits the renewals that a resource can cause by refusing tokens, even if it accepts each new token once. */
-function renewalBudget(now: () => number): { spend(): boolean } {
-  let left = refusalBurst
-  let elapsed = stopwatch(now)
-  return {
-    spend() {
-      const refilled = Math.floor(elapsed() / refusalRefillMs)
-      if (refilled > 0) {
-        left = Math.min(refusalBurst, left + refilled)
-        elapsed = stopwatch(now)
-      }
-      if (left === 0) return false
-      left--
-      return true
-    },
+/** Starts to measure a renewal. Call the result when it ends, with the reason if it failed. */
+function tokenReport(
+  issuer: string,
+  clientId: string,
+  background: boolean,
+): (failure?: { readonly reason: unknown }) => void {
+  const start = performance.now()
+  return (failure) => {
+    if (!tokenChannel.hasSubscribers) return
+    const { code } = (failure?.reason ?? {}) as { readonly code?: unknown }
+    tokenChannel.publish({
+      issuer,
+      clientId,
+      background,
+      durationSeconds: (performance.now() - start) / 1000,
+      outcome: failure === undefined ? 'granted' : 'failed',
+      ...(typeof code === 'string' && { code }),
+    } satisfies TokenMessage)
   }
 }

@@ -1,4 +1,4 @@
-import { ownOptions, requireString, requireTimeout } from '@countersign/core/backend'
+import { ownOptions, requireString, requireTimeout, stopwatch } from '@countersign/core/backend'
 import type { AuthorizationServer } from 'oauth4webapi'
 import { authorizedFetch, resourceMatcher } from './authorized-fetch.ts'
 import type { ClientAuthentication } from './client-authentication.ts'
@@ -7,7 +7,7 @@ import { OAuthError } from './errors.ts'
 import type { Fetch } from './http.ts'
 import { uniteScopes } from './scope.ts'
 import { requireIssuer, requireSecureUrl } from './server-checks.ts'
-import { stopwatch, tokenCache } from './token-cache.ts'
+import { tokenCache } from './token-cache.ts'
 import { requestToken, type TokenResponse } from './token-request.ts'
 
 /**
