@@ -14,10 +14,11 @@ Changes the source of a package in one place, runs its tests, and expects one to
 so for a sample of all such changes, and prints the share that was noticed, and where the
 others are.
 
-  --only NAME   one of: ${packages.join(', ')}; may be repeated
-  --every N     takes about one mutant in N; 40 by default
-  --seed TEXT   chooses another sample; 1 by default
-  --all         takes all mutants, which takes hours
+  --only NAME      one of: ${packages.join(', ')}; may be repeated
+  --every N        takes about one mutant in N; 40 by default
+  --seed TEXT      chooses another sample; 1 by default
+  --all            takes all mutants, which takes hours
+  --concurrency N  runs the tests of N mutants at once; 2 by default
   --help
 `
 
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     every: { type: 'string', default: '40' },
     seed: { type: 'string', default: '1' },
     all: { type: 'boolean', default: false },
+    concurrency: { type: 'string', default: '2' },
     help: { type: 'boolean', default: false },
   },
 })
@@ -34,7 +36,8 @@ const names = values.only ?? packages
 if (
   values.help ||
   names.some((name) => !packages.includes(name)) ||
-  !/^[1-9]\d*$/.test(values.every)
+  !/^[1-9]\d*$/.test(values.every) ||
+  !/^[1-9]\d*$/.test(values.concurrency)
 ) {
   process.stdout.write(usage)
   process.exit(values.help ? 0 : 2)
@@ -65,7 +68,7 @@ async function mutate(name) {
     checkers: ['sample'],
     coverageAnalysis: 'perTest',
     ignoreStatic: true,
-    concurrency: 2,
+    concurrency: Number(values.concurrency),
     timeoutMS: 20_000,
     tempDirName: '.cache/stryker',
     ignorePatterns: ['.cache'],

@@ -4,7 +4,7 @@ import type {
   SignCommandInput,
   SignCommandOutput,
 } from '@aws-sdk/client-kms'
-import { importPeer, type RetriedCall, type RetriedCalls } from '@countersign/core/backend'
+import { peerError, type RetriedCall, type RetriedCalls } from '@countersign/core/backend'
 import { backend, notKms, scrub } from './errors.ts'
 
 /**
@@ -29,11 +29,7 @@ export async function loadSdk(
 ): Promise<
   (options: { readonly client: KmsClient | undefined; readonly region: string | undefined }) => Kms
 > {
-  const { KMSClient, GetPublicKeyCommand, SignCommand } = await importPeer(
-    '@aws-sdk/client-kms',
-    () => import('@aws-sdk/client-kms'),
-    backend,
-  )
+  const { KMSClient, GetPublicKeyCommand, SignCommand } = await importSdk()
   return ({ client: given, region }) => {
     const own =
       given === undefined ? new KMSClient(region === undefined ? {} : { region }) : undefined
@@ -54,6 +50,14 @@ export async function loadSdk(
         ),
       close: () => own?.destroy(),
     }
+  }
+}
+
+async function importSdk() {
+  try {
+    return await import('@aws-sdk/client-kms')
+  } catch (cause) {
+    throw peerError('@aws-sdk/client-kms', cause, backend)
   }
 }
 

@@ -1,5 +1,5 @@
 import type { KeyClientOptions } from '@azure/keyvault-keys'
-import { importPeer, type RetriedCall, type RetriedCalls } from '@countersign/core/backend'
+import { peerError, type RetriedCall, type RetriedCalls } from '@countersign/core/backend'
 import { type Answer, backend, named, notKeyVault, type Permission } from './errors.ts'
 import { format, type KeyId, type PinnedKeyId } from './key-id.ts'
 
@@ -126,11 +126,7 @@ export async function connect(
   credential: TokenCredential,
   clientOptions: KeyClientOptions,
 ): Promise<Fetch> {
-  const { CryptographyClient, KeyClient } = await importPeer(
-    '@azure/keyvault-keys',
-    () => import('@azure/keyvault-keys'),
-    backend,
-  )
+  const { CryptographyClient, KeyClient } = await importSdk()
   // A new object for each client, since the SDK writes into its options.
   const ownOptions = (): KeyClientOptions => ({
     ...clientOptions,
@@ -147,6 +143,14 @@ export async function connect(
       signWith: (pinned) =>
         new CryptographyClient({ ...key, id: format(pinned) }, credential, ownOptions()),
     }
+  }
+}
+
+async function importSdk() {
+  try {
+    return await import('@azure/keyvault-keys')
+  } catch (cause) {
+    throw peerError('@azure/keyvault-keys', cause, backend)
   }
 }
 

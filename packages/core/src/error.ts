@@ -128,3 +128,51 @@ function describeError(error: unknown, backend: KeyService): SignerFailure | und
     return undefined
   }
 }
+
+/**
+ * Explains why a package could not be imported, for a caller that awaits the `import()` in a `try` block of its own.
+ *
+ * Bundlers accept an `import()` of a package that may not be installed only in that form.
+ *
+ * @param name - the package to install.
+ * @param cause - what the `import()` threw.
+ * @param backend - name of the backend, for errors.
+ * @param companions - peer dependencies of the package, to be installed with it.
+ * @returns an `ERR_SIGNER_CONFIG` that says what to install when the package is missing.
+ *
+ * @example
+ * ```ts
+ * import { peerError } from '@countersign/core/backend'
+ *
+ * async function loadJose() {
+ *   try {
+ *     return await import('jose')
+ *   } catch (cause) {
+ *     throw peerError('jose', cause, 'my-vault')
+ *   }
+ * }
+ * ```
+ *
+ * @see [Node.js, ERR_MODULE_NOT_FOUND](https://nodejs.org/api/errors.html#err_module_not_found)
+ */
+export function peerError(
+  name: string,
+  cause: unknown,
+  backend: string,
+  companions: readonly string[] = [],
+): SignerError {
+  const { code, message } = (cause ?? {}) as {
+    readonly code?: unknown
+    readonly message?: unknown
+  }
+  const absent =
+    (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') &&
+    String(message).includes(`'${name}'`)
+  return new SignerError(
+    'ERR_SIGNER_CONFIG',
+    absent
+      ? `The package ${name} is not installed; run "npm install ${[name, ...companions].join(' ')}"`
+      : `The package ${name} cannot be loaded on Node.js ${process.versions.node}; the cause says why`,
+    { backend, cause },
+  )
+}

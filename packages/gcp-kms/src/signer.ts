@@ -1,11 +1,11 @@
 import type { ClosableSigner, SignRequest } from '@countersign/core'
 import { SignerError } from '@countersign/core'
 import {
-  importPeer,
   type LoadedKey,
   type LoadSignerOptions,
   loadSigner,
   ownOptions,
+  peerError,
   retriedCalls,
 } from '@countersign/core/backend'
 import type { KeyManagementServiceClient } from '@google-cloud/kms'
@@ -108,7 +108,7 @@ function requireClient(client: unknown, clientOptions: unknown): void {
 async function newClient(
   options: GcpKmsSignerOptions['clientOptions'],
 ): Promise<KeyManagementServiceClient> {
-  const sdk = await importPeer('@google-cloud/kms', () => import('@google-cloud/kms'), backend)
+  const sdk = await importSdk()
   try {
     return new sdk.KeyManagementServiceClient(options)
   } catch (cause) {
@@ -117,6 +117,14 @@ async function newClient(
       'The SDK refused the "clientOptions"; the cause says why',
       { backend, cause },
     )
+  }
+}
+
+async function importSdk() {
+  try {
+    return await import('@google-cloud/kms')
+  } catch (cause) {
+    throw peerError('@google-cloud/kms', cause, backend)
   }
 }
 

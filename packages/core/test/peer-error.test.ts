@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { importPeer } from '@countersign/core/backend'
+import { peerError } from '@countersign/core/backend'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { refusal } from './outcome.ts'
 
@@ -39,7 +39,15 @@ const packageOf = (path: string) => path.split('/')[0] ?? ''
 
 async function load(name: string): Promise<unknown> {
   const program = await import(/* @vite-ignore */ pathToFileURL(join(folder, 'program.mjs')).href)
-  return importPeer(name, program.default[name], 'test-vault')
+  return importing(name, program.default[name])
+}
+
+async function importing(name: string, load: () => unknown) {
+  try {
+    return await load()
+  } catch (cause) {
+    throw peerError(name, cause, 'test-vault')
+  }
 }
 
 describe('a peer', () => {
@@ -54,10 +62,17 @@ describe('a peer', () => {
     expect(error.cause).toMatchObject({ code: 'ERR_MODULE_NOT_FOUND' })
   })
 
+  it('is named with the packages that it needs', async () => {
+    const { cause } = await refusal(() => load('absent'))
+    expect(peerError('absent', cause, 'test-vault', ['vendor-sdk', 'other']).message).toBe(
+      'The package absent is not installed; run "npm install absent vendor-sdk other"',
+    )
+  })
+
   it('that "require" does not find is named, too', async () => {
     const require = createRequire(import.meta.url)
     const name: string = 'absent'
-    const error = await refusal(() => importPeer(name, async () => require(name), 'test-vault'))
+    const error = await refusal(() => importing(name, () => require(name)))
     expect(error.message).toMatch(/is not installed/)
   })
 
