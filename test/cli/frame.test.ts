@@ -318,7 +318,7 @@ function encryptedKey(): string {
 
 function namedPipe(name: string): string {
   const path = join(fixtures.folder, name)
-  execFileSync('mkfifo', ['-m', '600', path])
+  execFileSync('mkfifo', ['-m', '600', path], { timeout: 10_000 })
   return path
 }
 

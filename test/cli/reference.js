@@ -48,7 +48,7 @@ const proxies =
 function help(command) {
   const args = [fileURLToPath(new URL('bin.js', dist)), ...command, '--help']
   const env = { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined }
-  const output = execFileSync(process.execPath, args, { env, encoding: 'utf8' })
+  const output = execFileSync(process.execPath, args, { env, encoding: 'utf8', timeout: 30_000 })
   return `\`\`\`text\n${output.trim()}\n\`\`\``
 }
 

@@ -29,7 +29,8 @@ describe('docs/architecture.md', () => {
   let measured: Measured
   beforeAll(() => {
     const script = join(root, 'scripts/architecture.mjs')
-    const output = execFileSync(process.execPath, [script, '--json'], { encoding: 'utf8' })
+    const options = { encoding: 'utf8', timeout: 60_000 } as const
+    const output = execFileSync(process.execPath, [script, '--json'], options)
     measured = JSON.parse(output)
   }, 60_000)
 

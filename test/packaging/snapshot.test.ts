@@ -39,6 +39,7 @@ it('processes that start from one snapshot make no two assertions with the same 
   const node = (...args: string[]) =>
     execFileSync(process.execPath, ['--snapshot-blob', blob, ...args], {
       encoding: 'utf8',
+      timeout: 20_000,
       stdio: ['ignore', 'pipe', 'ignore'],
     })
   node('--build-snapshot', bundle)

@@ -32,7 +32,8 @@ export function checkWorkspace({ folder }) {
 
 /** @param {string} clone */
 function copyManifests(clone) {
-  const files = execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' }).split('\0')
+  const options = { cwd: root, encoding: /** @type {const} */ ('utf8'), timeout: 10_000 }
+  const files = execFileSync('git', ['ls-files', '-z'], options).split('\0')
   for (const file of files) {
     if (!/(?:^|\/)(?:package\.json|\.npmrc|pnpm-lock\.yaml|pnpm-workspace\.yaml)$/.test(file))
       continue

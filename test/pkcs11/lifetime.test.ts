@@ -276,7 +276,7 @@ test('what the module prints is not heard', async () => {
 })
 
 test('a process that has no file descriptor left to start another one is told so', async () => {
-  const agent = startAgent('starve', { ...on(token, shim.module), key: { label: 'key' } })
+  const agent = startAgent('starve', { ...on(token, shim.module), key: { label: 'key' } }, 128)
   expect(await agent.hear()).toEqual({
     code: 'ERR_SIGNER_UNAVAILABLE',
     message: expect.stringContaining('EMFILE'),

@@ -47,7 +47,8 @@ function edited(name: string, edit: (library: Buffer) => Buffer): string {
 /** A library made from a line of C. */
 function compiled(name: string, code: string, ...more: string[]): string {
   const file = join(folder, name)
-  execFileSync('cc', ['-shared', '-fPIC', '-x', 'c', '-', '-o', file, ...more], { input: code })
+  const args = ['-shared', '-fPIC', '-x', 'c', '-', '-o', file, ...more]
+  execFileSync('cc', args, { input: code, timeout: 20_000 })
   return file
 }
 
@@ -197,6 +198,8 @@ test('importing the package loads neither pkcs11js nor a module', async () => {
     await import(${JSON.stringify(pathToFileURL(join(packageFolder, 'dist/index.js')).href)})
     const { sharedObjects } = process.report.getReport()
     console.log(sharedObjects.filter((file) => /pkcs11|softhsm/.test(file)).length)`
-  const output = execFileSync(process.execPath, ['--input-type=module', '--eval', program])
+  const output = execFileSync(process.execPath, ['--input-type=module', '--eval', program], {
+    timeout: 20_000,
+  })
   expect(String(output).trim()).toBe('0')
 })

@@ -1,3 +1,5 @@
 import { scriptTests } from '../support/script-tests.js'
 
-await scriptTests('test/pkcs11/soak.mjs', ['--expose-gc'])
+await scriptTests('test/pkcs11/soak.mjs', {
+  nodeOptions: ['--expose-gc'],
+})

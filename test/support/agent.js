@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { onTestFinished } from 'vitest'
 
 /** `COUNTERSIGN_AGENT_RUNTIME=/path/to/bun npx vitest run test/pkcs11` uses Bun in place of Node.js. */
 const runtime = process.env['COUNTERSIGN_AGENT_RUNTIME'] ?? process.execPath
@@ -18,16 +19,20 @@ const program = fileURLToPath(new URL('../pkcs11/agent.mjs', import.meta.url))
  */
 
 /**
- * Starts `test/pkcs11/agent.mjs`.
+ * Starts `test/pkcs11/agent.mjs` for one test, and ends it with the test.
  *
  * @param {string} scenario
  * @param {object} options  of its signer
+ * @param {number} [openFiles]  how many files it may have open; the limit of this process by default, which can be 10⁹
  * @returns {Agent}
  */
-export function startAgent(scenario, options) {
-  const child = spawn(runtime, [program, scenario], {
+export function startAgent(scenario, options, openFiles) {
+  const command = [runtime, program, scenario]
+  const limit = openFiles === undefined ? '' : `ulimit -n ${openFiles}; `
+  const child = spawn('sh', ['-c', `${limit}exec "$@"`, 'sh', ...command], {
     stdio: ['pipe', 'pipe', 'pipe'],
   })
+  onTestFinished(() => void child.kill('SIGKILL'))
   // Not by argument or environment, where other users can read the PIN.
   child.stdin.write(`${JSON.stringify(options)}\n`)
   let errors = ''

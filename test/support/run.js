@@ -2,9 +2,11 @@
 import { join } from 'node:path'
 import { x } from 'tinyexec'
 import { root } from '../../scripts/workspace.mjs'
+import { endTree } from './processes.js'
 
 /**
- * Runs a program and waits for its end, without colours and without standard input.
+ * Runs a program and waits for its end, without colours and without standard input. After the timeout it ends the program
+ * with all its subprocesses.
  *
  * @param {string} command
  * @param {readonly string[]} args
@@ -13,17 +15,24 @@ import { root } from '../../scripts/workspace.mjs'
  * @returns {Promise<{ code: number, output: string, timedOut: boolean }>} `output`: standard output and error
  */
 export async function run(command, args, { cwd = root, env = {}, timeoutSeconds = 600 } = {}) {
-  const signal = AbortSignal.timeout(timeoutSeconds * 1000)
   const plain = { NO_COLOR: '1', FORCE_COLOR: undefined }
-  const { exitCode, stdout, stderr } = await x(command, [...args], {
-    signal,
+  const running = x(command, [...args], {
     nodeOptions: {
       cwd,
       env: { ...process.env, ...plain, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   })
-  return { code: exitCode ?? 1, output: stdout + stderr, timedOut: signal.aborted }
+  let timedOut = false
+  const timer = setTimeout(() => {
+    timedOut = true
+    if (running.pid !== undefined) endTree(running.pid)
+    // A process that left the tree may still have the pipes.
+    for (const pipe of [running.process?.stdout, running.process?.stderr]) pipe?.destroy()
+  }, timeoutSeconds * 1000)
+  const { exitCode, stdout, stderr } = await running
+  clearTimeout(timer)
+  return { code: exitCode ?? 1, output: stdout + stderr, timedOut }
 }
 
 /**
@@ -34,7 +43,7 @@ export async function run(command, args, { cwd = root, env = {}, timeoutSeconds 
  */
 export async function output(...command) {
   const { code, output, timedOut } = await run(...command)
-  if (timedOut) throw new Error(`${output.slice(-4000)}\n${command[0]} took too long`)
+  if (timedOut) throw new Error(`${output.slice(-4000)}\n${command[0]} did not end in time`)
   if (code !== 0)
     throw new Error(`${output.slice(-4000)}\n${command[0]} ended with exit code ${code}`)
   return output

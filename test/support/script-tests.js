@@ -6,16 +6,18 @@ import { expect, test } from 'vitest'
 import { run } from './run.js'
 
 /**
- * Runs a script of checks, and makes a test from each check.
+ * Runs a script of checks, and makes a test from each check. vitest has no timeout for this, since it runs before the
+ * tests.
  *
  * @param {string} script relative to the repository
- * @param {readonly string[]} [nodeOptions]
+ * @param {{ nodeOptions?: readonly string[], timeoutSeconds?: number }} [options]
  */
-export async function scriptTests(script, nodeOptions = []) {
+export async function scriptTests(script, { nodeOptions = [], timeoutSeconds = 600 } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-report-'))
   const file = join(folder, 'report.json')
-  const { code, output } = await run(process.execPath, [...nodeOptions, script], {
+  const { code, output, timedOut } = await run(process.execPath, [...nodeOptions, script], {
     env: { COUNTERSIGN_LANE_REPORT: file },
+    timeoutSeconds,
   })
   /** @type {import('./lane-report.js').Check[]} */
   const checks = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : []
@@ -26,7 +28,8 @@ export async function scriptTests(script, nodeOptions = []) {
       expect(failure).toBeUndefined()
     })
   }
-  test(`${script} ends with exit code 0`, () => {
+  test(`${script} ends with exit code 0, within ${timeoutSeconds} seconds`, () => {
+    expect(timedOut, output).toBe(false)
     const failed = checks.some(({ failure }) => failure !== undefined)
     expect(code, output).toBe(failed ? 1 : 0)
     expect(checks.length, output).toBeGreaterThan(0)

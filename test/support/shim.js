@@ -82,17 +82,8 @@ function compile() {
   if (existsSync(library)) return library
   mkdirSync(cache, { recursive: true })
   const own = join(cache, `${name}.${process.pid}`)
-  execFileSync('cc', [
-    '-shared',
-    '-fPIC',
-    '-O1',
-    '-Wall',
-    `-I${includes}`,
-    '-o',
-    own,
-    source,
-    '-ldl',
-  ])
+  const options = ['-shared', '-fPIC', '-O1', '-Wall', `-I${includes}`]
+  execFileSync('cc', [...options, '-o', own, source, '-ldl'], { timeout: 60_000 })
   renameSync(own, library)
   return library
 }

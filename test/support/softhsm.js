@@ -6,7 +6,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
-const execute = promisify(execFile)
+const executeFile = promisify(execFile)
+
+/**
+ * Runs a tool, for at most a minute.
+ *
+ * @param {string} program
+ * @param {readonly string[]} args
+ * @param {NodeJS.ProcessEnv} env
+ */
+const execute = (program, args, env) =>
+  executeFile(program, args, { env, timeout: 60_000, killSignal: 'SIGKILL' })
 
 /** Folders in which distributions and Homebrew put PKCS#11 modules. */
 function moduleFolders() {
@@ -97,7 +107,7 @@ export function createSoftHsm() {
   const all = { ...process.env, ...env }
 
   /** @param {string[]} args */
-  const softhsm = (args) => execute('softhsm2-util', args, { env: all })
+  const softhsm = (args) => execute('softhsm2-util', args, all)
 
   return {
     module,
@@ -134,7 +144,7 @@ function asToken({ module, folder, env, label, pin, softhsm }) {
   /** @param {string[]} args */
   async function tool(args) {
     const all = ['--module', module, '--token-label', label, '--login', '--pin', pin, ...args]
-    return (await execute('pkcs11-tool', all, { env })).stdout
+    return (await execute('pkcs11-tool', all, env)).stdout
   }
   /** @param {Key} key */
   const names = (key) => [
@@ -166,9 +176,8 @@ function asToken({ module, folder, env, label, pin, softhsm }) {
       await tool(['--write-object', file, '--type', 'cert', ...names(key)])
     },
     async flags() {
-      const { stdout } = await execute('pkcs11-tool', ['--module', module, '--list-token-slots'], {
-        env,
-      })
+      const args = ['--module', module, '--list-token-slots']
+      const { stdout } = await execute('pkcs11-tool', args, env)
       const section = stdout.split(/^Slot /m).find((text) => text.includes(`: ${label}\n`))
       return /token flags\s*: (.*)/.exec(section ?? '')?.[1] ?? ''
     },

@@ -86,7 +86,7 @@ describe.each([
 
   it('that is a pipe without a writer is refused at once', async () => {
     const path = join(folder, `pipe ${++files}`)
-    execFileSync('mkfifo', ['-m', '600', path])
+    execFileSync('mkfifo', ['-m', '600', path], { timeout: 10_000 })
     expect((await refusal(() => read(path))).message).toContain('is not a regular file')
   })
 
@@ -121,7 +121,7 @@ describe.each([
   it('is closed after it was read or refused', async () => {
     const small = file(secret)
     const pipe = join(folder, `pipe ${++files}`)
-    execFileSync('mkfifo', ['-m', '600', pipe])
+    execFileSync('mkfifo', ['-m', '600', pipe], { timeout: 10_000 })
     const refusals = [
       pipe,
       folder,
