@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { describeClock, differs, readClock } from '../../packages/cli/src/doctor/observed-fetch.ts'
+import { describeClock, differs, readClock } from '../../packages/cli/src/doctor/requests.ts'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
 import { errorResponse } from '../servers/token-responses.js'
 import { closing, examine, failedStep, startDoctorFixtures, step } from './doctor-fixtures.ts'

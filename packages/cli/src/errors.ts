@@ -40,3 +40,20 @@ export class Interruption extends Error {
     Object.defineProperty(Interruption.prototype, 'name', { value: 'Interruption' })
   }
 }
+
+/** A failed request to an MCP server. The message names its URL. */
+export class McpError extends Error {
+  readonly code: 'ERR_MCP' | 'ERR_NETWORK' | 'ERR_TIMEOUT'
+  /** Whether it could not be reached, failed or timed out; otherwise it refused, or is not an MCP server. */
+  readonly isNetwork: boolean
+
+  constructor(code: McpError['code'], message: string, cause: unknown, isNetwork = true) {
+    super(message, { cause })
+    this.code = code
+    this.isNetwork = isNetwork
+  }
+
+  static {
+    Object.defineProperty(McpError.prototype, 'name', { value: 'McpError' })
+  }
+}

@@ -1,11 +1,9 @@
 import { SignerError } from '@countersign/core'
 import { OAuthError, type OAuthErrorCode } from '@countersign/oauth'
 import { CommanderError } from 'commander'
-import { type ExitCode, exitCodes, Interruption, UsageError } from './errors.ts'
-import { McpError } from './mcp-error.ts'
+import { type ExitCode, exitCodes, Interruption, McpError, UsageError } from './errors.ts'
 import { describeUnreachable } from './network.ts'
-import { clearProgress, hang, widthOf } from './output.ts'
-import { jsonText, redact, withoutControls } from './redact.ts'
+import { clearProgress, hang, jsonText, redact, widthOf, withoutControls } from './output.ts'
 import { inOptions, withInstallAdvice } from './wording.ts'
 
 /** An error as the command reports it. */

@@ -2,7 +2,7 @@ import type { Jwk, KeyProtection, Signer, SignMessage } from '@countersign/core'
 import type { Command } from 'commander'
 import { addJsonOption, type Context, defineCommand, runs } from './command.ts'
 import { addKeyOptions, type KeyOptions, keyArgument } from './key-options.ts'
-import { jsonText } from './redact.ts'
+import { jsonText } from './output.ts'
 
 /** `countersign inspect KEY` */
 export function inspectCommand(): Command {

@@ -4,7 +4,7 @@ import { required } from './client-options.ts'
 import { addJsonOption, type Context, defineCommand, runs } from './command.ts'
 import { UsageError } from './errors.ts'
 import { addKeyOptions, type KeyOptions } from './key-options.ts'
-import { jsonText } from './redact.ts'
+import { jsonText } from './output.ts'
 
 /** Options of `countersign jwks`. */
 interface JwksOptions extends KeyOptions {

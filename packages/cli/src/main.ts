@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander'
 import { exitCodes } from './errors.ts'
+import { jsonText, redact, withoutControls } from './output.ts'
 import { createProgram } from './program.ts'
-import { jsonText, redact, withoutControls } from './redact.ts'
 
 /** How errors and warnings are printed. */
 interface ReportOptions {

@@ -1,6 +1,6 @@
 import { describeNetworkFailure, mayBeLoopback } from '@countersign/core/backend'
 import { UsageError } from './errors.ts'
-import { registerSecret } from './redact.ts'
+import { registerSecret } from './output.ts'
 
 /** The variables in the order in which they are read: lower case first, as curl does. */
 const names = ['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY'] as const

@@ -1,6 +1,9 @@
+import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 import { type Readable, Writable } from 'node:stream'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { type Signer, SignerError } from '@countersign/core'
+import { peerError } from '@countersign/core/backend'
 import {
   type KeyScheme,
   type ParsedKeyUri,
@@ -11,9 +14,7 @@ import {
 import type { Context } from './command.ts'
 import { Interruption, UsageError } from './errors.ts'
 import { type KeyOptions, keyUriOf } from './key-options.ts'
-import { loadSchemes } from './load-schemes.ts'
-import { pauseProgress, type Sink } from './output.ts'
-import { registerSecret } from './redact.ts'
+import { pauseProgress, registerSecret, type Sink } from './output.ts'
 import { readSecretFile } from './secret-file.ts'
 
 /** A signer, and the function that closes it. */
@@ -70,6 +71,44 @@ function requireKeyUri(uri: string, schemes: readonly KeyScheme[]): ParsedKeyUri
   } catch (error) {
     const isUsage = SignerError.is(error) || error instanceof TypeError
     throw isUsage ? new UsageError(error.message) : error
+  }
+}
+
+const packageName = /^(?:@[a-z\d][a-z\d._~-]*\/)?[a-z\d][a-z\d._~-]*$/
+
+/**
+ * Loads the key URI schemes of packages: the array that each exports as `schemes`.
+ *
+ * A package is found where the command is installed, or else from the current folder. It must be named as it is in
+ * `package.json`: importing it runs its code.
+ *
+ * @throws {@link UsageError} when a name is not the name of a package, or a package exports no schemes.
+ * @throws `SignerError` `ERR_SIGNER_CONFIG` when a package is not installed, or cannot be loaded.
+ */
+async function loadSchemes(names: readonly string[] = []): Promise<KeyScheme[]> {
+  return (await Promise.all(names.map(loadPackage))).flat()
+}
+
+async function loadPackage(name: string): Promise<readonly KeyScheme[]> {
+  if (!packageName.test(name)) {
+    throw new UsageError(
+      '--scheme takes the name of an installed package, such as @acme/countersign-vault, and not a path, URL or version',
+    )
+  }
+  const { schemes } = await importPackage(name)
+  if (Array.isArray(schemes)) return schemes
+  throw new UsageError(
+    `The package ${name} must export "schemes", an array of key URI schemes, to be named with --scheme`,
+  )
+}
+
+async function importPackage(name: string): Promise<{ readonly schemes?: unknown }> {
+  const { resolve } = createRequire(import.meta.url)
+  const paths = [fileURLToPath(new URL('.', import.meta.url)), process.cwd()]
+  try {
+    return await import(pathToFileURL(resolve(name, { paths })).href)
+  } catch (cause) {
+    throw peerError(name, cause, 'uri')
   }
 }
 

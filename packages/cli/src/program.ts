@@ -1,13 +1,12 @@
 import { Command } from 'commander'
 import { assertionCommand } from './assertion.ts'
-import { callCommand } from './call.ts'
 import { version } from './command.ts'
 import { completeCommand, completionCommand } from './completion.ts'
 import { doctorCommand } from './doctor.ts'
 import { inspectCommand } from './inspect.ts'
 import { jwksCommand } from './jwks.ts'
 import { tokenCommand } from './token.ts'
-import { toolsCommand } from './tools.ts'
+import { callCommand, toolsCommand } from './tools.ts'
 
 /** All commands, in the order of the help. */
 const commands: readonly (() => Command)[] = [

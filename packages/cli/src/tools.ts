@@ -1,6 +1,8 @@
+import type { CallToolResult } from '@modelcontextprotocol/client'
 import type { Command } from 'commander'
 import { addClientOptions, type ClientOptions, required } from './client-options.ts'
 import { addJsonOption, type Context, defineCommand, runs } from './command.ts'
+import { type ExitCode, exitCodes, UsageError } from './errors.ts'
 import { addKeyOptions, type KeyOptions } from './key-options.ts'
 
 /** `countersign tools URL` */
@@ -56,3 +58,75 @@ async function listTools(
 const widest = 64
 
 const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ').trim()
+
+/** `countersign call URL TOOL [JSON]` */
+export function callCommand(): Command {
+  const command = defineCommand('call', {
+    summary: 'call a tool of an MCP server',
+    description:
+      'Connects to an MCP server as a client that authenticates with the key, calls one tool, and prints its answer.',
+    examples: [
+      [
+        'countersign call https://mcp.example.com/mcp whoami --key key.pem --client-id billing-agent',
+        'A tool without arguments',
+      ],
+      [
+        `countersign call https://mcp.example.com/mcp add '{"a": 2, "b": 3}' --key key.pem --client-id billing-agent`,
+        'A tool with arguments',
+      ],
+      [
+        'countersign call https://mcp.example.com/mcp add - --key key.pem --client-id billing-agent < arguments.json',
+        'Arguments from standard input',
+      ],
+    ],
+  })
+    .argument('<url>', 'MCP server')
+    .argument('<tool>', 'name of the tool')
+    .argument('[json]', 'its arguments, as a JSON object; "-" reads them from standard input', '{}')
+  return addJsonOption(addClientOptions(addKeyOptions(command))).action(
+    runs<[string, string, string], KeyOptions & ClientOptions>(callTool),
+  )
+}
+
+/** Calls the tool. A result that is an error gives the exit code of a refusal. */
+async function callTool(
+  context: Context,
+  [url, tool, json]: readonly [string, string, string],
+  options: KeyOptions & ClientOptions,
+): Promise<ExitCode> {
+  const { output } = context
+  const args = parseArguments(json === '-' ? await readStandardInput() : json)
+  const { withMcpServer } = await import('./mcp-client.ts')
+  const result = await withMcpServer(context, url, options, (client, request) =>
+    context.progress(`Calling ${tool}`, () =>
+      client.callTool({ name: tool, arguments: args }, request),
+    ),
+  )
+  output.print(result, () => output.clean(result.content.map(describe).join('\n')))
+  return result.isError ? exitCodes.refused : exitCodes.ok
+}
+
+async function readStandardInput(): Promise<string> {
+  const { text } = await import('node:stream/consumers')
+  return text(process.stdin)
+}
+
+function parseArguments(json: string): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(json)
+  } catch {
+    // Without the message of the parser, which quotes the text.
+    throw new UsageError(`The tool's arguments are not JSON; give an object such as '{"a": 2}'`)
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
+  throw new UsageError(`The tool's arguments must be a JSON object, such as '{"a": 2}'`)
+}
+
+/** A text content as it is, any other content by its type. */
+function describe(content: CallToolResult['content'][number]): string {
+  if (content.type === 'text') return content.text
+  if (content.type === 'resource_link') return `[${content.type}: ${content.uri}]`
+  if (content.type === 'resource') return `[${content.type}: ${content.resource.uri}]`
+  return `[${content.type}: ${content.mimeType}; --json prints it]`
+}

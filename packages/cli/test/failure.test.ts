@@ -4,7 +4,7 @@ import { ProtocolError, SdkError, SdkErrorCode, SdkHttpError } from '@modelconte
 import { describe, expect, it } from 'vitest'
 import { Interruption, UsageError } from '../src/errors.ts'
 import { describeFailure } from '../src/failure.ts'
-import { describeMcpError } from '../src/mcp-error.ts'
+import { describeMcpError } from '../src/mcp-client.ts'
 
 const notInstalled = 'The package @countersign/aws-kms is not installed; run "npm install x"'
 const refusal = new OAuthError('ERR_OAUTH_RESPONSE', 'refused')

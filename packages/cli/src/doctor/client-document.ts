@@ -1,7 +1,7 @@
 import { type PublicJwk, thumbprint } from '@countersign/core'
 import { boundedFetch, requireSecureUrl, sanitizeValue } from '@countersign/oauth/internal'
+import type { TokenInputs } from './requests.ts'
 import type { Candidate } from './step.ts'
-import type { TokenInputs } from './token-request.ts'
 
 /** What is wrong with a client's metadata document. */
 export interface DocumentFault {

@@ -1,11 +1,9 @@
 import { Deadline } from '@countersign/core/backend'
-import { redact, withoutControls } from '../redact.ts'
-import { examineAudience } from './audience.ts'
+import { redact, withoutControls } from '../output.ts'
+import { examineServer, examineToken } from './authorization-server.ts'
 import { examineKey } from './key.ts'
-import { examineMcp } from './mcp.ts'
-import { observeFetch } from './observed-fetch.ts'
-import { examineResource, type Target } from './resource.ts'
-import { examineServer } from './server.ts'
+import { observeFetch } from './requests.ts'
+import { examineResource } from './resource.ts'
 import {
   type DiagnoseOptions,
   type Examination,
@@ -14,8 +12,9 @@ import {
   notReached,
   type StepName,
   type StepResult,
+  type Target,
 } from './step.ts'
-import { examineToken } from './token.ts'
+import { examineAudience, examineMcp } from './token-use.ts'
 
 /**
  * Checks each step from a key to the tools of an MCP server, and reports what was expected and what was found.

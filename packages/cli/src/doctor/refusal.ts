@@ -2,15 +2,17 @@ import { spkiThumbprint } from '@countersign/core'
 import { OAuthError } from '@countersign/oauth'
 import { sanitizeValue } from '@countersign/oauth/internal'
 import { faultOfDocument } from './client-document.ts'
-import { type ClockReading, differs, tolerableSeconds } from './observed-fetch.ts'
-import type { Candidate, Failure } from './step.ts'
 import {
   type Change,
+  type ClockReading,
+  differs,
   isAuthenticated,
   isUnauthenticated,
   requestToken,
   type TokenInputs,
-} from './token-request.ts'
+  tolerableSeconds,
+} from './requests.ts'
+import type { Candidate, Failure } from './step.ts'
 
 /** What is known about a refusal. */
 export interface Finding {

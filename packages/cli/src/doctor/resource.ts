@@ -6,7 +6,7 @@ import {
 } from '@countersign/oauth'
 import { requireSecureUrl, sameIssuer, sanitize, sanitizeValue } from '@countersign/oauth/internal'
 import { chooseScope } from '../authentication.ts'
-import type { ObservedFetch } from './observed-fetch.ts'
+import type { ObservedFetch } from './requests.ts'
 import {
   attempt,
   describeOAuthFailure,
@@ -15,18 +15,9 @@ import {
   type Failure,
   passed,
   type StepResult,
+  type Target,
   warned,
 } from './step.ts'
-
-/** The issuer, resource and scope of the token request. */
-export interface Target {
-  readonly issuer: string
-  /** The URL of the MCP server, when the issuer comes from it and not from the caller. */
-  readonly namedBy?: string | undefined
-  /** What the token is for. */
-  readonly resource: string | undefined
-  readonly scope: string | undefined
-}
 
 /** Finds the authorization server and the scope of an MCP server, RFC 9728. */
 export async function* examineResource(

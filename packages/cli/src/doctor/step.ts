@@ -152,6 +152,16 @@ export interface Examination extends DiagnoseOptions {
   readonly within: <T>(work: (signal: AbortSignal) => Promise<T>) => Promise<T>
 }
 
+/** The issuer, resource and scope of the token request. */
+export interface Target {
+  readonly issuer: string
+  /** The URL of the MCP server, when the issuer comes from it and not from the caller. */
+  readonly namedBy?: string | undefined
+  /** What the token is for. */
+  readonly resource: string | undefined
+  readonly scope: string | undefined
+}
+
 /** The codes of network failures and of servers that fail. */
 const networkCodes: ReadonlySet<OAuthErrorCode> = new Set([
   'ERR_OAUTH_UNAVAILABLE',

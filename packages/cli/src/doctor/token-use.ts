@@ -1,10 +1,15 @@
 import { OAuthError } from '@countersign/oauth'
-import { sanitize } from '@countersign/oauth/internal'
+import {
+  boundedFetch,
+  requireSecureUrl,
+  sanitize,
+  sanitizeValue,
+} from '@countersign/oauth/internal'
 import type { Client } from '@modelcontextprotocol/client'
 import { version } from '../command.ts'
-import { describeMcpError, McpError } from '../mcp-error.ts'
-import { examineTokenAudience, otherAudience, type TokenAudience } from './audience.ts'
-import type { Answer } from './observed-fetch.ts'
+import { McpError } from '../errors.ts'
+import { describeMcpError } from '../mcp-client.ts'
+import { type Answer, authenticationOf, type Granted, type TokenInputs } from './requests.ts'
 import {
   describeOAuthFailure,
   FailedStep,
@@ -13,7 +18,6 @@ import {
   type StepResult,
   warned,
 } from './step.ts'
-import type { Granted, TokenInputs } from './token-request.ts'
 
 /**
  * Uses the token at the MCP server.
@@ -28,7 +32,7 @@ export async function* examineMcp(
   mcp: string,
 ): AsyncGenerator<StepResult, void> {
   const { context, observed } = inputs
-  const audience = await examineTokenAudience(inputs, granted, resource)
+  const audience = await audienceOf(inputs, granted, resource)
   const url = new URL(mcp)
   const { Client, StreamableHTTPClientTransport } = await import('@modelcontextprotocol/client')
   const client = new Client({ name: 'countersign-doctor', version })
@@ -129,4 +133,121 @@ function explain(error: unknown, answer: Answer | undefined): Failure {
       : 'check the log of the MCP server, and that the URL is that of its MCP endpoint',
     side: isNetwork ? 'network' : 'refused',
   }
+}
+
+/** Checks the audience of the token when there is no MCP server that would check it. */
+export async function examineAudience(
+  inputs: TokenInputs,
+  granted: Granted,
+  resource: string,
+): Promise<StepResult> {
+  const { fits, found } = await audienceOf(inputs, granted, resource)
+  if (fits === false) throw new FailedStep('token audience', otherAudience(found, resource))
+  if (fits) return passed('token audience', found)
+  return warned(
+    'token audience',
+    found,
+    'try the token at the resource: only the resource can tell',
+  )
+}
+
+function otherAudience(found: string, resource: string): Failure {
+  const wanted = sanitize(resource)
+  return {
+    found: `${found}, and not ${wanted}`,
+    remedy: `configure the authorization server to put ${wanted} into "aud" of the client's tokens: for the parameter "resource" (RFC 8707), which was sent, or as the audience of the client`,
+    side: 'refused',
+    code: 'ERR_OAUTH_TOKEN_REFUSED',
+  }
+}
+
+/** Whether the audience of a token is the resource, as far as the client can see. */
+interface TokenAudience {
+  /** `undefined` when it is not known. */
+  readonly fits: boolean | undefined
+  readonly found: string
+}
+
+/** Reads the audience from the token when it is a JWT, or else asks the authorization server. */
+async function audienceOf(
+  inputs: TokenInputs,
+  { response: { access_token: token } }: Granted,
+  resource: string,
+): Promise<TokenAudience> {
+  const claims = claimsOf(token)
+  if (claims !== undefined) return judge(claims['aud'], resource, '')
+  try {
+    return judge(await introspect(inputs, token), resource, ', by introspection')
+  } catch (error) {
+    if (!(error instanceof NoIntrospection)) throw error
+    return { fits: undefined, found: `the token is opaque, ${error.message}` }
+  }
+}
+
+function judge(aud: unknown, resource: string, source: string): TokenAudience {
+  if (aud === undefined) return { fits: undefined, found: `the token has no audience${source}` }
+  const named: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
+  const fits = named.some((one) => typeof one === 'string' && sameResource(one, resource))
+  return { fits, found: `the audience of the token is ${sanitizeValue(aud)}${source}` }
+}
+
+function sameResource(one: string, other: string): boolean {
+  return one === other || normal(one) === normal(other)
+}
+
+const normal = (url: string): string => (URL.canParse(url) ? new URL(url).href : url)
+
+/** The claims of a signed JWT. The resource, and not the client, verifies its signature. */
+function claimsOf(token: string): Readonly<Record<string, unknown>> | undefined {
+  const [, payload, ...rest] = token.split('.')
+  if (payload === undefined || rest.length !== 1) return undefined
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString())
+    return typeof claims === 'object' && claims !== null ? { ...claims } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Why introspection gave no result. */
+class NoIntrospection extends Error {}
+
+/**
+ * Returns the audience that introspection shows, RFC 7662. Many servers do not allow that for a client's own tokens.
+ *
+ * @throws {@link NoIntrospection} that says why there is no result.
+ */
+async function introspect(inputs: TokenInputs, token: string): Promise<unknown> {
+  const { as, context, observed } = inputs
+  if (as.introspection_endpoint === undefined) {
+    throw new NoIntrospection('and the authorization server has no introspection endpoint')
+  }
+  const body = new URLSearchParams({ token, token_type_hint: 'access_token' })
+  const headers = new Headers({ accept: 'application/json' })
+  const answer = await context
+    .within(async (signal) => {
+      const url = requireSecureUrl(as.introspection_endpoint, 'introspection endpoint', {
+        namedBy: as.issuer,
+      })
+      const authenticate = authenticationOf(inputs)
+      await authenticate(as, { client_id: context.clientId }, body, headers, { signal })
+      const post = { method: 'POST', headers, body, redirect: 'manual', signal }
+      const response = await boundedFetch(observed.fetch, 'ERR_OAUTH_INVALID_RESPONSE')(
+        url.href,
+        post,
+      )
+      if (response.ok) return response.json() as Promise<Readonly<Record<string, unknown>>>
+      await response.body?.cancel()
+      throw new NoIntrospection(
+        `and introspection was answered with HTTP status ${response.status}`,
+      )
+    })
+    .catch((error) => {
+      if (error instanceof NoIntrospection) throw error
+      throw new NoIntrospection('and introspection failed')
+    })
+  if (answer['active'] !== true) {
+    throw new NoIntrospection('and introspection says that it is inactive')
+  }
+  return answer['aud']
 }
