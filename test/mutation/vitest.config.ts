@@ -16,7 +16,7 @@ export default defineConfig({
       'test/oauth/process-exit.test.ts',
       'packages/uri/test/secret-files.test.ts',
     ],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 })

@@ -108,7 +108,8 @@ export function createSigner(backend: SignerBackend, options: CreateSignerOption
       const request = new BoundedRequest(message, input, hash, timeoutSeconds, signal, name)
       const result = backend.sign(request)
       const octets = result instanceof Uint8Array ? result : await request.settle(result)
-      const signature = await check(input, octets)
+      const checked = check(input, octets)
+      const signature = checked instanceof Uint8Array ? checked : await checked
       report(start, 'signed')
       return signature
     } catch (error) {

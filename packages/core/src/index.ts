@@ -5,12 +5,14 @@ export {
   isJwsAlgorithm,
   type JwsAlgorithm,
 } from './algorithm.ts'
-export { type AuthorizationGrantOptions, authorizationGrant } from './authorization-grant.ts'
 export {
+  type AuthorizationGrantOptions,
   assertionProvider,
+  authorizationGrant,
   type ClientAssertionOptions,
   clientAssertion,
-} from './client-assertion.ts'
+  type JwtOptions,
+} from './assertion.ts'
 export {
   type CreateSignerOptions,
   createSigner,
@@ -25,8 +27,7 @@ export {
   type SignerFailure,
 } from './error.ts'
 export { type Jwks, jwks } from './jwks.ts'
-export { type SignJwsOptions, signJws } from './jws.ts'
-export { type JwtOptions, type SignJwtOptions, signJwt } from './jwt.ts'
+export { type SignJwsOptions, type SignJwtOptions, signJws, signJwt } from './jws.ts'
 export type { ClosableSigner } from './load-signer.ts'
 export type { LoadSigner } from './loaded-signer.ts'
 export type { Jwk, PublicJwk, PublicKeyInput } from './public-key.ts'

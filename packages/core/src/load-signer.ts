@@ -166,11 +166,10 @@ export function closable(
   }
   return Object.freeze<ClosableSigner>({
     ...signer,
-    async sign(signingInput, options) {
+    sign(signingInput, options) {
       if (closing === undefined) return signer.sign(signingInput, options)
-      throw new SignerError('ERR_SIGNER_CONFIG', 'This signer was closed; make a new one', {
-        backend,
-      })
+      const message = 'This signer was closed; make a new one'
+      return Promise.reject(new SignerError('ERR_SIGNER_CONFIG', message, { backend }))
     },
     close,
     [Symbol.asyncDispose]: close,
