@@ -18,7 +18,10 @@ export interface KeyOptions {
 export const keyArgument = 'key URI, or path of a PEM, DER or JWK file (env: COUNTERSIGN_KEY)'
 
 /** Adds the options that name the key, and where its PIN or passphrase comes from. */
-export function addKeyOptions(command: Command): Command {
+export function addKeyOptions(
+  command: Command,
+  { defaultTimeoutSeconds = 30 }: { readonly defaultTimeoutSeconds?: number } = {},
+): Command {
   return command
     .addOption(
       new Option('-k, --key <key>', 'key URI, or path of a key file').env('COUNTERSIGN_KEY'),
@@ -49,12 +52,10 @@ export function addKeyOptions(command: Command): Command {
         // Not by .env(), with which an empty variable or 0 would turn the option on.
       ).default(process.env['COUNTERSIGN_ALLOW_SHARED_FILES'] === '1' || undefined),
     )
-    .addOption(timeoutOption())
+    .addOption(timeoutOption(defaultTimeoutSeconds))
 }
 
-const defaultTimeoutSeconds = 30
-
-function timeoutOption(): Option {
+function timeoutOption(defaultTimeoutSeconds: number): Option {
   return new Option('--timeout <seconds>', 'how long to wait for a key or a server')
     .env('COUNTERSIGN_TIMEOUT')
     .default(defaultTimeoutSeconds)

@@ -3,6 +3,7 @@ import { assertionCommand } from './assertion.ts'
 import { version } from './command.ts'
 import { completeCommand, completionCommand } from './completion.ts'
 import { doctorCommand } from './doctor.ts'
+import { headersCommand } from './headers.ts'
 import { inspectCommand } from './inspect.ts'
 import { jwksCommand } from './jwks.ts'
 import { tokenCommand } from './token.ts'
@@ -14,6 +15,7 @@ const commands: readonly (() => Command)[] = [
   jwksCommand,
   assertionCommand,
   tokenCommand,
+  headersCommand,
   toolsCommand,
   callCommand,
   doctorCommand,

@@ -1,5 +1,5 @@
 import type { DiscoveredResource } from '@countersign/mcp/internal'
-import type { TokenSourceOptions } from '@countersign/oauth'
+import type { TokenSource, TokenSourceOptions } from '@countersign/oauth'
 import { type Command, Option } from 'commander'
 import { addClientOptions, type ClientOptions, required, requireUrl } from './client-options.ts'
 import { addJsonOption, type Context, defineCommand, runs } from './command.ts'
@@ -7,7 +7,7 @@ import { UsageError } from './errors.ts'
 import { addKeyOptions, type KeyOptions, keyArgument } from './key-options.ts'
 
 /** Options of `countersign token`. */
-interface TokenOptions extends KeyOptions, ClientOptions {
+export interface TokenOptions extends KeyOptions, ClientOptions {
   readonly mcp?: string
   readonly resource?: string
 }
@@ -37,19 +37,38 @@ export function tokenCommand(): Command {
     .addOption(
       new Option('--mcp <url>', 'MCP server that the token is for').env('COUNTERSIGN_MCP_URL'),
     )
-    .addOption(
-      new Option('--resource <url>', 'resource that the token is for, RFC 8707').env(
-        'COUNTERSIGN_RESOURCE',
-      ),
-    )
+    .addOption(resourceOption())
     .action(runs<[string | undefined], TokenOptions>(printToken))
 }
+
+/** `--resource` */
+export const resourceOption = (): Option =>
+  new Option('--resource <url>', 'resource that the token is for, RFC 8707').env(
+    'COUNTERSIGN_RESOURCE',
+  )
 
 async function printToken(
   context: Context,
   [key]: readonly [string | undefined],
   options: TokenOptions,
 ): Promise<undefined> {
+  const { output } = context
+  const { response } = await requestToken(context, key, options)
+  output.print(response, () => output.clean(response.access_token))
+}
+
+/** A token response, and the resource that the token was requested for. */
+export interface RequestedToken {
+  readonly response: Awaited<ReturnType<TokenSource['tokenResponse']>>
+  readonly resource: string | undefined
+}
+
+/** Opens the key, and gets an access token from the authorization server of the options. */
+export async function requestToken(
+  context: Context,
+  key: string | undefined,
+  options: TokenOptions,
+): Promise<RequestedToken> {
   const [{ tokenSource }, { assertionOptions, pinnedAuthentication }, { useProxy }, { openKey }] =
     await Promise.all([
       import('@countersign/oauth'),
@@ -57,7 +76,6 @@ async function printToken(
       import('./network.ts'),
       import('./open-key.ts'),
     ])
-  const { output, signal } = context
   const clientId = required(options.clientId, '--client-id', 'COUNTERSIGN_CLIENT_ID')
   if (options.issuer) await requireUrl(options.issuer, 'issuer of --issuer')
   if (options.resource) await requireUrl(options.resource, 'resource of --resource')
@@ -74,9 +92,9 @@ async function printToken(
     timeoutSeconds: options.timeout,
   })
   const response = await context.progress('Getting an access token', () =>
-    source.tokenResponse({ signal }),
+    source.tokenResponse({ signal: context.signal }),
   )
-  output.print(response, () => output.clean(response.access_token))
+  return { response, resource: target.resource }
 }
 
 type Target = Pick<TokenSourceOptions, 'issuer' | 'metadata' | 'resource' | 'scope'>

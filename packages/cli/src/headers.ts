@@ -1,0 +1,138 @@
+import { addAbortSignal } from 'node:stream'
+import { type Command, Option } from 'commander'
+import { addClientOptions, required, requireUrl } from './client-options.ts'
+import { type Context, defineCommand, runs } from './command.ts'
+import { UsageError } from './errors.ts'
+import { addKeyOptions } from './key-options.ts'
+import { jsonText } from './output.ts'
+import { requestToken, resourceOption, type TokenOptions } from './token.ts'
+
+/** Options of `countersign headers`. */
+interface HeadersOptions extends TokenOptions {
+  readonly format: 'json' | 'bazel'
+}
+
+/** Less than the 10 seconds that Claude Code waits for its helper. */
+const timeoutSeconds = 8
+
+/** `countersign headers URL` */
+export function headersCommand(): Command {
+  const command = defineCommand('headers', {
+    summary: 'print the headers that authorize requests to a URL',
+    description:
+      'Gets an access token for a resource, and prints the headers of a request as one JSON object, for programs that run a helper to get them: headersHelper of Claude Code, and with --format bazel the credential helper of Bazel. The resource says which authorization server and scope it needs, as for countersign token --mcp; with --issuer and --resource, it is not asked. A URL that is not within the resource gets no token. --timeout bounds the whole command.',
+    examples: [
+      [
+        'countersign headers https://mcp.example.com/mcp --key /etc/agent/key.pem --client-id billing-agent',
+        'For one URL',
+      ],
+      [
+        'countersign headers --key /etc/agent/key.pem --client-id billing-agent',
+        'As headersHelper of Claude Code, which names the URL in CLAUDE_CODE_MCP_SERVER_URL',
+      ],
+      [
+        'countersign headers --format bazel --key /etc/agent/key.pem --client-id builder --issuer https://as.example.com --resource https://cache.example.com get < request.json',
+        'For Bazel, which writes the URL to standard input',
+      ],
+    ],
+  }).argument(
+    '[url]',
+    'URL of the request, by default that of CLAUDE_CODE_MCP_SERVER_URL (env: COUNTERSIGN_MCP_URL); with --format bazel, the word get',
+  )
+  return addClientOptions(addKeyOptions(command, { defaultTimeoutSeconds: timeoutSeconds }))
+    .addOption(resourceOption())
+    .addOption(
+      new Option('--format <name>', 'whose format to print')
+        .choices(['json', 'bazel'])
+        .default('json'),
+    )
+    .action(runs<[string | undefined], HeadersOptions>(printHeaders))
+}
+
+async function printHeaders(
+  context: Context,
+  [argument]: readonly [string | undefined],
+  options: HeadersOptions,
+): Promise<undefined> {
+  const { Deadline } = await import('@countersign/core/backend')
+  const tooLate = () => new DOMException('The headers were not made in time', 'TimeoutError')
+  const deadline = new Deadline(options.timeout, context.signal, tooLate)
+  const { access_token: token, expires_in: expiresIn } = await deadline.settle(
+    authorize({ ...context, signal: deadline.signal }, argument, options),
+  )
+  const authorization = `Bearer ${token}`
+  const headers =
+    options.format === 'bazel'
+      ? { headers: { Authorization: [authorization] }, ...expiryOf(expiresIn) }
+      : { Authorization: authorization }
+  process.stdout.write(`${jsonText(headers)}\n`)
+}
+
+async function authorize(
+  context: Context,
+  argument: string | undefined,
+  options: HeadersOptions,
+): Promise<Awaited<ReturnType<typeof requestToken>>['response']> {
+  const url =
+    options.format === 'bazel' ? await bazelUrl(argument, context.signal) : givenUrl(argument)
+  const target = await requireUrl(url, 'URL of the request')
+  const { isWithin } = await import('@countersign/oauth/internal')
+  const refuseOutside = (resource: string) => {
+    if (isWithin(target, new URL(resource))) return
+    throw new UsageError(
+      `The URL is not within the resource ${new URL(resource).origin + new URL(resource).pathname}, and the token may go nowhere else; give the URL of the resource, or name its resource with --resource`,
+    )
+  }
+  if (options.resource) {
+    await requireUrl(options.resource, 'resource of --resource')
+    refuseOutside(options.resource)
+  }
+  const isDiscovered = !(options.issuer && options.resource)
+  const asked = isDiscovered ? { ...options, mcp: target.href } : { ...options, mcp: '' }
+  const { response, resource } = await requestToken(context, undefined, asked)
+  if (resource !== undefined) refuseOutside(resource)
+  return response
+}
+
+function givenUrl(argument: string | undefined): string {
+  const {
+    CLAUDE_CODE_MCP_SERVER_URL: claudeCode,
+    COUNTERSIGN_MCP_URL: own,
+  }: Readonly<Record<string, string | undefined>> = process.env
+  return required(argument || claudeCode || own, 'URL of the request', 'COUNTERSIGN_MCP_URL')
+}
+
+const longestRequest = 65_536
+
+/** Reads the request of Bazel: `{"uri": "https://…"}` on standard input, with `get` as the argument. */
+async function bazelUrl(argument: string | undefined, signal: AbortSignal): Promise<string> {
+  if (argument !== undefined && argument !== 'get') {
+    throw new UsageError(
+      'A credential helper of Bazel has one command, get; the URL comes by standard input',
+    )
+  }
+  let text = ''
+  process.stdin.setEncoding('utf8')
+  for await (const chunk of addAbortSignal(signal, process.stdin)) {
+    text += chunk
+    if (text.length > longestRequest) break
+  }
+  const uri = uriOf(text.slice(0, longestRequest))
+  if (uri !== undefined) return uri
+  throw new UsageError(
+    'Standard input is not a request for a credential helper; with --format bazel it must be a JSON object such as {"uri": "https://cache.example.com/file"}',
+  )
+}
+
+function uriOf(text: string): string | undefined {
+  try {
+    const { uri } = JSON.parse(text) as { readonly uri?: unknown }
+    return typeof uri === 'string' ? uri : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The time at which Bazel asks again, in the format of RFC 3339. */
+const expiryOf = (seconds: number | undefined): { readonly expires?: string } =>
+  seconds === undefined ? {} : { expires: new Date(Date.now() + seconds * 1000).toISOString() }
