@@ -83,7 +83,7 @@ describe('countersign headers', () => {
     const args = ['headers', `${silent.origin}/mcp`, '--timeout', '0.5']
     const { code, stdout, stderr } = await countersign(args, { env: fixtures.env })
     expect({ code, stdout }).toEqual({ code: 4, stdout: '' })
-    expect(stderr).toContain('The headers were not made within 0.5 s')
+    expect(stderr).toContain('There was no answer within 0.5 s')
   })
 
   it('says what is missing without a URL', async () => {

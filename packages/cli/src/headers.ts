@@ -55,7 +55,7 @@ async function printHeaders(
   options: HeadersOptions,
 ): Promise<undefined> {
   const { Deadline } = await import('@countersign/core/backend')
-  const tooLate = () => new DOMException('The headers were not made in time', 'TimeoutError')
+  const tooLate = () => new DOMException('There was no answer in time', 'TimeoutError')
   const deadline = new Deadline(options.timeout, context.signal, tooLate)
   const { access_token: token, expires_in: expiresIn } = await deadline.settle(
     authorize({ ...context, signal: deadline.signal }, argument, options),
