@@ -364,7 +364,7 @@ describe('a passphrase', () => {
       /needs its passphrase; give it with --passphrase-file or/,
     ],
     ['in a file that others can read', ['--passphrase-file', 'shared'], {}, 2, /chmod 600/],
-    ['in no file', ['--passphrase-file', 'nowhere'], {}, 2, /cannot be read: ENOENT/],
+    ['in no file', ['--passphrase-file', 'nowhere'], {}, 2, /does not exist/],
     ['wrong', [], { COUNTERSIGN_PASSPHRASE: 'wrong horse' }, 3, /cannot be decrypted/],
   ])('is told about when it is %s', async (_what, args, env: Record<string, string>, code, why) => {
     const setting = { cwd: fixtures.folder, env }

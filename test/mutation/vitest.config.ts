@@ -14,7 +14,6 @@ export default defineConfig({
       // These take long, or run the built packages, which are not changed.
       'packages/core/test/{jti,module-graph,rotating-exit}.test.ts',
       'test/oauth/process-exit.test.ts',
-      'packages/uri/test/secret-files.test.ts',
     ],
     testTimeout: 120_000,
     hookTimeout: 120_000,

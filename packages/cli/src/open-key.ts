@@ -11,11 +11,11 @@ import {
   type Secret,
   signerFromUri,
 } from '@countersign/uri'
+import { readSecretText } from '@countersign/uri/internal'
 import type { Context } from './command.ts'
 import { Interruption, UsageError } from './errors.ts'
 import { type KeyOptions, keyUriOf } from './key-options.ts'
 import { pauseProgress, registerSecret, type Sink } from './output.ts'
-import { readSecretFile } from './secret-file.ts'
 
 /** A signer, and the function that closes it. */
 export interface OpenKey extends AsyncDisposable {
@@ -64,14 +64,18 @@ export async function openKeyUri(
   return { signer, [Symbol.asyncDispose]: () => signer.close() }
 }
 
-/** A wrong URI or scheme is an error of the command line, not of the key. */
 function requireKeyUri(uri: string, schemes: readonly KeyScheme[]): ParsedKeyUri {
   try {
     return parseKeyUri(uri, { schemes })
   } catch (error) {
-    const isUsage = SignerError.is(error) || error instanceof TypeError
-    throw isUsage ? new UsageError(error.message) : error
+    throw asUsage(error)
   }
+}
+
+/** A wrong URI, scheme or file of a secret is an error of the command line, not of the key. */
+function asUsage(error: unknown): unknown {
+  const isUsage = SignerError.is(error) || error instanceof TypeError
+  return isUsage ? new UsageError(error.message) : error
 }
 
 const packageName = /^(?:@[a-z\d][a-z\d._~-]*\/)?[a-z\d][a-z\d._~-]*$/
@@ -128,9 +132,18 @@ export async function givenSecret(
   name: SecretName,
   options: Pick<KeyOptions, 'pinFile' | 'passphraseFile' | 'allowSharedFiles'>,
 ): Promise<string | undefined> {
-  const file = name === 'PIN' ? options.pinFile : options.passphraseFile
-  const secret = file
-    ? await readSecretFile(file, name, options.allowSharedFiles ?? false)
+  const path = name === 'PIN' ? options.pinFile : options.passphraseFile
+  const secret = path
+    ? await readSecretText({
+        path,
+        secret: name,
+        absent: 'ERR_SIGNER_CONFIG',
+        maxOctets: 4096,
+        allowShared: options.allowSharedFiles ?? false,
+        allowStreams: true,
+      }).catch((error) => {
+        throw asUsage(error)
+      })
     : process.env[variableOf(name)]
   if (!secret) return undefined
   registerSecret(secret)

@@ -5,7 +5,6 @@ import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { describeFailure, reportFailure } from '../src/failure.ts'
 import { givenSecret } from '../src/open-key.ts'
 import { openOutput } from '../src/output.ts'
-import { readSecretFile } from '../src/secret-file.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'countersign-secrets-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -17,21 +16,28 @@ function file(content: string, mode = 0o600): string {
   return path
 }
 
+const read = (pinFile: string) => givenSecret('PIN', { pinFile })
+
 describe('a secret in a file', () => {
   it('is read without the line feed at its end, and otherwise unchanged', async () => {
-    expect(await readSecretFile(file(' 12 34 \n'), 'PIN', false)).toBe(' 12 34 ')
-    expect(await readSecretFile(file('1234\r\n'), 'PIN', false)).toBe('1234')
-    expect(await readSecretFile(file('12\n34\n'), 'PIN', false)).toBe('12\n34')
+    expect(await read(file(' 12 34 \n'))).toBe(' 12 34 ')
+    expect(await read(file('1234\r\n'))).toBe('1234')
+    expect(await read(file('12\n34\n'))).toBe('12\n34')
   })
 
   it.each([
-    ['is empty', () => file('\n'), /is empty/],
-    ['is too long', () => file('x'.repeat(5000)), /longer than 4096 octets/],
-    ['is not there', () => join(folder, 'nowhere'), /cannot be read: ENOENT/],
-    ['is a directory', () => folder, /is neither a file nor a pipe/],
-    ['can be read by the group', () => file('1234', 0o640), /has the mode 0640; .*chmod 600/],
+    ['is empty', () => file('\n'), /^The PIN file .* is empty; write the PIN into it$/],
+    ['is too long', () => file('x'.repeat(5000)), /has more than 4096 octets/],
+    ['is not there', () => join(folder, 'nowhere'), /does not exist/],
+    ['is a directory', () => folder, /is not a regular file or a named pipe/],
+    ['can be read by the group', () => file('1234', 0o640), /mode is 0640\); run chmod 600/],
   ])('is refused when it %s', async (_what, path, why) => {
-    await expect(readSecretFile(path(), 'PIN', false)).rejects.toThrow(why)
+    const { code, message } = await read(path()).then(
+      () => ({ code: 'read', message: '' }),
+      (error) => error,
+    )
+    expect(code).toBe('ERR_USAGE')
+    expect(message).toMatch(why)
   })
 })
 

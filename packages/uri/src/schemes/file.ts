@@ -25,11 +25,15 @@ export const file: KeyScheme<KeyFile> = {
     return { path: writeFilePath(path).slice('file:'.length) }
   },
 
-  async open({ path, alg, kid }, { passphrase, allowSharedFiles = false }) {
-    const octets = await readSecretFile(
-      { path, what: 'The key file', absent: 'ERR_SIGNER_KEY_NOT_FOUND', maxOctets: 65_536 },
-      allowSharedFiles,
-    )
+  async open({ path, alg, kid }, { passphrase, allowSharedFiles: allowShared = false }) {
+    const absent = 'ERR_SIGNER_KEY_NOT_FOUND'
+    const octets = await readSecretFile({
+      path,
+      secret: 'key',
+      absent,
+      maxOctets: 65_536,
+      allowShared,
+    })
     const { localSigner } = await loadLocal()
     const settings = { key: isJson(octets) ? readJwk(octets) : octets, alg, kid }
     const signer = await localSigner(settings).catch(async (error: unknown) => {

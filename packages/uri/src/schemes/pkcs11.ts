@@ -3,7 +3,7 @@ import { peerError } from '@countersign/core/backend'
 import { backend, refused } from '../error.ts'
 import { readFilePath, writeFilePath } from '../file-path.ts'
 import type { KeyScheme, ParsedKeyUri, Secret } from '../key-scheme.ts'
-import { readSecretFile } from '../secret-file.ts'
+import { readSecretText } from '../secret-file.ts'
 import {
   badEscape,
   type EncodedAttributes,
@@ -221,7 +221,14 @@ export function pinFrom(pin: PinSource, allowSharedFiles: boolean): Secret {
   if (pin.from === 'value') return pin.reveal
   return pin.from === 'env'
     ? () => pinFromEnvironment(pin.name)
-    : () => pinFromFile(pin.path, allowSharedFiles)
+    : () =>
+        readSecretText({
+          path: pin.path,
+          secret: 'PIN',
+          absent: 'ERR_SIGNER_CONFIG',
+          maxOctets: 1024,
+          allowShared: allowSharedFiles,
+        })
 }
 
 function pinFromEnvironment(name: string): string {
@@ -230,25 +237,6 @@ function pinFromEnvironment(name: string): string {
   throw refused(
     `The environment variable ${name}, which "pin-source" names, is not set; set it to the PIN`,
   )
-}
-
-async function pinFromFile(path: string, allowSharedFiles: boolean): Promise<string> {
-  const octets = await readSecretFile(
-    { path, what: 'The PIN file', absent: 'ERR_SIGNER_CONFIG', maxOctets: 1024 },
-    allowSharedFiles,
-  )
-  const pin = readUtf8(octets, path).replace(/\r?\n$/, '')
-  if (pin !== '') return pin
-  throw refused(`The PIN file ${JSON.stringify(path)} is empty; write the PIN into it`)
-}
-
-function readUtf8(octets: Buffer, path: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(octets)
-  } catch {
-    // The cause is left out, because it may quote what it could not read.
-    throw refused(`The PIN file ${JSON.stringify(path)} is not text in UTF-8`)
-  }
 }
 
 function each(names: readonly string[], advice: string): { [name: string]: string } {
