@@ -8,7 +8,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 const limitSeconds = 15 * 60
 
 /** Makes a worker write a report about itself when it gets SIGUSR2, unless its thread is blocked. */
-export const workerOptions = ['--report-on-signal', `--report-directory=${tmpdir()}`]
+export const workerOptions = [
+  '--report-on-signal',
+  '--report-exclude-network',
+  `--report-directory=${tmpdir()}`,
+]
 
 /**
  * Ends the workers of test files that do not end, so that the run continues. vitest cannot do that: a worker that is
@@ -51,6 +55,11 @@ async function endWorkers() {
   const workers = rows.filter(
     ({ parent, seconds }) => parent === process.pid && seconds >= limitSeconds,
   )
+  if (workers.length === 0) {
+    console.error('Its worker was not found by ps. The run ends here.')
+    console.log('\n0 passed, 1 failed, 0 skipped')
+    process.exit(1)
+  }
   for (const worker of workers) {
     const found = [worker]
     for (const { pid } of found) found.push(...rows.filter(({ parent }) => parent === pid))
@@ -73,7 +82,8 @@ function processes() {
     encoding: 'utf8',
     timeout: 10_000,
   })
-  return stdout.split('\n').map((line) => {
+  // Null where there is no ps.
+  return (stdout ?? '').split('\n').map((line) => {
     const [pid = 0, parent = 0, seconds = 0] = line.trim().split(/\s+/, 3).map(Number)
     return { pid, parent, seconds, line }
   })
