@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { SocketError } from './socket.ts'
 
 /** The first file descriptor that systemd passes, sd_listen_fds(3). */
 const firstDescriptor = 3
@@ -8,7 +9,7 @@ const firstDescriptor = 3
  *
  * The variables are removed, so that a subprocess does not take them for its own.
  *
- * @throws `Error` when systemd passes several sockets.
+ * @throws {@link SocketError} when systemd passes several sockets.
  *
  * @see [sd_listen_fds(3)](https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html)
  */
@@ -17,7 +18,7 @@ export function activationDescriptor(env: NodeJS.ProcessEnv = process.env): numb
   for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete env[name]
   if (pid !== String(process.pid) || count === undefined) return undefined
   if (count === '1') return firstDescriptor
-  throw new Error(
+  throw new SocketError(
     `systemd passes ${Number(count)} sockets, and the agent takes one; leave one ListenStream in its socket unit`,
   )
 }

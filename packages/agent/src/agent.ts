@@ -15,7 +15,7 @@ import { keyPool, type OpenKey } from './key-pool.ts'
 import { startMetrics } from './metrics.ts'
 import type { ClientSurroundings } from './served-client.ts'
 import { startSidecar } from './sidecar.ts'
-import { listenOnSocket, requireOwnSocket, requireSocketFolder } from './socket.ts'
+import { listenOnSocket, requireOwnSocket, requireSocketFolder, SocketError } from './socket.ts'
 import { agentSocketPath } from './socket-path.ts'
 
 /** Options of {@link startAgent}. */
@@ -56,8 +56,8 @@ const graceSeconds = 10
  *
  * @param options - the configuration file, the socket, and how to open keys.
  * @returns the agent, which listens.
- * @throws `ConfigurationError` when the configuration is refused or a key cannot be opened; `Error` when the socket is
- *   refused or in use.
+ * @throws `ConfigurationError` when the configuration is refused or a key cannot be opened; `SocketError` when the socket
+ *   is refused or in use.
  *
  * @example
  * ```ts
@@ -192,7 +192,7 @@ async function listen(server: Server, socket: AgentOptions['socket']): Promise<s
   const path = server.address()
   if (typeof path !== 'string') {
     server.close()
-    throw new Error('The socket of systemd must be a Unix socket; set ListenStream to a path')
+    throw new SocketError('The socket of systemd must be a Unix socket; set ListenStream to a path')
   }
   await requireSocketFolder(dirname(path))
   await requireOwnSocket(path)

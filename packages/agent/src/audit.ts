@@ -9,8 +9,8 @@ import {
   statSync,
   writeSync,
 } from 'node:fs'
-import { type RotatingSigner, type Signer, SignerError } from '@countersign/core'
-import type { AuditConfiguration } from './configuration.ts'
+import type { RotatingSigner, Signer } from '@countersign/core'
+import { type AuditConfiguration, ConfigurationError } from './configuration.ts'
 import { RequestRefused } from './problem.ts'
 
 /** One line of the audit log. Nothing in it is secret. */
@@ -117,15 +117,14 @@ function openFile(settings: AuditConfiguration): OpenFile {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     const why = code === 'ELOOP' ? 'is a symbolic link' : `cannot be opened (${code})`
-    throw new SignerError('ERR_SIGNER_CONFIG', `The audit log ${shown} ${why}; name another file`)
+    throw new ConfigurationError(`The audit log ${shown} ${why}; name another file`)
   }
   const status = fstatSync(fd)
   const own = process.getuid?.()
   const isOwn = own === undefined || (status.uid === own && (status.mode & 0o077) === 0)
   if (status.isFile() && isOwn) return { settings, fd, size: status.size }
   closeSync(fd)
-  throw new SignerError(
-    'ERR_SIGNER_CONFIG',
+  throw new ConfigurationError(
     `The audit log ${shown} must be a regular file of this user with the mode 0600; run chmod 600 ${shown}, or name another file`,
   )
 }

@@ -126,6 +126,24 @@ export function agentAssertion(
   return async (audience) => (await tokens.assertion({ audience })).client_assertion
 }
 
+/**
+ * Lists the names of the clients in an agent's configuration.
+ *
+ * @throws {@link AgentError} when the agent cannot be reached.
+ */
+export async function agentClientNames(
+  options: AgentClientOptions = {},
+): Promise<readonly string[]> {
+  const { socket, timeoutSeconds = 35 } = ownOptions(options)
+  requireTimeout(timeoutSeconds)
+  const { clients } = await callAgent<{ readonly clients: readonly { readonly name: string }[] }>(
+    agentSocketPath(socket),
+    '/clients',
+    { timeoutSeconds, member: 'clients' },
+  )
+  return clients.map(({ name }) => name)
+}
+
 /** One request to an agent. */
 interface AgentCall {
   /** Sent by POST as JSON; a GET request when it is left out. */

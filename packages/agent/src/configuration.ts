@@ -99,7 +99,7 @@ export async function readConfiguration(
 }
 
 /** Checks a configuration that was read; see {@link readConfiguration}. */
-export function checkConfiguration(
+function checkConfiguration(
   value: unknown,
   schemes: readonly KeyScheme[] = [],
 ): AgentConfiguration {

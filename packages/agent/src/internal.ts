@@ -10,7 +10,8 @@ export {
   type AgentToken,
   type AgentTokenRequest,
   type AgentTokens,
+  agentClientNames,
   agentTokens,
 } from './client.ts'
-export { type ListenOptions, listenOnSocket, requireSocketFolder } from './socket.ts'
+export { type ListenOptions, listenOnSocket, requireSocketFolder, SocketError } from './socket.ts'
 export { agentSocketPath } from './socket-path.ts'

@@ -1,4 +1,5 @@
 import { clientAssertion, type RotatingSigner, spkiThumbprint } from '@countersign/core'
+import { rateLimit } from '@countersign/core/backend'
 import {
   discoverAuthorizationServer,
   type Fetch,
@@ -242,9 +243,6 @@ interface CachedSource {
 
 /** Combinations of resource and scope whose tokens are cached, for each client. */
 const mostSources = 64
-/** A caller that refuses each token must not make the agent request one for each call. */
-const refusalIntervalMs = 1000
-
 function tokenSources(
   configuration: ClientConfiguration,
   signer: RotatingSigner,
@@ -261,13 +259,12 @@ function tokenSources(
   function create(resource: string | undefined, scope: string | undefined): CachedSource {
     const source = tokenSource({ issuer, clientId, authentication, resource, scope, fetch, now })
     let last: string | undefined
-    let refusedAt = Number.NEGATIVE_INFINITY
+    // A caller that refuses each token must not make the agent request one for each call.
+    const mayRenew = rateLimit(10, 60, now)
     return {
       source,
       refuse(token) {
-        if (token === undefined || token !== last || now() - refusedAt < refusalIntervalMs) return
-        refusedAt = now()
-        source.invalidate(token)
+        if (token !== undefined && token === last && mayRenew()) source.invalidate(token)
       },
       isKnown(token) {
         const known = token === last

@@ -4,7 +4,7 @@ import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { ClientSet } from './client-set.ts'
-import type { SidecarConfiguration } from './configuration.ts'
+import { ConfigurationError, type SidecarConfiguration } from './configuration.ts'
 import { readOwnFile } from './own-file.ts'
 import { notAllowed, problemOf, RequestRefused, unknownClient } from './problem.ts'
 
@@ -15,7 +15,7 @@ import { notAllowed, problemOf, RequestRefused, unknownClient } from './problem.
  * A port is open to each user of the machine, and to web pages by DNS rebinding. So a request must name the listener as
  * its host, have no `Origin`, and send the secret, unless the configuration says that every local user is served.
  *
- * @throws `Error` when the secret cannot be read or the port is in use.
+ * @throws {@link ConfigurationError} when the secret cannot be read or the port is in use.
  *
  * @see [Microsoft Entra SDK for AgentID](https://learn.microsoft.com/en-us/entra/msidweb/agent-id-sdk/overview)
  */
@@ -64,7 +64,10 @@ export async function startSidecar(
 
   const server = createAdaptorServer({ fetch: app.fetch, createServer }) as Server
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
+    server.once('error', ({ code }: NodeJS.ErrnoException) => {
+      const message = `The sidecar cannot listen on ${listen} (${code}); choose another port`
+      reject(new ConfigurationError(message))
+    })
     const host = hostname.replace(/^\[|\]$/g, '')
     server.listen({ host, port: Number(port || 80) }, resolve)
   })
@@ -73,9 +76,14 @@ export async function startSidecar(
 
 async function readSecret(path: string): Promise<string> {
   const file = { path, what: 'The secret file', forbidden: 0o077, maxOctets: 4096 }
-  const secret = (await readOwnFile(file)).trim()
+  const text = await readOwnFile(file).catch((error: Error) => {
+    throw new ConfigurationError(error.message)
+  })
+  const secret = text.trim()
   if (secret.length >= 16) return secret
-  throw new Error(`The secret file ${JSON.stringify(path)} has fewer than 16 characters`)
+  throw new ConfigurationError(
+    `The secret file ${JSON.stringify(path)} has fewer than 16 characters`,
+  )
 }
 
 function isSame(one: string, other: string): boolean {

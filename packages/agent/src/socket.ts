@@ -2,6 +2,15 @@ import { link, lstat, mkdir, realpath, rename, rm, stat } from 'node:fs/promises
 import { connect, type Server } from 'node:net'
 import { dirname } from 'node:path'
 
+/** A socket, or its folder, that is refused. The message says what to change. */
+export class SocketError extends Error {
+  readonly code: string = 'ERR_AGENT_SOCKET'
+
+  static {
+    Object.defineProperty(SocketError.prototype, 'name', { value: 'SocketError' })
+  }
+}
+
 /** Options of {@link listenOnSocket}. */
 export interface ListenOptions {
   /** Describes the process that listens already, such as `the agent with the process ID 42`. */
@@ -19,7 +28,7 @@ const longestPath = 103
  *
  * @param server - a server that does not listen yet.
  * @param path - absolute path of the socket.
- * @throws `Error` that says what to change: the folder or the socket belongs to another user, is a symbolic link, or is
+ * @throws {@link SocketError} that says what to change: the folder or the socket belongs to another user, is a symbolic link, or is
  *   open to other users, or a process listens there already.
  *
  * @see [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)
@@ -30,7 +39,7 @@ export async function listenOnSocket(
   { describeHolder = async () => 'another process' }: ListenOptions = {},
 ): Promise<void> {
   if (Buffer.byteLength(path) > longestPath) {
-    throw new Error(
+    throw new SocketError(
       `The socket ${show(path)} has more than ${longestPath} octets; choose a shorter path`,
     )
   }
@@ -53,12 +62,12 @@ export async function listenOnSocket(
       return
     }
     if (await isLive(path)) {
-      throw new Error(
+      throw new SocketError(
         `${await describeHolder(path)} listens on ${show(path)} already; stop it, or choose another socket`,
       )
     }
   }
-  throw new Error(
+  throw new SocketError(
     `The socket ${show(path)} was replaced again and again; check which programs use it`,
   )
 }
@@ -68,7 +77,7 @@ const mostAttempts = 10
 /**
  * Makes the folder of a socket if it is missing, and refuses one that another user could use.
  *
- * @throws `Error` when the folder belongs to another user, is a symbolic link, or is open to other users, or when a folder
+ * @throws {@link SocketError} when the folder belongs to another user, is a symbolic link, or is open to other users, or when a folder
  *   above it lets other users replace it.
  */
 export async function requireSocketFolder(folder: string): Promise<void> {
@@ -76,18 +85,20 @@ export async function requireSocketFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const status = await lstat(folder)
   const name = `The folder ${show(folder)} of the socket`
-  if (status.isSymbolicLink()) throw new Error(`${name} is a symbolic link; name the folder itself`)
-  if (!status.isDirectory()) throw new Error(`${name} is not a folder`)
+  if (status.isSymbolicLink())
+    throw new SocketError(`${name} is a symbolic link; name the folder itself`)
+  if (!status.isDirectory()) throw new SocketError(`${name} is not a folder`)
   if (own === undefined) return
-  if (status.uid !== own) throw new Error(`${name} belongs to another user; choose one of your own`)
+  if (status.uid !== own)
+    throw new SocketError(`${name} belongs to another user; choose one of your own`)
   if ((status.mode & 0o077) !== 0) {
-    throw new Error(`${name} is open to other users; run chmod 700 ${show(folder)}`)
+    throw new SocketError(`${name} is open to other users; run chmod 700 ${show(folder)}`)
   }
   for (let at = dirname(await realpath(folder)); ; at = dirname(at)) {
     const { mode, uid } = await stat(at)
     const isSticky = (mode & 0o1000) !== 0
     if ((uid !== own && uid !== 0) || ((mode & 0o022) !== 0 && !isSticky)) {
-      throw new Error(
+      throw new SocketError(
         `${name} is below ${show(at)}, where other users can replace it; choose another folder`,
       )
     }
@@ -101,9 +112,9 @@ export async function requireOwnSocket(path: string): Promise<void> {
   const own = process.getuid?.()
   if (own === undefined) return
   if (uid !== own)
-    throw new Error(`The socket ${show(path)} belongs to another user; choose another path`)
+    throw new SocketError(`The socket ${show(path)} belongs to another user; choose another path`)
   if ((mode & 0o077) !== 0) {
-    throw new Error(
+    throw new SocketError(
       `The socket ${show(path)} is open to other users; remove it, or choose another path`,
     )
   }
@@ -113,7 +124,7 @@ async function socketStatus(path: string) {
   const status = await lstat(path)
   if (status.isSocket()) return status
   const what = status.isSymbolicLink() ? 'a symbolic link' : 'not a socket'
-  throw new Error(`${show(path)} is ${what}; remove it, or choose another path`)
+  throw new SocketError(`${show(path)} is ${what}; remove it, or choose another path`)
 }
 
 /**

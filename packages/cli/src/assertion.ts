@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type AgentOption, addAgentOption, agentClient, requireNoKey } from './agent-client.ts'
 import {
   type AuthenticationOptions,
   addAuthenticationOptions,
@@ -11,7 +12,7 @@ import { addJsonOption, type Context, defineCommand, runs } from './command.ts'
 import { addKeyOptions, type KeyOptions, keyArgument } from './key-options.ts'
 
 /** Options of `countersign assertion`. */
-interface AssertionOptions extends KeyOptions, AuthenticationOptions {
+interface AssertionOptions extends KeyOptions, AuthenticationOptions, AgentOption {
   readonly clientId?: string
   readonly issuer?: string
   readonly lifetime: number
@@ -34,9 +35,12 @@ export function assertionCommand(): Command {
         'countersign assertion key.pem --client-id billing-agent --issuer https://as.example.com --form | curl -d grant_type=client_credentials -d @- https://as.example.com/token',
         'A token request with curl; other processes cannot see the assertion',
       ],
+      ['countersign assertion --agent billing', 'An assertion of a running agent'],
     ],
   }).argument('[key]', keyArgument)
-  addJsonOption(addKeyOptions(command)).addOption(clientIdOption()).addOption(issuerOption())
+  addAgentOption(addJsonOption(addKeyOptions(command)))
+    .addOption(clientIdOption())
+    .addOption(issuerOption())
   return addAuthenticationOptions(command)
     .addOption(
       new Option('--lifetime <seconds>', 'how long the assertion is valid, 300 at most')
@@ -63,6 +67,10 @@ async function printAssertion(
   [key]: readonly [string | undefined],
   options: AssertionOptions,
 ): Promise<undefined> {
+  if (options.agent !== undefined) {
+    await printAgentAssertion(context, options.agent, key, options)
+    return
+  }
   const [{ clientAssertion }, { assertionOptions }, { openKey }] = await Promise.all([
     import('@countersign/core'),
     import('./authentication.ts'),
@@ -87,14 +95,43 @@ async function printAssertion(
       signal: context.signal,
     }),
   )
-  const form = {
-    ...(clientIdInBody ? { client_id: clientId } : {}),
-    client_assertion_type: jwtBearer,
-    client_assertion: assertion,
-  }
-  context.output.print(form, () =>
-    options.form ? new URLSearchParams(form).toString() : assertion,
+  printForm(
+    context,
+    {
+      ...(clientIdInBody ? { client_id: clientId } : {}),
+      client_assertion_type: jwtBearer,
+      client_assertion: assertion,
+    },
+    options,
   )
+}
+
+function printForm(
+  { output }: Context,
+  form: Readonly<Record<string, string>> & { readonly client_assertion: string },
+  options: AssertionOptions,
+): void {
+  output.print(form, () =>
+    options.form ? new URLSearchParams(form).toString() : output.clean(form.client_assertion),
+  )
+}
+
+/** The agent's configuration decides everything but the audience, which the options may choose among its audiences. */
+async function printAgentAssertion(
+  context: Context,
+  agent: string | true,
+  key: string | undefined,
+  options: AssertionOptions,
+): Promise<void> {
+  requireNoKey(key)
+  const { audience, issuer, clientIdInBody, timeout } = options
+  const client = await agentClient(context, agent, timeout)
+  const { client_id, client_assertion_type, client_assertion } = await context.progress(
+    'Waiting for the agent',
+    () => client.assertion({ audience: audience || issuer || undefined, signal: context.signal }),
+  )
+  const form = { client_assertion_type, client_assertion }
+  printForm(context, clientIdInBody ? { client_id, ...form } : form, options)
 }
 
 /** The token endpoint in the metadata of the authorization server. No other audience takes a request. */

@@ -53,9 +53,12 @@ export type Run<Arguments extends readonly unknown[], Options> = (
  *
  * The function's result becomes the exit code of the process, 0 when it is `undefined`. Its errors reject
  * `parseAsync`.
+ *
+ * @param graceMs - how long the function may run after an interruption; 1000 by default.
  */
 export function runs<Arguments extends readonly unknown[], Options extends object>(
   run: Run<Arguments, Options>,
+  { graceMs = defaultGraceMs }: { readonly graceMs?: number } = {},
 ): (this: Command) => Promise<void> {
   return async function action(this: Command): Promise<void> {
     const options = this.opts<Options & { readonly json?: boolean }>()
@@ -67,7 +70,7 @@ export function runs<Arguments extends readonly unknown[], Options extends objec
       progress: (sentence, work) => withProgress(output, sentence, work),
     }
     const running = run(context, this.processedArgs as unknown as Arguments, options)
-    process.exitCode = (await orInterrupted(running, signal)) ?? 0
+    process.exitCode = (await orInterrupted(running, signal, graceMs)) ?? 0
   }
 }
 
@@ -81,10 +84,14 @@ function interruptible(): AbortSignal {
 }
 
 /** How long interrupted work may take to end and to release its resources. */
-const graceMs = 1000
+const defaultGraceMs = 1000
 
 /** Settles as the work does, or rejects when it continues after an interruption, as a read from a pipe does. */
-async function orInterrupted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+async function orInterrupted<T>(
+  work: Promise<T>,
+  signal: AbortSignal,
+  graceMs: number,
+): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const stuck = new Promise<never>((_resolve, reject) => {
     const abort = () => {

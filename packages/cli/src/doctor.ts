@@ -64,7 +64,7 @@ async function runDoctor(
   const steps: StepResult[] = []
   const all = diagnose({
     openKey: (signal) => openKeyUri({ ...context, signal }, uri, options),
-    keyStore: keyStores[uri.slice(0, uri.indexOf(':')).toLowerCase()] ?? 'the key store',
+    keyStore: keyStoreOf(uri),
     clientId,
     mcp: options.mcp || undefined,
     issuer: options.issuer || undefined,
@@ -80,13 +80,17 @@ async function runDoctor(
     const { value: step, done } = await context.progress('Checking', () => next)
     if (done) break
     steps.push(step)
-    if (!output.json) output.print(step, () => describe(step, output))
+    if (!output.json) output.print(step, () => describeStep(step, output))
     next = all.next()
   }
   if (output.json) output.print(steps, () => '')
   const { side = 'ok' } = steps.find(({ state }) => state === 'failed') ?? {}
   return exitCodes[side]
 }
+
+/** The name of the key store of a key URI, for messages. */
+export const keyStoreOf = (uri: string): string =>
+  keyStores[uri.slice(0, uri.indexOf(':')).toLowerCase()] ?? 'the key store'
 
 /** The names of the key stores, by the scheme of the key URI. */
 const keyStores: Readonly<Record<string, string>> = {
@@ -106,7 +110,11 @@ const marks: { readonly [state in StepState]: readonly [mark: string, style: Sty
 
 const width = 'authentication method'.length
 
-function describe({ name, state, found, expected, remedy }: StepResult, output: Output): string {
+/** Describes a step in one line, or in several when there is something to do. */
+export function describeStep(
+  { name, state, found, expected, remedy }: StepResult,
+  output: Output,
+): string {
   const [mark, style] = marks[state]
   const row = (head: string, text: string) => output.hang(`${head}  `, output.clean(text))
   const first = row(`${output.paint(style, mark)} ${name.padEnd(width)}`, found ?? state)

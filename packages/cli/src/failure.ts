@@ -1,3 +1,4 @@
+import { AgentError } from '@countersign/agent'
 import { SignerError } from '@countersign/core'
 import { OAuthError, type OAuthErrorCode } from '@countersign/oauth'
 import { CommanderError } from 'commander'
@@ -60,7 +61,23 @@ function describe(error: unknown): Failure {
     const { code, message, isNetwork } = error
     return { exitCode: isNetwork ? exitCodes.network : exitCodes.refused, code, message }
   }
+  if (AgentError.is(error)) {
+    const { code, message, error: refusal } = error
+    return {
+      ...{ exitCode: exitCodeOfAgent(code), code, message },
+      ...(refusal === undefined ? {} : { error: refusal }),
+    }
+  }
   return describeOther(error)
+}
+
+/** An error that the agent passes on has the exit code that it has without an agent. */
+function exitCodeOfAgent(code: string): ExitCode {
+  if (/^ERR_SIGNER_/.test(code)) return exitCodes.key
+  if (/_(?:UNREACHABLE|UNAVAILABLE|TIMEOUT)$/.test(code)) return exitCodes.network
+  return /^ERR_AGENT_(?:CLIENT|NOT_ALLOWED|REQUEST)$/.test(code)
+    ? exitCodes.usage
+    : exitCodes.refused
 }
 
 /** The message of commander's error, without values, because the user may have put a secret there. */
@@ -91,7 +108,12 @@ export function describeOAuthError({ message, cause }: OAuthError): string {
 }
 
 function describeOther(error: unknown): Failure {
-  const { name, message } = (error ?? {}) as { readonly name?: unknown; readonly message?: unknown }
+  const { name, message, code } = (error ?? {}) as Readonly<Record<string, unknown>>
+  if (code === 'ERR_AGENT_CONFIGURATION' || code === 'ERR_AGENT_SOCKET') {
+    const { cause } = error as { readonly cause?: unknown }
+    const exitCode = SignerError.is(cause) && !isUsage(cause) ? exitCodes.key : exitCodes.usage
+    return { exitCode, code, message: withInstallAdvice(inOptions(String(message))) }
+  }
   const why = describeUnreachable(error)
   if (why !== undefined || (name === 'TypeError' && message === 'fetch failed')) {
     const { cause } = error as { readonly cause?: { readonly message?: unknown } }

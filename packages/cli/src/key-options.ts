@@ -20,12 +20,22 @@ export const keyArgument = 'key URI, or path of a PEM, DER or JWK file (env: COU
 /** Adds the options that name the key, and where its PIN or passphrase comes from. */
 export function addKeyOptions(
   command: Command,
+  timeout: { readonly defaultTimeoutSeconds?: number } = {},
+): Command {
+  return addOpeningOptions(
+    command.addOption(
+      new Option('-k, --key <key>', 'key URI, or path of a key file').env('COUNTERSIGN_KEY'),
+    ),
+    timeout,
+  )
+}
+
+/** Adds the options that say how to open a key, whichever it is. */
+export function addOpeningOptions(
+  command: Command,
   { defaultTimeoutSeconds = 30 }: { readonly defaultTimeoutSeconds?: number } = {},
 ): Command {
   return command
-    .addOption(
-      new Option('-k, --key <key>', 'key URI, or path of a key file').env('COUNTERSIGN_KEY'),
-    )
     .addOption(
       new Option('--scheme <package>', 'package that adds a scheme of key URIs; may be repeated')
         .env('COUNTERSIGN_SCHEMES')

@@ -38,28 +38,40 @@ export async function openKey(
   return openKeyUri(context, keyUriOf(argument, options), options)
 }
 
-/** Opens the key of a URI; see {@link openKey}. */
+/**
+ * Opens the key of a URI; see {@link openKey}.
+ *
+ * @param entered - the secrets that were entered for this key, and those that will be: a key that is opened again needs
+ *   no second prompt. A refusal clears them.
+ */
 export async function openKeyUri(
   context: Context,
   uri: string,
   options: KeyOptions,
+  entered: Map<SecretName, string> = new Map(),
 ): Promise<OpenKey> {
   const schemes = await loadSchemes(options.scheme)
   const parsed = requireKeyUri(uri, schemes)
   const { signal } = context
   const { timeout: timeoutSeconds, allowSharedFiles } = options
-  const passphrase = async () =>
-    (await givenSecret('passphrase', options)) ?? askForSecret('passphrase', signal)
+  const given = async (name: SecretName) => entered.get(name) ?? (await givenSecret(name, options))
+  const ask = async (name: SecretName) => {
+    const secret = await askForSecret(name, signal)
+    entered.set(name, secret)
+    return secret
+  }
+  const passphrase = async () => (await given('passphrase')) ?? ask('passphrase')
   const open = (pin: Secret | undefined) =>
     context.progress('Opening the key', () =>
       signerFromUri(uri, { pin, passphrase, signal, timeoutSeconds, allowSharedFiles, schemes }),
     )
 
-  const pin = needsPin(parsed) ? await givenSecret('PIN', options) : undefined
+  const pin = needsPin(parsed) ? await given('PIN') : undefined
   const signer = await open(pin).catch(async (error: unknown) => {
+    entered.clear()
     // Only after a refusal: the token may have a PIN pad, or need no login.
     if (pin !== undefined || !needsPin(parsed) || !isDenied(error)) throw error
-    return open(await askForSecret('PIN', signal))
+    return open(await ask('PIN'))
   })
   return { signer, [Symbol.asyncDispose]: () => signer.close() }
 }
@@ -89,7 +101,7 @@ const packageName = /^(?:@[a-z\d][a-z\d._~-]*\/)?[a-z\d][a-z\d._~-]*$/
  * @throws {@link UsageError} when a name is not the name of a package, or a package exports no schemes.
  * @throws `SignerError` `ERR_SIGNER_CONFIG` when a package is not installed, or cannot be loaded.
  */
-async function loadSchemes(names: readonly string[] = []): Promise<KeyScheme[]> {
+export async function loadSchemes(names: readonly string[] = []): Promise<KeyScheme[]> {
   return (await Promise.all(names.map(loadPackage))).flat()
 }
 
@@ -123,7 +135,7 @@ const isDenied = (error: unknown): boolean =>
   SignerError.is(error) && error.code === 'ERR_SIGNER_ACCESS_DENIED'
 
 /** The secrets of a key. */
-type SecretName = 'PIN' | 'passphrase'
+export type SecretName = 'PIN' | 'passphrase'
 
 const variableOf = (name: SecretName): string => `COUNTERSIGN_${name.toUpperCase()}`
 

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { agentCommand } from './agent.ts'
 import { assertionCommand } from './assertion.ts'
 import { version } from './command.ts'
 import { completeCommand, completionCommand } from './completion.ts'
@@ -19,6 +20,7 @@ const commands: readonly (() => Command)[] = [
   toolsCommand,
   callCommand,
   doctorCommand,
+  agentCommand,
 ]
 
 /** `countersign help [COMMAND]`. Unlike commander's own, it reports a misspelled name. */

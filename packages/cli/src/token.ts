@@ -1,6 +1,8 @@
+import type { AgentToken } from '@countersign/agent/internal'
 import type { DiscoveredResource } from '@countersign/mcp/internal'
 import type { TokenSource, TokenSourceOptions } from '@countersign/oauth'
 import { type Command, Option } from 'commander'
+import { type AgentOption, addAgentOption, agentClient, requireNoKey } from './agent-client.ts'
 import { addClientOptions, type ClientOptions, required, requireUrl } from './client-options.ts'
 import { addJsonOption, type Context, defineCommand, runs } from './command.ts'
 import { UsageError } from './errors.ts'
@@ -31,14 +33,15 @@ export function tokenCommand(): Command {
         'countersign token key.pem --client-id billing-agent --issuer https://as.example.com --json | jq .expires_in',
         'The whole token response',
       ],
+      ['countersign token --agent billing', 'The token that a running agent shares'],
     ],
   }).argument('[key]', keyArgument)
-  return addJsonOption(addClientOptions(addKeyOptions(command)))
+  return addAgentOption(addJsonOption(addClientOptions(addKeyOptions(command))))
     .addOption(
       new Option('--mcp <url>', 'MCP server that the token is for').env('COUNTERSIGN_MCP_URL'),
     )
     .addOption(resourceOption())
-    .action(runs<[string | undefined], TokenOptions>(printToken))
+    .action(runs<[string | undefined], TokenOptions & AgentOption>(printToken))
 }
 
 /** `--resource` */
@@ -50,11 +53,30 @@ export const resourceOption = (): Option =>
 async function printToken(
   context: Context,
   [key]: readonly [string | undefined],
-  options: TokenOptions,
+  options: TokenOptions & AgentOption,
 ): Promise<undefined> {
   const { output } = context
-  const { response } = await requestToken(context, key, options)
+  const { agent } = options
+  const response =
+    agent === undefined
+      ? (await requestToken(context, key, options)).response
+      : await requestAgentToken(context, agent, key, options)
   output.print(response, () => output.clean(response.access_token))
+}
+
+/** The agent's configuration decides everything but scope and resource, which the options may choose among its own. */
+async function requestAgentToken(
+  context: Context,
+  agent: string | true,
+  key: string | undefined,
+  { resource, mcp, scope, timeout }: TokenOptions,
+): Promise<AgentToken> {
+  requireNoKey(key)
+  const { signal } = context
+  const client = await agentClient(context, agent, timeout)
+  return context.progress('Waiting for the agent', () =>
+    client.token({ resource: resource || mcp || undefined, scope: scope || undefined, signal }),
+  )
 }
 
 /** A token response, and the resource that the token was requested for. */

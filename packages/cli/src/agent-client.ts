@@ -1,0 +1,43 @@
+import type { AgentTokens } from '@countersign/agent/internal'
+import { type Command, Option } from 'commander'
+import type { Context } from './command.ts'
+import { UsageError } from './errors.ts'
+
+/** The option of commands that can use an agent, as commander parses it. */
+export interface AgentOption {
+  /** The name of a client; `true` for the only one. */
+  readonly agent?: string | true
+}
+
+/** Adds `--agent`. */
+export const addAgentOption = (command: Command): Command =>
+  command.addOption(
+    new Option(
+      '--agent [client]',
+      'use this client of a running agent in place of a key, or its only client; COUNTERSIGN_AGENT names the socket',
+    ),
+  )
+
+/** Connects to the client of the agent that `--agent` names. */
+export async function agentClient(
+  context: Context,
+  agent: string | true,
+  timeoutSeconds: number,
+): Promise<AgentTokens> {
+  const { agentClientNames, agentTokens } = await import('@countersign/agent/internal')
+  if (agent !== true) return agentTokens(agent, { timeoutSeconds })
+  const names = await context.progress('Asking the agent for its clients', () =>
+    agentClientNames({ timeoutSeconds }),
+  )
+  const [only, ...others] = names
+  if (only !== undefined && others.length === 0) return agentTokens(only, { timeoutSeconds })
+  throw new UsageError(
+    `The agent has ${names.length} clients; name one with --agent: ${names.slice(0, 10).join(', ')}`,
+  )
+}
+
+/** Refuses a key as an argument besides `--agent`. */
+export function requireNoKey(key: string | undefined): void {
+  if (key === undefined) return
+  throw new UsageError('A key and --agent were given; leave one of them out')
+}
