@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { rejection } from '../clouds/fixtures.ts'
+import { input, rejection } from '../clouds/fixtures.ts'
 import { type AwsKms, type FaultName, type KmsKey, startAwsKms } from '../servers/aws-kms.js'
 import { watchConnections } from '../support/connections.js'
+import { until } from '../support/until.js'
 import { clientOf, open } from './fixtures.ts'
 
 let connections = watchConnections()
@@ -71,4 +73,29 @@ describe('if KMS cannot be reached', () => {
     })
     expect(calls()).toEqual(['GetPublicKey', 'GetPublicKey'])
   })
+})
+
+// test/clouds has the tests of aborts and deadlines that all key services share.
+test("an abort ends the SDK's retries", async () => {
+  const signer = await open(kms, key, { client: clientOf(kms, { maxAttempts: 10 }) })
+  kms.forget()
+  kms.fail('throttle')
+  const controller = new AbortController()
+  const signing = signer.sign(input, { signal: controller.signal })
+  await until(() => kms.requests.length === 2)
+  controller.abort('enough')
+  expect(await rejection(signing)).toBe('enough')
+  const { length } = kms.requests
+  await sleep(1500)
+  expect(kms.requests.length - length).toBeLessThanOrEqual(1)
+})
+
+test("the deadline includes the SDK's retries, and the error is that of the last attempt", async () => {
+  const client = clientOf(kms, { maxAttempts: 100 })
+  const signer = await open(kms, key, { client, timeoutSeconds: 2 })
+  kms.forget()
+  kms.fail('throttle')
+  const started = performance.now()
+  expect(await rejection(signer.sign(input))).toMatchObject({ code: 'ERR_SIGNER_THROTTLED' })
+  expect(performance.now() - started).toBeLessThan(6000)
 })

@@ -1,13 +1,8 @@
-import diagnostics from 'node:diagnostics_channel'
 import { azureKeyVaultSigner, type TokenCredential } from '@countersign/azure-key-vault'
-import { clientAssertion } from '@countersign/core'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { input, rejection, textOf } from '../clouds/fixtures.ts'
-import { azureKeyVault } from '../faults/azure-key-vault.ts'
-import { type FaultName, faults } from '../faults/faults.ts'
 import type { Denial } from '../servers/azure-key-vault/errors.js'
 import { startAzureKeyVault } from '../servers/azure-key-vault.js'
-import { keyPair } from '../support/key-pairs.js'
 import { openVaults, via } from './fixtures.ts'
 
 const { vault } = await openVaults()
@@ -36,10 +31,12 @@ const remedies: Readonly<Record<Denial, (verb: string) => RegExp>> = {
 describe.each(Object.keys(remedies) as Denial[])('denied by %s,', (by) => {
   test.each(['get', 'sign'] as const)('keys/%s is named at load', async (operation) => {
     vault.deny(operation, by)
-    expect(await rejection(open())).toMatchObject({
+    const error = await rejection(open())
+    expect(error).toMatchObject({
       ...denied,
       message: expect.stringMatching(remedies[by](operation)),
     })
+    expect(textOf(error)).not.toContain(vault.token)
   })
 
   test('a signature fails as the load would have', async () => {
@@ -126,54 +123,4 @@ describe('a credential', () => {
     own.setToken('another')
     expect(await rejection(signer.sign(input))).toMatchObject(denied)
   })
-})
-
-describe('no token and no assertion is', () => {
-  test('in an error or a diagnostics message, with any fault', async () => {
-    const messages: unknown[] = []
-    const subscriber = (message: unknown) => void messages.push(message)
-    diagnostics.subscribe('countersign:sign', subscriber)
-    const errors: unknown[] = []
-    const timeoutSeconds = 2
-    const signer = await azureKeyVaultSigner({ keyId: id, ...via(vault), timeoutSeconds })
-    let signed = ''
-    const assertion = async () => {
-      signed = await clientAssertion(signer, {
-        clientId: 'canary-client',
-        audience: 'https://as.example',
-      })
-    }
-    try {
-      const target = { vault, name: 'agent', id, other: keyPair('P-256', 1).privateKey }
-      for (const fault of Object.keys(faults) as FaultName[]) {
-        const expected = azureKeyVault[fault]
-        if (faults[fault] === 'key' || faults[fault] === 'state') continue
-        if (expected?.alg !== 'ES256' || expected.code === 'signs') continue
-        expected.inject(target, { on: 'signature', times: undefined })
-        await assertion().catch((error: unknown) => errors.push(error))
-        vault.reset()
-      }
-      for (const by of Object.keys(remedies) as Denial[]) {
-        for (const operation of ['get', 'sign'] as const) {
-          vault.deny(operation, by)
-          errors.push(await rejection(open()))
-          vault.reset()
-        }
-      }
-      await assertion()
-    } finally {
-      diagnostics.unsubscribe('countersign:sign', subscriber)
-    }
-    expect(signed).toMatch(/^ey/)
-    expect(errors.length).toBeGreaterThan(25)
-    expect(messages.length).toBeGreaterThan(errors.length / 2)
-    expect(textOf(vault.credential)).not.toContain(vault.token)
-    expect(textOf(new Map([['a', { get: [vault.token] }]]))).toContain(vault.token)
-    const text = [signer, ...errors, ...messages].map(textOf).join('\n')
-    expect(text).toContain('ERR_SIGNER')
-    expect(text).not.toContain(vault.token)
-    // The beginning of the payload of every such assertion: {"iss":"canary
-    expect(text).not.toContain(Buffer.from('{"iss":"canary').toString('base64url').slice(0, -1))
-    expect(text).not.toContain('canary-client')
-  }, 60_000)
 })

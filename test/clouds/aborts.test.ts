@@ -29,7 +29,7 @@ describe.each([
   }
 
   describe('that does not answer', () => {
-    test('fails a signature at the deadline, and does not delay the next one', async () => {
+    test('fails a signature at the deadline, gives the call up, and does not delay the next one', async () => {
       const signer = await service.load({ timeoutSeconds: 1 })
       service.reset()
       service.fail('hang')
@@ -45,12 +45,13 @@ describe.each([
       expect(elapsed).toBeGreaterThan(950)
       expect(elapsed).toBeLessThan(3000)
       expect(service.calls()).toEqual(['signature'])
+      await until(service.isAborted)
       service.reset()
       expect(await signer.sign(input)).toHaveLength(64)
     })
 
     test.each(['key', 'signature'] as const)(
-      'to the %s request fails the load at the deadline',
+      'to the %s request fails the load at the deadline, and the call is given up',
       async (on) => {
         service.fail('hang', on)
         const started = performance.now()
@@ -61,6 +62,7 @@ describe.each([
         })
         expect(performance.now() - started).toBeLessThan(3000)
         expect(service.calls().at(-1)).toBe(on)
+        await until(service.isAborted)
       },
     )
 
@@ -79,14 +81,18 @@ describe.each([
 
     test.each(
       reasons.flatMap((reason) => [['key', reason] as const, ['signature', reason] as const]),
-    )('to the %s request rejects an aborted load with the reason %s', async (on, reason) => {
-      service.fail('hang', on)
-      const controller = new AbortController()
-      const loading = rejection(service.load({ signal: controller.signal }))
-      await until(() => service.calls().includes(on))
-      controller.abort(reason)
-      expect(await loading).toBe(controller.signal.reason)
-    })
+    )(
+      'to the %s request rejects an aborted load with the reason %s, and gives the call up',
+      async (on, reason) => {
+        service.fail('hang', on)
+        const controller = new AbortController()
+        const loading = rejection(service.load({ signal: controller.signal }))
+        await until(() => service.calls().includes(on))
+        controller.abort(reason)
+        expect(await loading).toBe(controller.signal.reason)
+        await until(service.isAborted)
+      },
+    )
   })
 
   describe('an abort', () => {

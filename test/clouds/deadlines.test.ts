@@ -1,6 +1,6 @@
 import type { Signer } from '@countersign/core'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { input } from './fixtures.ts'
+import { input, rejection } from './fixtures.ts'
 import { type CloudService, services } from './services.ts'
 
 /** In seconds. The first and the second are too short for the retries of some SDKs. */
@@ -56,6 +56,20 @@ describe.each(Object.entries(services))('%s', (_name, start) => {
   test('is ERR_SIGNER_UNAVAILABLE when it refuses connections, with any deadline', async () => {
     const service = await open()
     expect(await rejections(service, service.stop)).toEqual(all('ERR_SIGNER_UNAVAILABLE'))
+  })
+
+  test('is ERR_SIGNER_THROTTLED when it throttles, with any deadline', async () => {
+    const service = await open()
+    const throttled = () => service.fail('throttled')
+    expect(await rejections(service, throttled)).toEqual(all('ERR_SIGNER_THROTTLED'))
+  })
+
+  test('takes no deadline that is not a number of seconds up to 600', async () => {
+    const service = await open()
+    for (const value of [0, -1, 601, Number.NaN, '10']) {
+      const timeoutSeconds = value as number
+      expect(await rejection(service.load({ timeoutSeconds }))).toBeInstanceOf(TypeError)
+    }
   })
 
   test('signs with a deadline that is not a whole number of milliseconds', async () => {

@@ -16,6 +16,8 @@ export interface CloudService {
   reset(): void
   /** The calls that reached the service since the last {@link reset}. */
   calls(): readonly ('key' | 'signature')[]
+  /** Whether the client gave up the last call. */
+  isAborted(): boolean
   /** Stops the service. */
   stop(): Promise<void>
   /** Releases the client and stops the service. */
@@ -47,6 +49,7 @@ async function startAws(alg: CloudAlgorithm = 'ES256'): Promise<CloudService> {
       }),
     reset: () => kms.forget(),
     calls: () => kms.requests.map(({ operation }) => (operation === 'Sign' ? 'signature' : 'key')),
+    isAborted: () => kms.requests.at(-1)?.cut === true,
     stop: () => kms.close(),
     async close() {
       client.destroy()
@@ -80,6 +83,7 @@ async function startGoogle(
     reset: () => kms.forget(),
     calls: () =>
       kms.requests.map(({ method }) => (method === 'AsymmetricSign' ? 'signature' : 'key')),
+    isAborted: () => kms.requests.at(-1)?.aborted === true,
     stop: () => kms.close(),
     async close() {
       await client.close()
@@ -105,6 +109,7 @@ async function startAzure(alg: CloudAlgorithm = 'ES256'): Promise<CloudService> 
       vault.requests.length = 0
     },
     calls: () => vault.calls().map((operation) => (operation === 'sign' ? 'signature' : 'key')),
+    isAborted: () => vault.requests.at(-1)?.cut === true,
     stop: () => vault.close(),
     close: () => vault.close(),
   }

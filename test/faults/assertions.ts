@@ -68,7 +68,15 @@ export function expectRefusal(
   }
   expect(outcome.reason).toMatchObject({ code, retryable, backend })
   expect(outcome.reason.message).toMatch(says)
-  const text = textOf(outcome.reason)
+  expectNoSecret(outcome.reason, { secrets })
+}
+
+/** Expects neither a credential nor the signing input in anything that can be reached from a value. */
+export function expectNoSecret(
+  value: unknown,
+  { secrets }: { readonly secrets: readonly string[] },
+): void {
+  const text = textOf(value)
   for (const secret of [...secrets, ...signed]) expect(text).not.toContain(secret)
 }
 

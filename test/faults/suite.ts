@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import diagnostics from 'node:diagnostics_channel'
 import type { Signer } from '@countersign/core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { input } from '../clouds/fixtures.ts'
@@ -8,6 +9,7 @@ import {
   attempt,
   deadlineOf,
   expectCalls,
+  expectNoSecret,
   expectRefusal,
   expectSignature,
   expectTime,
@@ -18,7 +20,7 @@ import { type FaultName, type FaultScope, faults } from './faults.ts'
 /** A key service on loopback in which faults can be injected. */
 export interface FaultyService<Target> {
   readonly backend: string
-  /** Credentials that must not be in any error. */
+  /** Credentials that must not be in any signer, error or diagnostics message. */
   readonly secrets: readonly string[]
   /** Whether the SDK is that of this workspace. The retries in the matrix are those of that release. */
   readonly isWorkspaceSdk: boolean
@@ -46,8 +48,8 @@ export interface OpenOptions {
 }
 
 /**
- * Tests every expectation of a backend, at every call that the fault can affect. docs/fault-matrix.md shows the same
- * expectations.
+ * Tests every expectation of a backend, at every call that the fault can affect, and that no secret is in a signer, an
+ * error or a diagnostics message. docs/fault-matrix.md shows the same expectations.
  */
 export function testFaults<Target>(
   title: string,
@@ -57,13 +59,22 @@ export function testFaults<Target>(
   describe(title, () => {
     let service: FaultyService<Target>
     const connections = watchConnections()
+    const messages: unknown[] = []
+    const record = (message: unknown) => void messages.push(message)
     beforeAll(async () => {
+      diagnostics.subscribe('countersign:sign', record)
       service = await start()
+      const key = service.createKey({ alg: 'ES256', byAlias: false })
       // Loading the SDK and creating its first client are slow.
-      await service.createKey({ alg: 'ES256', byAlias: false }).open({ timeoutSeconds: 60 })
+      expectNoSecret(await key.open({ timeoutSeconds: 60 }), service)
+      expect(messages).toHaveLength(1)
     })
-    afterEach(() => service.reset())
+    afterEach(() => {
+      service.reset()
+      expectNoSecret(messages.splice(0), service)
+    })
     afterAll(async () => {
+      diagnostics.unsubscribe('countersign:sign', record)
       await service.close()
       const abroad = connections.abroad()
       connections.stop()

@@ -16,6 +16,7 @@ import { text } from 'node:stream/consumers'
  * @property {string} name  of the key
  * @property {string} version  empty for the newest
  * @property {number | undefined} status  undefined until it is answered
+ * @property {boolean} [cut]  whether the client closed the connection before it was answered
  */
 
 /**
@@ -30,6 +31,9 @@ export async function listen(tls, handle) {
     const body = await text(incoming).catch(() => undefined)
     if (body === undefined) return
     const request = readRequest(incoming, body)
+    response.once('close', () => {
+      request.cut = !response.writableFinished
+    })
     const outcome = await handle(request)
     if (outcome === 'hang') return
     if (outcome === 'cut') {
