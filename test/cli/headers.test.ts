@@ -1,5 +1,6 @@
 import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { name, resource, startFixtures as startAgentFixtures } from '../agent/fixtures.ts'
 import { listenOnLoopback } from '../servers/loopback.js'
 import { secretsIn } from '../support/secrets.js'
 import { countersign } from './command.ts'
@@ -84,6 +85,18 @@ describe('countersign headers', () => {
     const { code, stdout, stderr } = await countersign(args, { env: fixtures.env })
     expect({ code, stdout }).toEqual({ code: 4, stdout: '' })
     expect(stderr).toContain('There was no answer within 0.5 s')
+  })
+
+  it('prints the headers of a running agent, for a URL that its configuration allows', async () => {
+    await using agents = await startAgentFixtures()
+    await using _agent = await agents.start()
+    const env = { COUNTERSIGN_AGENT: agents.socket }
+    const allowed = await countersign(['headers', `${resource}/42`, '--agent', name], { env })
+    expect({ code: allowed.code, stderr: allowed.stderr }).toEqual({ code: 0, stderr: '' })
+    const { Authorization } = JSON.parse(allowed.stdout)
+    expect(decodeJwt(Authorization.replace('Bearer ', '')).aud).toBe(resource)
+    const refused = await countersign(['headers', url, '--agent', name], { env })
+    expect({ code: refused.code, stdout: refused.stdout }).toEqual({ code: 2, stdout: '' })
   })
 
   it('says what is missing without a URL', async () => {

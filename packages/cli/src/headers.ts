@@ -1,5 +1,6 @@
 import { addAbortSignal } from 'node:stream'
 import { type Command, Option } from 'commander'
+import { type AgentOption, addAgentOption, agentClient } from './agent-client.ts'
 import { addClientOptions, required, requireUrl } from './client-options.ts'
 import { type Context, defineCommand, runs } from './command.ts'
 import { UsageError } from './errors.ts'
@@ -8,7 +9,7 @@ import { jsonText } from './output.ts'
 import { requestToken, resourceOption, type TokenOptions } from './token.ts'
 
 /** Options of `countersign headers`. */
-interface HeadersOptions extends TokenOptions {
+interface HeadersOptions extends TokenOptions, AgentOption {
   readonly format: 'json' | 'bazel'
 }
 
@@ -31,6 +32,10 @@ export function headersCommand(): Command {
         'As headersHelper of Claude Code, which names the URL in CLAUDE_CODE_MCP_SERVER_URL',
       ],
       [
+        'countersign headers https://mcp.example.com/mcp --agent billing',
+        'With the token that a running agent shares, which is fastest',
+      ],
+      [
         'countersign headers --format bazel --key /etc/agent/key.pem --client-id builder --issuer https://as.example.com --resource https://cache.example.com get < request.json',
         'For Bazel, which writes the URL to standard input',
       ],
@@ -39,7 +44,8 @@ export function headersCommand(): Command {
     '[url]',
     'URL of the request, by default that of CLAUDE_CODE_MCP_SERVER_URL (env: COUNTERSIGN_MCP_URL); with --format bazel, the word get',
   )
-  return addClientOptions(addKeyOptions(command, { defaultTimeoutSeconds: timeoutSeconds }))
+  const keyOptions = addKeyOptions(command, { defaultTimeoutSeconds: timeoutSeconds })
+  return addAgentOption(addClientOptions(keyOptions))
     .addOption(resourceOption())
     .addOption(
       new Option('--format <name>', 'whose format to print')
@@ -57,10 +63,9 @@ async function printHeaders(
   const { Deadline } = await import('@countersign/core/backend')
   const tooLate = () => new DOMException('There was no answer in time', 'TimeoutError')
   const deadline = new Deadline(options.timeout, context.signal, tooLate)
-  const { access_token: token, expires_in: expiresIn } = await deadline.settle(
+  const { authorization, expiresIn } = await deadline.settle(
     authorize({ ...context, signal: deadline.signal }, argument, options),
   )
-  const authorization = `Bearer ${token}`
   const headers =
     options.format === 'bazel'
       ? { headers: { Authorization: [authorization] }, ...expiryOf(expiresIn) }
@@ -68,30 +73,48 @@ async function printHeaders(
   process.stdout.write(`${jsonText(headers)}\n`)
 }
 
+/** The value of the header `Authorization`, and how long it is valid. */
+interface Authorization {
+  readonly authorization: string
+  readonly expiresIn: number | undefined
+}
+
 async function authorize(
   context: Context,
   argument: string | undefined,
   options: HeadersOptions,
-): Promise<Awaited<ReturnType<typeof requestToken>>['response']> {
-  const url =
-    options.format === 'bazel' ? await bazelUrl(argument, context.signal) : givenUrl(argument)
-  const target = await requireUrl(url, 'URL of the request')
-  const { isWithin } = await import('@countersign/oauth/internal')
-  const refuseOutside = (resource: string) => {
-    if (isWithin(target, new URL(resource))) return
-    throw new UsageError(
-      `The URL is not within the resource ${new URL(resource).origin + new URL(resource).pathname}, and the token may go nowhere else; give the URL of the resource, or name its resource with --resource`,
+): Promise<Authorization> {
+  const { agent, format, issuer, resource, scope, timeout } = options
+  const { signal } = context
+  const given = format === 'bazel' ? await bazelUrl(argument, signal) : givenUrl(argument)
+  const url = await requireUrl(given, 'URL of the request')
+  if (agent !== undefined) {
+    const client = await agentClient(context, agent, timeout)
+    const { headers, expires_in: expiresIn } = await context.progress('Waiting for the agent', () =>
+      client.headers(url, { scope: scope || undefined, signal }),
     )
+    return { authorization: headers['Authorization'] ?? '', expiresIn }
   }
-  if (options.resource) {
-    await requireUrl(options.resource, 'resource of --resource')
-    refuseOutside(options.resource)
+  if (resource) await requireWithin(url, await requireUrl(resource, 'resource of --resource'))
+  const mcp = issuer && resource ? undefined : url.href
+  const { response, resource: target } = await requestToken(context, undefined, {
+    ...options,
+    mcp,
+  })
+  if (target !== undefined) await requireWithin(url, new URL(target))
+  return {
+    authorization: `Bearer ${response.access_token}`,
+    expiresIn: response.expires_in,
   }
-  const isDiscovered = !(options.issuer && options.resource)
-  const asked = isDiscovered ? { ...options, mcp: target.href } : { ...options, mcp: '' }
-  const { response, resource } = await requestToken(context, undefined, asked)
-  if (resource !== undefined) refuseOutside(resource)
-  return response
+}
+
+/** Refuses a URL that must not get the token of a resource. */
+async function requireWithin(url: URL, resource: URL): Promise<void> {
+  const { isWithin } = await import('@countersign/oauth/internal')
+  if (isWithin(url, resource)) return
+  throw new UsageError(
+    `The URL is not within the resource ${resource.origin}${resource.pathname}, and the token may go nowhere else; give the URL of the resource, or name its resource with --resource`,
+  )
 }
 
 function givenUrl(argument: string | undefined): string {

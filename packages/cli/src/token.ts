@@ -10,7 +10,7 @@ import { addKeyOptions, type KeyOptions, keyArgument } from './key-options.ts'
 
 /** Options of `countersign token`. */
 export interface TokenOptions extends KeyOptions, ClientOptions {
-  readonly mcp?: string
+  readonly mcp?: string | undefined
   readonly resource?: string
 }
 
