@@ -1,7 +1,5 @@
-import type { Examination } from './examination.ts'
-import { nameOf } from './findings.ts'
-import type { Outcome } from './settle.ts'
-import { signingInput } from './signing-input.ts'
+import { type Examination, type Outcome, signingInput } from './examination.ts'
+import { nameOf } from './violations.ts'
 
 const moments: readonly (readonly [when: string, wait?: () => Promise<unknown>])[] = [
   ['in the turn of the call'],
@@ -13,7 +11,7 @@ const moments: readonly (readonly [when: string, wait?: () => Promise<unknown>])
 export async function checkAbort(exam: Examination): Promise<void> {
   await checkAbortedBefore(exam)
   for (const [when, wait] of moments) {
-    // Aborting later would not test anything else.
+    // Without a signature, aborting at another moment tests nothing.
     if (!(await stillSigns(exam))) return
     await checkAbortedInFlight(exam, when, wait)
     if (exam.findings.has('aborted-in-flight')) break
@@ -27,7 +25,7 @@ async function checkAbortedBefore(exam: Examination): Promise<void> {
   if (rejectedWith(outcome, reason)) return
   exam.findings.report(
     'aborted-before-call',
-    `given a signal that is aborted already, sign() ${describe(outcome, reason, exam)}; it must sign nothing and reject with exactly signal.reason`,
+    `with a signal that is already aborted, sign() ${describe(outcome, reason, exam)}; it must not sign, and must reject with exactly signal.reason`,
     outcome.state === 'rejected' ? outcome.reason : undefined,
   )
 }
@@ -47,7 +45,7 @@ async function checkAbortedInFlight(
   if (rejectedWith(outcome, reason)) return
   if (outcome.state === 'fulfilled') {
     const signature = exam.octets('aborted-in-flight', outcome)
-    if (signature !== undefined) exam.prove('aborted-in-flight', input, signature)
+    if (signature !== undefined) exam.verify('aborted-in-flight', input, signature)
     return
   }
   exam.findings.report(
@@ -60,7 +58,7 @@ async function checkAbortedInFlight(
 async function stillSigns(exam: Examination): Promise<boolean> {
   const input = signingInput('after abort')
   const signature = await exam.signature('signs-after-abort', input)
-  if (signature !== undefined) exam.prove('signs-after-abort', input, signature)
+  if (signature !== undefined) exam.verify('signs-after-abort', input, signature)
   return !exam.findings.has('signs-after-abort')
 }
 
@@ -70,7 +68,7 @@ function rejectedWith(outcome: Outcome, reason: unknown): boolean {
 
 function describe(outcome: Outcome, reason: unknown, exam: Examination): string {
   if (outcome.state === 'pending') return `did not settle within ${exam.seconds} s`
-  if (outcome.state === 'fulfilled') return 'returned a signature all the same'
+  if (outcome.state === 'fulfilled') return 'returned a signature'
   if (outcome.reason === reason) return 'threw signal.reason instead of rejecting with it'
   const wrapped = outcome.reason instanceof Error && outcome.reason.cause === reason
   return `rejected with ${nameOf(outcome.reason)}${wrapped ? ', which wraps signal.reason' : ''}`

@@ -1,18 +1,19 @@
 import type { Signer } from '@countersign/core'
 import { checkAbort } from './abort.ts'
-import { checkConcurrency, checkUnshared } from './concurrency.ts'
-import { Examination } from './examination.ts'
-import { Findings, nameOf } from './findings.ts'
-import { checkIdentity } from './identity.ts'
+import { Examination, settle } from './examination.ts'
 import { checkInputs } from './input.ts'
-import { checkTokens } from './jws.ts'
-import { checkPrivateMembers } from './private-members.ts'
 import { checkPublicJwk } from './public-jwk.ts'
-import { settle } from './settle.ts'
-import { checkFacts, hasSignerShape } from './shape.ts'
-import { checkSignature, checkWidth } from './signature.ts'
+import { checkMembers, checkPrivateMembers, hasSignerShape } from './shape.ts'
+import {
+  checkConcurrency,
+  checkIdentity,
+  checkSignature,
+  checkTokens,
+  checkUnshared,
+  checkWidth,
+} from './signature.ts'
 import { verifierFault } from './vectors.ts'
-import type { Violation } from './violation.ts'
+import { Findings, nameOf, type Violation } from './violations.ts'
 
 /** Options of {@link checkSigner}. */
 export interface CheckSignerOptions {
@@ -75,12 +76,12 @@ export async function checkSigner(
   const opened = new Set<unknown>()
   const open = () => openSigner(factory, findings, timeoutSeconds, opened)
   const exam = await prepare(open, findings, timeoutSeconds)
-  if (exam !== undefined) await examine(exam, open, signatures)
+  if (exam !== undefined) await runChecks(exam, open, signatures)
   for (const signer of opened) await dispose(signer, findings, timeoutSeconds)
   return findings.list
 }
 
-/** Checks all that can be checked without a signature. */
+/** Runs the checks that need no signature. */
 async function prepare(
   open: () => Promise<Signer | undefined>,
   findings: Findings,
@@ -88,20 +89,20 @@ async function prepare(
 ): Promise<Examination | undefined> {
   const signer = await open()
   if (signer === undefined) return undefined
-  await findings.guard('signer-shape', () => checkFacts(signer, findings))
+  await findings.guard('signer-shape', () => checkMembers(signer, findings))
   await findings.guard('no-private-members', () => checkPrivateMembers(signer, findings))
   if (findings.has('alg-known')) return undefined
   const fault = verifierFault(signer.alg)
   if (fault !== undefined) {
-    findings.report('verifier', `the kit cannot judge signatures on this runtime: ${fault}`)
+    findings.report('verifier', `the testkit cannot verify signatures on this runtime: ${fault}`)
     return undefined
   }
   const key = await findings.guard('public-key-usable', () => checkPublicJwk(signer, findings))
   return key && new Examination(signer, key, findings, seconds)
 }
 
-/** Runs the checks that need signatures; last those that may leave a signer unusable. */
-async function examine(
+/** Runs the checks that need signatures. Those that may leave a signer unusable are last. */
+async function runChecks(
   exam: Examination,
   open: () => Promise<Signer | undefined>,
   signatures: number,
@@ -128,7 +129,7 @@ async function openSigner(
 ): Promise<Signer | undefined> {
   const outcome = await settle(factory, seconds)
   if (outcome.state === 'pending') {
-    findings.report('factory', `the factory gave no signer within ${seconds} s`)
+    findings.report('factory', `the factory returned no signer within ${seconds} s`)
   } else if (outcome.state === 'rejected') {
     const { reason } = outcome
     findings.report('factory', `the factory failed with ${nameOf(reason)}`, reason)

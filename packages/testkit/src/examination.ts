@@ -1,17 +1,16 @@
+import { randomUUID } from 'node:crypto'
 import { type Signer, SignerError, type SignOptions } from '@countersign/core'
-import { type Findings, nameOf } from './findings.ts'
-import { type Outcome, settle } from './settle.ts'
 import { signatureFault, type VerificationKey } from './verifier.ts'
-import type { CheckName } from './violation.ts'
+import { type CheckName, type Findings, nameOf } from './violations.ts'
 
-/** A signer whose algorithm and key are known, while it is being examined. */
+/** A signer that is checked, with its key and what was found. */
 export class Examination {
   readonly signer: Signer
   readonly key: VerificationKey
   readonly findings: Findings
   readonly seconds: number
-  /** Every signature that was returned, and a copy of it at that time. */
-  readonly #handedOut: { readonly octets: Uint8Array; readonly copy: Uint8Array }[] = []
+  /** Every signature that was returned, with a copy made at that time. */
+  readonly #returned: { readonly octets: Uint8Array; readonly copy: Uint8Array }[] = []
 
   constructor(signer: Signer, key: VerificationKey, findings: Findings, seconds: number) {
     this.signer = signer
@@ -20,19 +19,19 @@ export class Examination {
     this.seconds = seconds
   }
 
-  /** Calls `sign` with exactly these arguments, at once. */
+  /** Calls `sign` with exactly these arguments. */
   call(input: unknown, options?: SignOptions): Promise<Outcome> {
     const { signer } = this
     return settle(() => signer.sign(input as Uint8Array, options), this.seconds)
   }
 
-  /** Has an input signed, and reports under the check when no octets come of it. */
+  /** Signs an input. If that gives no signature, reports it under the check. */
   async signature(check: CheckName, input: Uint8Array): Promise<Uint8Array | undefined> {
-    // A copy, so that a signer that writes to its input is not blamed for a wrong signature too.
+    // A copy, so that a signer that writes to its input is not also reported for a wrong signature.
     return this.octets(check, await this.call(new Uint8Array(input)))
   }
 
-  /** Takes the octets from an outcome that should be a signature, or reports why there are none. */
+  /** Returns the signature of an outcome, or reports why there is none. */
   octets(check: CheckName, outcome: Outcome): Uint8Array | undefined {
     if (outcome.state === 'pending') {
       this.findings.report(check, `sign() did not settle within ${this.seconds} s`)
@@ -45,27 +44,27 @@ export class Examination {
       this.findings.report(check, `sign() resolved to ${found}; it must resolve to a Uint8Array`)
     } else {
       const copy = new Uint8Array(outcome.value)
-      this.#handedOut.push({ octets: outcome.value, copy })
+      this.#returned.push({ octets: outcome.value, copy })
       return copy
     }
     return undefined
   }
 
   /**
-   * Judges a signature. What only goes wrong sometimes, such as the width, is reported under its own name
-   * whichever check came across it; a signature that does not verify, under the check that made it.
+   * Verifies a signature. A fault that shows only sometimes, such as a wrong width, is reported under its own name,
+   * whichever check finds it; a signature that does not verify is reported under the check that made it.
    */
-  prove(check: CheckName, input: Uint8Array, signature: Uint8Array): boolean {
+  verify(check: CheckName, input: Uint8Array, signature: Uint8Array): boolean {
     const fault = signatureFault(this.key, input, signature)
     if (fault === undefined) return true
     if (fault.check !== undefined) this.findings.report(fault.check, fault.message)
-    else if (!this.#doubtful) this.findings.report(check, fault.message)
+    else if (!this.#signsWrongly) this.findings.report(check, fault.message)
     return false
   }
 
   /** Whether two signatures share memory. */
-  get handedOutTwice(): boolean {
-    const spans = this.#handedOut
+  get sharesMemory(): boolean {
+    const spans = this.#returned
       .map(({ octets }) => octets)
       .sort((a, b) => a.byteOffset - b.byteOffset)
     const ends = new Map<ArrayBufferLike, number>()
@@ -76,33 +75,33 @@ export class Examination {
     })
   }
 
-  /** Whether a signature has changed since it was returned. */
-  get handedOutChanged(): boolean {
-    return this.#handedOut.some(({ octets, copy }) => Buffer.compare(octets, copy) !== 0)
+  /** Whether a signature was changed after it was returned. */
+  get hasChanged(): boolean {
+    return this.#returned.some(({ octets, copy }) => Buffer.compare(octets, copy) !== 0)
   }
 
-  /** A signer that is known to sign wrongly, always or sometimes, is not blamed for it again. */
-  get #doubtful(): boolean {
+  /** A signer whose signatures are already reported as wrong is not reported again by other checks. */
+  get #signsWrongly(): boolean {
     return this.findings.has('signature-verifies') || this.findings.has('signature-width')
   }
 
   #refused(check: CheckName, outcome: Outcome & { state: 'rejected' }): void {
     const { reason, promised } = outcome
-    const how = promised ? 'rejected with' : 'threw, instead of rejecting,'
+    const how = promised ? 'rejected with' : 'threw, and did not reject with,'
     this.findings.report(
       check,
-      `sign() ${how} ${nameOf(reason)} where a signature was expected`,
+      `sign() ${how} ${nameOf(reason)} instead of returning a signature`,
       reason,
     )
     this.requireSignerError(reason)
   }
 
-  /** Reports a failure to sign that callers cannot branch on. */
+  /** Reports an error that has no code for the caller. */
   requireSignerError(reason: unknown): void {
     if (SignerError.is(reason)) return
     this.findings.report(
       'failure-is-signer-error',
-      `sign() failed with ${nameOf(reason)}; every failure of a signer is a SignerError with a code`,
+      `sign() failed with ${nameOf(reason)}; it must fail with a SignerError, which has a code`,
       reason,
     )
   }
@@ -112,4 +111,47 @@ function kindOf(value: unknown): string {
   if (value === null) return 'null'
   if (typeof value !== 'object') return `a value of type ${typeof value}`
   return Object.prototype.toString.call(value).slice(8, -1)
+}
+
+/** A signing input in the form of a JWS, different for each call. */
+export function signingInput(name: string): Uint8Array {
+  const [header, payload] = [{ alg: 'test' }, { name, jti: randomUUID() }].map((part) =>
+    Buffer.from(JSON.stringify(part)).toString('base64url'),
+  )
+  return new Uint8Array(Buffer.from(`${header}.${payload}`))
+}
+
+/** The result of a call. */
+export type Outcome =
+  | { readonly state: 'fulfilled'; readonly value: unknown; readonly promised: boolean }
+  /** `promised` is false when the call threw instead of returning a promise. */
+  | { readonly state: 'rejected'; readonly reason: unknown; readonly promised: boolean }
+  /** It did not settle in time. */
+  | { readonly state: 'pending' }
+
+/**
+ * Makes a call at once, and waits for its outcome for at most `seconds`.
+ *
+ * It leaves no timer, and an outcome after the timeout causes no unhandled rejection.
+ */
+export function settle(call: () => unknown, seconds: number): Promise<Outcome> {
+  let promised = false
+  let result: unknown
+  try {
+    result = call()
+    promised = typeof (result as PromiseLike<unknown> | undefined)?.then === 'function'
+  } catch (reason) {
+    return Promise.resolve({ state: 'rejected', reason, promised })
+  }
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve({ state: 'pending' }), seconds * 1000)
+    const end = (outcome: Outcome) => {
+      clearTimeout(timer)
+      resolve(outcome)
+    }
+    Promise.resolve(result).then(
+      (value) => end({ state: 'fulfilled', value, promised }),
+      (reason) => end({ state: 'rejected', reason, promised }),
+    )
+  })
 }

@@ -1,2 +1,2 @@
 export { type CheckSignerOptions, checkSigner } from './check-signer.ts'
-export type { CheckName, Violation } from './violation.ts'
+export type { CheckName, Violation } from './violations.ts'

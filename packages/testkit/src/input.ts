@@ -1,11 +1,10 @@
 import { algorithms, SignerError } from '@countersign/core'
-import type { Examination } from './examination.ts'
-import { signingInput } from './signing-input.ts'
-import type { CheckName } from './violation.ts'
+import { type Examination, signingInput } from './examination.ts'
+import type { CheckName } from './violations.ts'
 
 const large = 65_536
 
-/** Checks that a signer signs exactly the octets it is given, and leaves them as they are. */
+/** Checks that a signer signs exactly the octets that it is given, and does not change them. */
 export async function checkInputs(exam: Examination): Promise<void> {
   await checkView(exam)
   await checkUnchanged(exam)
@@ -14,7 +13,7 @@ export async function checkInputs(exam: Examination): Promise<void> {
   await checkMisuse(exam)
 }
 
-/** A view must be signed without what lies around it in memory, as in Node.js's pool of small buffers. */
+/** Checks that only the octets of a view are signed, not the memory around them, as in Node.js's pool of buffers. */
 async function checkView(exam: Examination): Promise<void> {
   const input = signingInput('view')
   for (const kind of [Uint8Array, Buffer]) {
@@ -25,7 +24,7 @@ async function checkView(exam: Examination): Promise<void> {
         ? Buffer.from(memory.buffer, 32, input.byteLength)
         : memory.subarray(32, 32 + input.byteLength)
     const signature = exam.octets('input-view', await exam.call(view))
-    if (signature === undefined || !exam.prove('input-view', input, signature)) return
+    if (signature === undefined || !exam.verify('input-view', input, signature)) return
   }
 }
 
@@ -36,11 +35,11 @@ async function checkUnchanged(exam: Examination): Promise<void> {
   if (Buffer.compare(given, input) === 0) return
   exam.findings.report(
     'input-unchanged',
-    'sign() changed the octets it was given; they are the caller’s',
+    'sign() changed its input, which belongs to the caller; copy it before you write to it',
   )
 }
 
-/** A key service that is sent the message, and not a digest, may have a limit and say so. */
+/** Checks an input of a size that a key service may refuse if it gets the message and not a digest. */
 async function checkSize(exam: Examination, check: CheckName, input: Uint8Array): Promise<void> {
   const { alg } = exam.key
   const outcome = await exam.call(new Uint8Array(input))
@@ -58,7 +57,7 @@ async function checkSize(exam: Examination, check: CheckName, input: Uint8Array)
     return
   }
   const signature = exam.octets(check, outcome)
-  if (signature !== undefined) exam.prove(check, input, signature)
+  if (signature !== undefined) exam.verify(check, input, signature)
 }
 
 const misuses: readonly (readonly [description: string, value: unknown])[] = [
@@ -76,7 +75,7 @@ async function checkMisuse(exam: Examination): Promise<void> {
     const found = {
       pending: `did not settle within ${exam.seconds} s`,
       fulfilled: 'was accepted',
-      rejected: 'was refused otherwise',
+      rejected: 'was refused with another error',
     }[outcome.state]
     exam.findings.report(
       'misuse-is-type-error',

@@ -1,6 +1,6 @@
 import { algorithms, type PublicJwk, type Signer } from '@countersign/core'
-import type { Findings } from './findings.ts'
 import { readPublicJwk, type VerificationKey } from './verifier.ts'
+import type { Findings } from './violations.ts'
 
 const keyMembers: {
   readonly [kty in PublicJwk['kty']]: readonly ('x' | 'y' | 'n' | 'e' | 'pub')[]
@@ -11,7 +11,7 @@ const smallestModulus = 2048
 /**
  * Checks the public JWK of a signer whose algorithm is known.
  *
- * @returns the key to verify with, or nothing when no signature could be judged by this JWK.
+ * @returns the key to verify with, or `undefined` if this JWK cannot verify signatures.
  */
 export function checkPublicJwk(signer: Signer, findings: Findings): VerificationKey | undefined {
   const fits = checkAgreement(signer, findings)
@@ -21,7 +21,7 @@ export function checkPublicJwk(signer: Signer, findings: Findings): Verification
   return key
 }
 
-/** Checks the members that repeat what the signer says; tells whether the key's kind fits the algorithm. */
+/** Compares the JWK with the signer. Returns whether the type of the key fits the algorithm. */
 function checkAgreement({ alg, kid, publicJwk }: Signer, findings: Findings): boolean {
   const { kty, crv } = algorithms[alg]
   const expected = { kty, crv, alg, kid, use: 'sig' } as const
@@ -45,14 +45,14 @@ function readKey({ alg, publicJwk }: Signer, findings: Findings): VerificationKe
     if (bits !== undefined && bits < smallestModulus) {
       findings.report(
         'public-key-usable',
-        `the RSA key has ${bits} bits; RFC 7518 §3.3 wants ${smallestModulus} or more`,
+        `the RSA key has ${bits} bits; RFC 7518 §3.3 requires ${smallestModulus} or more`,
       )
     }
     return { alg, key }
   } catch (cause) {
     findings.report(
       'public-key-usable',
-      `publicJwk cannot be read as a public key by Node.js ${process.versions.node}, so that no signature can be judged`,
+      `publicJwk cannot be read as a public key by Node.js ${process.versions.node}, so no signature can be verified`,
       cause,
     )
     return undefined
@@ -60,8 +60,8 @@ function readKey({ alg, publicJwk }: Signer, findings: Findings): VerificationKe
 }
 
 /**
- * Checks that the key is written the one way that RFC 7518 §6 admits, by writing it again: base64url
- * without padding, coordinates in full width, no leading zero octet in a modulus.
+ * Checks that the key is in the form of RFC 7518 §6, by encoding it again: base64url without padding, coordinates in
+ * full width, no leading zero octet in a modulus.
  */
 function checkCanonical({ publicJwk }: Signer, { key }: VerificationKey, findings: Findings): void {
   const canonical = key.export({ format: 'jwk' }) as { readonly [member: string]: unknown }

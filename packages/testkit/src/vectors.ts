@@ -1,8 +1,7 @@
 import { algorithms, type JwsAlgorithm, thumbprint } from '@countersign/core'
-import { flipped } from './signing-input.ts'
-import { readPublicJwk, verifies } from './verifier.ts'
+import { flipped, readPublicJwk, verifies } from './verifier.ts'
 
-/** A JWS that an RFC vouches for. */
+/** A JWS of an RFC. */
 export interface Vector {
   readonly rfc: string
   readonly alg: JwsAlgorithm
@@ -15,7 +14,7 @@ export interface Vector {
 const josePayload =
   'eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ'
 
-/** The verifier is tried on those of the signer's family. */
+/** Those of the signer's family test the verifier. */
 export const vectors: readonly Vector[] = [
   {
     rfc: 'RFC 7515 A.2',
@@ -91,10 +90,10 @@ export const thumbprintVector = {
 } as const
 
 /**
- * Tries the verifier on the RFC vectors of an algorithm's family: each must verify, and must not any
- * more after one bit of the input or of the signature was flipped. Says which went wrong.
+ * Tests the verifier with the RFC vectors of an algorithm's family: each must verify, and must not verify with one bit of
+ * the input or of the signature changed. No RFC has a vector for ML-DSA.
  *
- * No RFC has a vector for ML-DSA.
+ * @returns what failed, or `undefined` if nothing did
  */
 export function verifierFault(alg: JwsAlgorithm): string | undefined {
   const { kty, padding } = algorithms[alg]
@@ -110,7 +109,7 @@ export function verifierFault(alg: JwsAlgorithm): string | undefined {
     if (verifies(key, input, flipped(octets))) return `${rfc} verifies with a changed signature`
   }
   if (thumbprint(thumbprintVector.jwk) !== thumbprintVector.thumbprint) {
-    return 'the thumbprint of RFC 7638 §3.1 comes out wrong'
+    return 'the thumbprint of RFC 7638 §3.1 is wrong'
   }
   return undefined
 }

@@ -1,7 +1,7 @@
 import { constants, createHash, createPublicKey, type KeyObject, verify } from 'node:crypto'
 import { algorithms, type JwsAlgorithm } from '@countersign/core'
 
-/** A public key and the one algorithm its signatures are verified with. */
+/** A public key, and the algorithm of its signatures. */
 export interface VerificationKey {
   readonly alg: JwsAlgorithm
   readonly key: KeyObject
@@ -9,14 +9,14 @@ export interface VerificationKey {
 
 /** What is wrong with a signature. */
 export interface SignatureFault {
-  /** The check whose claim this is; absent when all that can be said is that it does not verify. */
+  /** The check that this fault fails; absent if the signature only does not verify. */
   readonly check?: 'ecdsa-raw' | 'pss-salt-length' | 'signature-width'
   readonly message: string
 }
 
 const publicMembers = ['kty', 'crv', 'alg', 'x', 'y', 'n', 'e', 'pub']
 
-/** Reads the public members of a JWK and ignores all others. */
+/** Reads a public key from a JWK, without its other members. */
 export function readPublicJwk(jwk: object): KeyObject {
   const members = Object.entries(jwk).filter(([member]) => publicMembers.includes(member))
   return createPublicKey({ key: Object.fromEntries(members), format: 'jwk' })
@@ -35,7 +35,7 @@ export function verifies(
   return verifiesAs(alg, key, input, signature, 'ieee-p1363', constants.RSA_PSS_SALTLEN_DIGEST)
 }
 
-/** Says what is wrong with a signature, or nothing when it is right. */
+/** What is wrong with a signature, or `undefined` if it is right. */
 export function signatureFault(
   { alg, key }: VerificationKey,
   input: Uint8Array,
@@ -46,24 +46,26 @@ export function signatureFault(
   const found = signature.byteLength
   if (found !== width) {
     if (kty === 'EC' && verifiesAs(alg, key, input, signature, 'der')) {
-      const message = `the signature is DER of ${found} octets; a JWS has r ‖ s of ${width} octets for ${alg}`
+      const message = `the signature is DER of ${found} octets; for ${alg}, a JWS has r ‖ s of ${width} octets`
       return { check: 'ecdsa-raw', message }
     }
-    const message = `a signature has ${found} octets; with ${alg} and this key each has exactly ${width}`
+    const message = `a signature has ${found} octets; with ${alg} and this key each must have exactly ${width}`
     return { check: 'signature-width', message }
   }
   if (verifies({ alg, key }, input, signature)) return undefined
   if (verifiesAs(alg, key, input, signature, 'ieee-p1363', constants.RSA_PSS_SALTLEN_AUTO)) {
-    const message = `the PSS salt is not as long as the hash; ${alg} wants ${hash?.slice(3)} bits`
+    const message = `the PSS salt is not as long as the hash; for ${alg} it must have ${hash?.slice(3)} bits`
     return { check: 'pss-salt-length', message }
   }
   const digest = hash === undefined ? undefined : createHash(hash).update(input).digest()
   const twice = digest !== undefined && verifies({ alg, key }, digest, signature)
-  const hint = twice ? '; it does over the hash of the input, which was hashed twice' : ''
+  const hint = twice
+    ? '; it verifies over the hash of the input, so the input was hashed twice'
+    : ''
   return { message: `the signature does not verify over its input under publicJwk${hint}` }
 }
 
-/** The exact number of octets that a signature has: RFC 7518 §3.4 for ECDSA, that of the modulus for RSA. */
+/** The exact number of octets of a signature: that of RFC 7518 §3.4 for ECDSA, that of the modulus for RSA. */
 function signatureWidth({ alg, key }: VerificationKey): number {
   const modulus = key.asymmetricKeyDetails?.modulusLength ?? 0
   return algorithms[alg].signatureLength ?? Math.ceil(modulus / 8)
@@ -88,7 +90,14 @@ function verifiesAs(
   try {
     return verify(hash ?? null, input, options, signature)
   } catch {
-    // Some malformed signatures are refused with an error of OpenSSL's instead of an answer.
+    // OpenSSL throws for some malformed signatures.
     return false
   }
+}
+
+/** Copies octets with their last bit flipped. */
+export function flipped(octets: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(octets)
+  copy.set([(copy.at(-1) ?? 0) ^ 1], copy.byteLength - 1)
+  return copy
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { checkNames } from '../src/violation.ts'
+import { checkNames } from '../src/violations.ts'
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 

@@ -1,8 +1,7 @@
 import { algorithms, isJwsAlgorithm, thumbprint } from '@countersign/core'
 import { describe, expect, test } from 'vitest'
-import { flipped } from '../src/signing-input.ts'
 import { thumbprintVector, vectors, verifierFault } from '../src/vectors.ts'
-import { readPublicJwk, signatureFault, verifies } from '../src/verifier.ts'
+import { flipped, readPublicJwk, signatureFault, verifies } from '../src/verifier.ts'
 
 describe.each(vectors)('$rfc, $alg', ({ alg, jwk, signingInput, signature }) => {
   const key = { alg, key: readPublicJwk(jwk) }
