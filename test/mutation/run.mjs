@@ -70,6 +70,7 @@ async function mutate(name) {
     ignoreStatic: true,
     concurrency: Number(values.concurrency),
     timeoutMS: 20_000,
+    dryRunTimeoutMinutes: 60,
     tempDirName: '.cache/stryker',
     ignorePatterns: ['.cache'],
     reporters: [],

@@ -111,7 +111,7 @@ function minimal(coordinate: Uint8Array): Uint8Array {
   let start = 0
   while (start < coordinate.byteLength - 1 && coordinate[start] === 0) start++
   const magnitude = coordinate.subarray(start)
-  if ((magnitude[0] ?? 0) < 0x80) return magnitude.slice()
+  if ((magnitude[0] ?? 0) < 0x80) return magnitude
   const padded = new Uint8Array(magnitude.byteLength + 1)
   padded.set(magnitude, 1)
   return padded

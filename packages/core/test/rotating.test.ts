@@ -607,6 +607,22 @@ describe('close()', () => {
     await settled()
     expect(key.closed).toBe(1)
   })
+
+  it('at any moment around the end of a load closes what was loaded, once', async () => {
+    for (let turns = 0; turns < 12; turns++) {
+      const key = version()
+      let finish = (_signer: Signer) => {}
+      const source = rotating(() => new Promise((resolve) => (finish = resolve)))
+      const waiting = source.ready().catch(() => {})
+      finish(key.signer)
+      for (let turn = 0; turn < turns; turn++) await undefined
+      await source.close()
+      await waiting
+      await settled()
+      expect(key.closed, `close() after ${turns} turns`).toBe(1)
+      expect(source.current).toBeUndefined()
+    }
+  })
 })
 
 describe('a load', () => {

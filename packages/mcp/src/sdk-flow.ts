@@ -1,5 +1,5 @@
 import { type AuthorizationServer, OAuthError, type ReplaceKey } from '@countersign/oauth'
-import { limitScope, sanitize, uniteScopes } from '@countersign/oauth/internal'
+import { limitScope, requireSecureUrl, sanitize, uniteScopes } from '@countersign/oauth/internal'
 import type { ResourceTokens, ResourceTokensSettings, TokenTarget } from './resource-tokens.ts'
 
 // The types agree with both majors of the MCP TypeScript SDK, so that a program compiles against this package without
@@ -175,13 +175,11 @@ export function keyReplacement(): KeyReplacement {
 }
 
 /** Refuses a token endpoint that is not the one in the metadata of the authorization server. */
-export function requireTokenEndpoint(
-  { issuer, token_endpoint: endpoint = '' }: AuthorizationServer,
-  url: string | URL,
-): void {
-  if (URL.canParse(endpoint) && new URL(url).href === new URL(endpoint).href) return
+export function requireTokenEndpoint(as: AuthorizationServer, url: string | URL): void {
+  const published = requireSecureUrl(as.token_endpoint, 'token endpoint', { namedBy: as.issuer })
+  if (new URL(url).href === published.href) return
   throw new OAuthError(
     'ERR_OAUTH_ISSUER_MISMATCH',
-    `The token endpoint ${sanitize(new URL(url).origin)} is not the one that ${sanitize(issuer)} publishes; nothing was signed`,
+    `The token endpoint ${sanitize(new URL(url).origin)} is not the one that ${sanitize(as.issuer)} publishes; nothing was signed`,
   )
 }

@@ -139,12 +139,14 @@ export function requirePinnedIssuer(
  * Each value must be the issuer, or the token endpoint if it is at the issuer's origin: a hostile server may name the
  * token endpoint of another server, and the token from there would be sent to the hostile resource.
  *
+ * @param as - a server whose token endpoint was checked by {@link requireTokenEndpoint}.
  * @param audience - the `aud` of the assertion: a string, or an array of which every value is checked.
  */
 export function requireAudience(as: AuthorizationServer, audience: unknown): void {
   const values: readonly unknown[] = Array.isArray(audience) ? audience : [audience]
   const isServer = (value: unknown) =>
-    typeof value === 'string' && (sameIssuer(value, as.issuer) || value === ownTokenEndpoint(as))
+    typeof value === 'string' &&
+    (sameIssuer(value, as.issuer) || (value === as.token_endpoint && isAtOrigin(value, as.issuer)))
   if (values.length > 0 && values.every(isServer)) return
   throw new OAuthError(
     'ERR_OAUTH_AUDIENCE',
@@ -152,9 +154,8 @@ export function requireAudience(as: AuthorizationServer, audience: unknown): voi
   )
 }
 
-function ownTokenEndpoint({ issuer, token_endpoint: endpoint }: AuthorizationServer) {
-  if (endpoint === undefined || !URL.canParse(endpoint) || !URL.canParse(issuer)) return undefined
-  return new URL(endpoint).origin === new URL(issuer).origin ? endpoint : undefined
+function isAtOrigin(url: string, issuer: string): boolean {
+  return URL.canParse(issuer) && new URL(url).origin === new URL(issuer).origin
 }
 
 /**
