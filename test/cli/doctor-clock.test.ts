@@ -33,7 +33,7 @@ test.each([
   expect(readClock(response, now, now)).toBeUndefined()
 })
 
-test('a server that does not tell its time has its clock among the candidates', async () => {
+test('a server that does not send its time has its clock among the candidates', async () => {
   const { signer } = await startDoctorFixtures()
   const as = closing(
     await startScriptedAuthorizationServer({

@@ -14,6 +14,7 @@ export default defineConfig({
       // These take long, or run the built packages, which are not changed.
       'packages/core/test/{jti,module-graph,rotating-exit}.test.ts',
       'test/oauth/process-exit.test.ts',
+      'packages/uri/test/file-of-another-user.test.ts',
     ],
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -134,7 +134,7 @@ async function printAgentAssertion(
   printForm(context, clientIdInBody ? { client_id, ...form } : form, options)
 }
 
-/** The token endpoint in the metadata of the authorization server. No other audience takes a request. */
+/** Returns the token endpoint in the metadata of the authorization server. Other audiences need no request. */
 async function tokenEndpointOf(
   context: Context,
   issuer: string,

@@ -7,7 +7,7 @@ import {
 import { limitScope, uniteScopes } from '@countersign/oauth/internal'
 import type { AuthenticationOptions } from './client-options.ts'
 
-/** The options of `privateKeyJwt` for those of the command; an empty option counts as not given. */
+/** Converts options of the command to those of `privateKeyJwt`. An empty option counts as not given. */
 export function assertionOptions({
   audience,
   typ,
@@ -41,7 +41,9 @@ export function pinnedAuthentication(
   return Object.assign(authenticate, { method: authentication.method, alg: signer.alg })
 }
 
-/** The scope to request: the given one together with that of the challenge, or else all that the resource supports. */
+/**
+ * Returns the scope to request: the given one together with that of the challenge, or else all that the resource supports.
+ */
 export function chooseScope(
   {
     scope,
@@ -50,6 +52,8 @@ export function chooseScope(
   challenged: string | undefined,
   supported: readonly string[] | undefined,
 ): string | undefined {
-  const most = maxScope || undefined
-  return uniteScopes(scope, limitScope(challenged, most)) ?? limitScope(supported?.join(' '), most)
+  const limit = maxScope || undefined
+  return (
+    uniteScopes(scope, limitScope(challenged, limit)) ?? limitScope(supported?.join(' '), limit)
+  )
 }

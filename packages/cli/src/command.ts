@@ -8,7 +8,7 @@ export const version: string = (
   createRequire(import.meta.url)('../package.json') as { readonly version: string }
 ).version
 
-/** What every command gets when it runs. */
+/** What a command gets when it runs. */
 export interface Context {
   readonly output: Output
   /** Aborts at SIGINT and SIGTERM. */

@@ -1,7 +1,7 @@
 import { Argument, Command } from 'commander'
 import { defineCommand, runs } from './command.ts'
 
-/** The shells that there is a script for. */
+/** The shells that a script exists for. */
 const shells = ['bash', 'zsh', 'fish'] as const
 
 /**

@@ -82,12 +82,12 @@ function exitCodeOfAgent(code: string): ExitCode {
 
 /** The message of commander's error, without values, because the user may have put a secret there. */
 function usage({ message }: CommanderError): string {
-  const said = message
+  const text = message
     .replace(/^error: /, '')
     .replace(/(?<=unknown option '--[\w-]+)=[\s\S]*(?=')/, '')
     .replace(/(?<=unknown option '-[^-])[\s\S]+(?=')/, '')
     .replace(/\.$/, '')
-  return `${said.slice(0, 1).toUpperCase()}${said.slice(1)}; see countersign --help`
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}; see countersign --help`
 }
 
 const isNetwork = (code: OAuthErrorCode): boolean =>
@@ -153,11 +153,11 @@ function remedyOf({ error }: OAuthError): string {
   return remedy === undefined ? '' : `; ${remedy}`
 }
 
-const longest = 2000
+const maxLength = 2000
 
 function oneLine(message: string): string {
   const line = withoutControls(redact(message).replaceAll(/\s*[\r\n\t]+\s*/g, ' ')).trim()
-  return line.length > longest ? `${line.slice(0, longest)}…` : line
+  return line.length > maxLength ? `${line.slice(0, maxLength)}…` : line
 }
 
 /** How an error is printed. */
@@ -178,7 +178,7 @@ export function reportFailure(error: unknown, options: ReportOptions): void {
   process.stderr.write(
     `${json ? jsonText({ error: failure }) : layOut(failure.message, widthOf(process.stderr))}\n`,
   )
-  // The message of the parser's error has the arguments in it.
+  // The stack of a parser's error starts with its message, which contains the arguments.
   if (verbose && !(error instanceof CommanderError))
     process.stderr.write(`${withoutControls(redact(stackOf(error)))}\n`)
 }
@@ -193,7 +193,7 @@ export function layOut(message: string, width: number | undefined): string {
   ].join('\n')
 }
 
-/** The stacks of an error and of its causes, without other members, which may hold a request with its credentials. */
+/** The stacks of an error and of its causes, without other members, which may contain a request with its credentials. */
 function stackOf(error: unknown, depth = 5): string {
   if (!(error instanceof Error)) return String(error)
   const stack = error.stack ?? `${error.name}: ${error.message}`

@@ -53,7 +53,7 @@ function endUnlessClosedPipe({ code }: NodeJS.ErrnoException, { json }: ReportOp
   const message = `The output cannot be written (${code}); check that there is space`
   const failure = { error: { code: 'ERR_OUTPUT', message } }
   process.stderr.write(json ? `${JSON.stringify(failure)}\n` : `countersign: ${message}\n`)
-  // At once, or the command would exit with 0.
+  // Without this, the command would exit with 0.
   process.exit(exitCodes.internal)
 }
 
@@ -62,7 +62,7 @@ async function report(error: unknown, options: ReportOptions): Promise<void> {
   reportFailure(error, options)
 }
 
-/** Warnings for those who choose the version of Node.js or of a library, and not for users of the command. */
+/** Warnings about the version of Node.js or of a library, which users of the command did not choose. */
 const versionWarning = /^(?:DeprecationWarning|ExperimentalWarning)$/
 const supportWarning = /^NodeVersionSupportWarning/
 

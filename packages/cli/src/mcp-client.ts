@@ -76,8 +76,8 @@ export function describeMcpError(error: unknown, url: URL, timeoutSeconds: numbe
     return new McpError('ERR_NETWORK', `${server} cannot be reached: ${why}`, error)
   }
   if (name === 'TimeoutError' || code === 'REQUEST_TIMEOUT') {
-    const late = `${server} did not answer within ${timeoutSeconds} s; raise --timeout if it needs longer`
-    return new McpError('ERR_TIMEOUT', late, error)
+    const message = `${server} did not answer within ${timeoutSeconds} s; raise --timeout if it needs longer`
+    return new McpError('ERR_TIMEOUT', message, error)
   }
   if (name === 'TypeError' && message === 'fetch failed') {
     const { cause } = error as { readonly cause?: Thrown }
@@ -87,9 +87,9 @@ export function describeMcpError(error: unknown, url: URL, timeoutSeconds: numbe
   if (name === 'SdkHttpError') {
     const status = Number(data?.status)
     const text = typeof data?.text === 'string' ? sanitize(data.text).trim() : ''
-    const said = text === '' ? '' : `: ${text}`
+    const details = text === '' ? '' : `: ${text}`
     const hint = status === 404 || status === 405 ? '; check its URL' : ''
-    const found = `${server} answered with HTTP status ${status}${said}${hint}`
+    const found = `${server} answered with HTTP status ${status}${details}${hint}`
     return new McpError('ERR_MCP', found, error, status === 429 || status >= 500)
   }
   // The code of a JSON-RPC error is a number.
@@ -98,8 +98,8 @@ export function describeMcpError(error: unknown, url: URL, timeoutSeconds: numbe
     return new McpError('ERR_MCP', `${server}: ${sanitize(String(message))}`, error, isNetwork)
   }
   if (/^\$?ZodError$|^SyntaxError$/.test(String(name))) {
-    const gibberish = `${server} does not answer with MCP; check its URL`
-    return new McpError('ERR_MCP', gibberish, error, false)
+    const message = `${server} does not answer with MCP; check its URL`
+    return new McpError('ERR_MCP', message, error, false)
   }
   return error
 }

@@ -13,7 +13,7 @@ let proxyInUse: string | undefined
  *
  * The proxy is `HTTPS_PROXY`, or else `HTTP_PROXY`. Hosts in `NO_PROXY`, and always loopback, are reached directly. This
  * is the same on every version of Node.js, with `NODE_USE_ENV_PROXY` and without. TLS ends at the server: the proxy gets
- * a CONNECT request, and learns only host and port.
+ * a CONNECT request, which has only host and port.
  *
  * @throws {@link UsageError} when the variable is not the URL of an HTTP proxy.
  */
@@ -52,7 +52,7 @@ function parseProxy(name: string, value: string): URL {
   return url
 }
 
-/** Says why a server cannot be reached, and what to check; `undefined` for an error of another kind. */
+/** Describes why a server cannot be reached, and what to check; `undefined` for an error of another kind. */
 export function describeUnreachable(error: unknown): string | undefined {
   const proxy = proxyInUse
   const status = proxyStatus(error)
@@ -64,7 +64,7 @@ export function describeUnreachable(error: unknown): string | undefined {
   return `${why}; the request went through the proxy ${proxy}`
 }
 
-/** The status of the response to CONNECT, which undici tells only in the message of its error. */
+/** The status of the response to CONNECT, which undici reports only in the message of its error. */
 function proxyStatus(error: unknown, depth = 5): string | undefined {
   if (!(error instanceof Error)) return undefined
   const [, status] = /^Proxy response \((\d{3})\)/.exec(error.message) ?? []

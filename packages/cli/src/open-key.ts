@@ -194,8 +194,8 @@ export async function promptForSecret(
 ): Promise<string> {
   signal.throwIfAborted()
   // The line editor echoes what is typed to its output.
-  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
-  const lines = createInterface({ input, output: nowhere, terminal: true, historySize: 0 })
+  const discard = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const lines = createInterface({ input, output: discard, terminal: true, historySize: 0 })
   output.write(`${question}: `)
   const resumeProgress = pauseProgress()
   try {

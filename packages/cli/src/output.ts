@@ -41,7 +41,7 @@ export interface Output {
 /** Opens the output of a command. */
 export function openOutput(json: boolean, surroundings: Surroundings = process): Output {
   const { stdout, stderr, env } = surroundings
-  const colour = isColourful(surroundings)
+  const colour = usesColour(surroundings)
   return {
     json,
     paint: (style, text) => (colour ? styleText(style, text, { validateStream: false }) : text),
@@ -89,7 +89,7 @@ export function hang(head: string, text: string, width: number | undefined): str
 }
 
 /** Whether standard output takes colours: `NO_COLOR`, then `FORCE_COLOR`, then whether it is a terminal. */
-function isColourful({ stdout, env }: Omit<Surroundings, 'stderr'>): boolean {
+function usesColour({ stdout, env }: Omit<Surroundings, 'stderr'>): boolean {
   const { NO_COLOR, FORCE_COLOR, TERM } = env as Record<'NO_COLOR' | 'FORCE_COLOR' | 'TERM', string>
   if (NO_COLOR) return false
   return FORCE_COLOR ? FORCE_COLOR !== '0' : stdout.isTTY === true && TERM !== 'dumb'
@@ -154,8 +154,8 @@ export function registerSecret(value: string): void {
   secrets.add(encodeURIComponent(value))
 }
 
-/** The patterns can take quadratic time, and a server decides how long its text is. */
-const longest = 10_000
+/** A limit, because the patterns can take quadratic time, and a server decides how long its text is. */
+const maxRedacted = 10_000
 
 /**
  * Returns the first 10,000 characters of a text, with registered secrets, and what looks like a key, an assertion or a
@@ -166,7 +166,7 @@ export function redact(text: string): string {
   const without = longestFirst.reduce((rest, secret) => rest.replaceAll(secret, '[redacted]'), text)
   return patterns.reduce(
     (rest, pattern) => rest.replaceAll(pattern, '[redacted]'),
-    without.slice(0, longest),
+    without.slice(0, maxRedacted),
   )
 }
 

@@ -44,10 +44,10 @@ async function listTools(
   )
   output.print({ tools }, () => {
     const names = tools.map(({ name }) => oneLine(name))
-    const width = names.reduce((most, { length }) => Math.max(most, length), 0)
+    const width = names.reduce((longest, { length }) => Math.max(longest, length), 0)
     return tools
       .map(({ title, description }, at) => {
-        const name = output.clean(names[at] ?? '').padEnd(Math.min(width, widest))
+        const name = output.clean(names[at] ?? '').padEnd(Math.min(width, maxNameWidth))
         return output.hang(`${name}  `, output.clean(oneLine(description ?? title ?? ''))).trimEnd()
       })
       .join('\n')
@@ -55,7 +55,7 @@ async function listTools(
 }
 
 /** A limit, because the server chooses the names of its tools. */
-const widest = 64
+const maxNameWidth = 64
 
 const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ').trim()
 
@@ -88,7 +88,7 @@ export function callCommand(): Command {
   )
 }
 
-/** Calls the tool. A result that is an error gives the exit code of a refusal. */
+/** Calls the tool. The exit code of a result that is an error is that of a refusal. */
 async function callTool(
   context: Context,
   [url, tool, json]: readonly [string, string, string],
@@ -116,14 +116,14 @@ function parseArguments(json: string): Record<string, unknown> {
   try {
     value = JSON.parse(json)
   } catch {
-    // Without the message of the parser, which quotes the text.
+    // The parser's message is left out, because it quotes the text.
     throw new UsageError(`The tool's arguments are not JSON; give an object such as '{"a": 2}'`)
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
   throw new UsageError(`The tool's arguments must be a JSON object, such as '{"a": 2}'`)
 }
 
-/** A text content as it is, any other content by its type. */
+/** The text of a text content; for any other content, its type. */
 function describe(content: CallToolResult['content'][number]): string {
   if (content.type === 'text') return content.text
   if (content.type === 'resource_link') return `[${content.type}: ${content.uri}]`

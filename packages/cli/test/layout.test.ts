@@ -37,7 +37,7 @@ describe('text after a label', () => {
     expect(open(undefined).output.hang('price  ', text)).toBe(`price  ${text}`)
   })
 
-  it('keeps a long word whole, and a command in quotation marks, to be copied', () => {
+  it('does not break a long word, or a command in quotation marks, which may be copied', () => {
     const { output } = open(24)
     const url = 'https://mcp.example.com/a/long/path'
     expect(output.hang('- ', `see ${url} and run "npm install x y z" there`).split('\n')).toEqual([

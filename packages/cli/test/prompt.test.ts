@@ -53,7 +53,7 @@ describe('a prompt for a secret', () => {
     expect(terminal.isRaw).toBe(false)
   })
 
-  it('is ended when the terminal goes away, and by its signal with the reason as it is', async () => {
+  it('is ended when the terminal is closed, and by its signal with the reason of the signal', async () => {
     const gone = new Terminal()
     const asked = prompt(gone)
     gone.end()

@@ -77,7 +77,7 @@ describe('output', () => {
     expect(bold(true, { FORCE_COLOR: '0' })).toBe(false)
   })
 
-  it('lets no server steer the terminal by JSON, which says the same', () => {
+  it('lets no server control the terminal by JSON, which has the same value', () => {
     written.length = 0
     const value = { text: 'a\x1b[2J\u009b2J\u007f\u202e\n' }
     open(true, true).print(value, () => '')
@@ -85,7 +85,7 @@ describe('output', () => {
     expect(JSON.parse(written.join(''))).toEqual(value)
   })
 
-  it('lets no server steer the terminal by the stack of an error', () => {
+  it('lets no server control the terminal by the stack of an error', () => {
     const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
     const { exitCode } = process
     try {
@@ -97,15 +97,21 @@ describe('output', () => {
     }
   })
 
-  it.each(['-ey', ' ', 'Bearer '])('is not held up by a server that says %j on and on', (word) => {
-    const start = performance.now()
-    describeFailure(Object.assign(new Error(word.repeat(300_000)), { name: 'ProtocolError' }))
-    expect(performance.now() - start).toBeLessThan(3000)
-  })
+  it.each(['-ey', ' ', 'Bearer '])(
+    'takes a bounded time for text of a server that repeats %j',
+    (word) => {
+      const start = performance.now()
+      describeFailure(Object.assign(new Error(word.repeat(300_000)), { name: 'ProtocolError' }))
+      expect(performance.now() - start).toBeLessThan(3000)
+    },
+  )
 
-  it.each([true, false])('lets no server steer a terminal (that it is written to: %s)', (isTTY) => {
-    const hostile = 'a\x1b]0;title\x07\r\nb\tc\u0085\u202e\r'
-    const harmless = 'a\ufffd]0;title\ufffd\nb\tc\ufffd\ufffd\ufffd'
-    expect(open(false, isTTY).clean(hostile)).toBe(harmless)
-  })
+  it.each([true, false])(
+    'lets no server control a terminal, when it is written to one: %s',
+    (isTTY) => {
+      const hostile = 'a\x1b]0;title\x07\r\nb\tc\u0085\u202e\r'
+      const harmless = 'a\ufffd]0;title\ufffd\nb\tc\ufffd\ufffd\ufffd'
+      expect(open(false, isTTY).clean(hostile)).toBe(harmless)
+    },
+  )
 })

@@ -11,7 +11,7 @@ export interface AzureCredential {
   ): Promise<{ token: string; expiresOnTimestamp: number } | null>
 }
 
-/** What the caller gives besides the URI to open a key. */
+/** What the caller passes with the URI to open a key. */
 export interface OpenKeyOptions {
   /** Stops loading; the promise then rejects with `signal.reason`. It does not apply to later signatures. */
   readonly signal?: AbortSignal | undefined

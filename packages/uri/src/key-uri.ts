@@ -14,7 +14,7 @@ export type KeyUri = FileKeyUri | AwsKmsKeyUri | GcpKmsKeyUri | AzureKeyVaultKey
 
 /** Options of {@link parseKeyUri} and {@link formatKeyUri}. */
 export interface KeyUriOptions<Key extends object> {
-  /** Schemes to accept besides the built-in ones. */
+  /** Schemes to accept in addition to the built-in ones. */
   readonly schemes?: readonly KeyScheme<Key>[] | undefined
 }
 
@@ -135,7 +135,7 @@ function parse(scheme: KeyScheme, { path, query }: SplitUri): ParsedKeyUri {
     return ownOptions(Object.fromEntries(values))
   }
   const key = scheme.parse({ path, attributes })
-  // A scheme need not call it when it has no attributes of its own.
+  // A scheme without own attributes does not have to call it.
   if (common === undefined) attributes()
   return freeze({ ...key, scheme: scheme.name, ...common })
 }

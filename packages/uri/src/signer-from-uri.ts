@@ -5,7 +5,7 @@ import { knownSchemes, readKeyUri } from './key-uri.ts'
 
 /** Options of {@link signerFromUri}: what does not belong in a string. */
 export interface SignerFromUriOptions extends OpenKeyOptions {
-  /** Schemes to accept besides the built-in ones, such as those of another package. */
+  /** Schemes to accept in addition to the built-in ones, such as those of another package. */
   readonly schemes?: readonly KeyScheme[] | undefined
 }
 
@@ -46,7 +46,7 @@ export async function signerFromUri(
   try {
     return await unlessAborted(opening, signal)
   } catch (error) {
-    // A key that is opened after an abort has no other owner.
+    // No caller closes a key that is opened after an abort.
     opening.then((signer) => signer.close()).catch(() => {})
     throw error
   }

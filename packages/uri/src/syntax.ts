@@ -15,12 +15,12 @@ export function splitUri(uri: string): SplitUri {
   const colon = uri.indexOf(':')
   const scheme = uri.slice(0, Math.max(colon, 0))
   // RFC 7512 §2.3 allows "|" in addition to the characters of RFC 3986.
-  const strange = (
+  const refusedCharacter = (
     scheme === 'pkcs11' ? /[^\w\-.~:/?#[\]@!$&'()*+,;=%|]/ : /[^\w\-.~:/?#[\]@!$&'()*+,;=%]/
   ).exec(uri)
-  if (strange !== null) {
+  if (refusedCharacter !== null) {
     throw refused(
-      `The key URI has a character at position ${strange.index + 1} that is not allowed in a URI; write it as percent-encoded UTF-8, a space as %20`,
+      `The key URI has a character at position ${refusedCharacter.index + 1} that is not allowed in a URI; write it as percent-encoded UTF-8, a space as %20`,
     )
   }
   if (uri.includes('#')) {
@@ -46,7 +46,7 @@ export function refuseCredentials(authority: string): void {
   }
 }
 
-/** Tells whether a host, with or without a port, is this machine, in the spelling that a URL would keep. */
+/** Whether a host, with or without a port, is this machine, written as the URL parser writes it. */
 export function isThisMachine(host: string): boolean {
   const name = /^(\[.+\]|[^:]+)(?::[1-9]\d{0,4})?$/.exec(host)?.[1]
   if (name === undefined || !URL.canParse(`https://${host}`)) return false
@@ -72,12 +72,12 @@ export function readAttributes(text: string | undefined, rules: AttributeRules):
   if (text === undefined) return attributes
   const { where, separator, accepted, instead = {} } = rules
   const start = `${where.charAt(0).toUpperCase()}${where.slice(1)}`
-  const among = `it takes ${accepted.join(', ')}`
+  const advice = `it takes ${accepted.join(', ')}`
   for (const pair of text.split(separator)) {
     const equals = pair.indexOf('=')
     if (equals <= 0) {
       throw refused(
-        `${start} has an attribute without a ${equals === 0 ? 'name' : 'value'}; ${among}, each as name=value`,
+        `${start} has an attribute without a ${equals === 0 ? 'name' : 'value'}; ${advice}, each as name=value`,
       )
     }
     const name = pair.slice(0, equals)
@@ -87,7 +87,7 @@ export function readAttributes(text: string | undefined, rules: AttributeRules):
       )
     }
     if (!accepted.includes(name)) {
-      throw refused(`${start} has ${describeUnknown(name, attributes, separator)}; ${among}`)
+      throw refused(`${start} has ${describeUnknown(name, attributes, separator)}; ${advice}`)
     }
     if (attributes.has(name)) throw refused(`${start} has the attribute "${name}" twice`)
     if (equals === pair.length - 1) {
@@ -156,7 +156,7 @@ export function encodeText(text: string, plain: ':' | ':/'): string {
   return plain === ':' ? encoded : encoded.replaceAll('%2F', '/')
 }
 
-/** Tells whether text has a control character, which the name of a key never has. */
+/** Whether text has a control character, which the name of a key never has. */
 export function hasControls(text: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: this looks for them
   return /[\u0000-\u001f\u007f]/.test(text)

@@ -107,7 +107,7 @@ describe('a PIN in a key URI', () => {
 describe('on Windows, the path of a file', () => {
   const path = (hierarchy: string) => readFilePath(hierarchy, 'The key URI', true)
 
-  it('has its drive and backslashes, and goes back to slashes', () => {
+  it('has its drive and backslashes, and is written with slashes', () => {
     expect(path('///C:/agent%20keys/Key.pem')).toBe('C:\\agent keys\\Key.pem')
     expect(writeFilePath('C:\\agent keys\\Key.pem', true)).toBe('file:///C:/agent%20keys/Key.pem')
   })

@@ -137,7 +137,7 @@ export const refused: readonly (readonly [uri: string, says: RegExp])[] = [
   ['azurekms://evilvault.azure.net/keys/k', /host that is not one/],
   ['azurekms://vault.example/keys/k', /host that is not one/],
   ['azurekms://127.0.0.1:0/keys/k', /host that is not one/],
-  // Spellings of this machine that a URL would not keep
+  // Spellings of this machine that the URL parser changes
   ...['127.1', '0x7f.1', '2130706433', '0177.0.0.1', 'LOCALHOST', '[0:0::1]'].flatMap((host) => [
     [`azurekms://${host}:8443/keys/k`, /host that is not one/] as const,
     [`gcpkms://${version}?endpoint=http://${host}:8443`, /"endpoint" is not one/] as const,

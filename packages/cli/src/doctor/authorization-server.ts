@@ -148,7 +148,7 @@ function judgeToken({ scope, expires_in }: TokenResponse, asked: string | undefi
 function judgeClock(clock: ClockReading | undefined): StepResult {
   if (clock === undefined) {
     const remedy = 'compare the clocks yourself if assertions are refused as expired or as too new'
-    return warned('clock', 'the authorization server does not tell its time', remedy)
+    return warned('clock', 'the authorization server does not send its time', remedy)
   }
   const found = describeClock(clock, 'the authorization server')
   if (!differs(clock, tolerableSeconds)) return passed('clock', found)
@@ -163,7 +163,7 @@ async function explain(
   clock: ClockReading | undefined,
 ): Promise<Failure> {
   if (SignerError.is(error)) {
-    const remedy = 'find out why the key signed a moment ago, and does not now'
+    const remedy = 'find out why the key signed a moment ago and does not sign now'
     return { found: describeFailure(error).message, remedy, side: 'key', code: error.code }
   }
   const failure = describeOAuthFailure(error)

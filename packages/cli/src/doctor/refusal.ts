@@ -36,7 +36,7 @@ interface Variant {
   readonly code: string
 }
 
-/** The time in an assertion is corrected by no more than this. */
+/** The largest correction of the time in an assertion. */
 const longestCorrectionSeconds = 3600
 
 /**
@@ -51,19 +51,19 @@ export async function examineRefusal(
   refusal: OAuthError,
   clock: ClockReading | undefined,
 ): Promise<Finding> {
-  const said = hintsIn(refusal.error_description)
-  const may = (candidate: Candidate) => said.length === 0 || said.includes(candidate)
+  const named = hintsIn(refusal.error_description)
+  const isPossible = (candidate: Candidate) => named.length === 0 || named.includes(candidate)
 
   const fault = await faultOfDocument(inputs)
-  if (fault !== undefined && may(fault.candidate)) {
+  if (fault !== undefined && isPossible(fault.candidate)) {
     return { candidates: [fault.candidate], seen: [fault.seen] }
   }
   let base: Change = {}
   const refused: string[] = []
-  if (clock !== undefined && may('clock')) {
+  if (clock !== undefined && isPossible('clock')) {
     if (Math.abs(clock.aheadSeconds) > longestCorrectionSeconds) {
-      const seen = ['set the clock first: nothing else can be checked before']
-      return { candidates: said.length > 0 ? said : ['clock', ...indistinguishable], seen }
+      const seen = ['set the clock first: until then, nothing else can be checked']
+      return { candidates: named.length > 0 ? named : ['clock', ...indistinguishable], seen }
     }
     if (differs(clock)) {
       const now = () => inputs.context.now() + clock.aheadSeconds * 1000
@@ -76,7 +76,7 @@ export async function examineRefusal(
   }
   const found = await tryVariants(inputs, refusal, base, refused)
   if (found !== undefined) return found
-  const all = said.length > 0 ? said : (['clock', ...indistinguishable] as const)
+  const all = named.length > 0 ? named : (['clock', ...indistinguishable] as const)
   // When the server's time is known, the clock has been ruled out.
   const left = all.filter((candidate) => candidate !== 'clock' || clock === undefined)
   return {
@@ -85,7 +85,7 @@ export async function examineRefusal(
   }
 }
 
-/** The causes that servers report in the same way, and that no change of the request can tell apart. */
+/** The causes that servers report in the same way, and that no change of the request distinguishes. */
 const indistinguishable: readonly Candidate[] = ['client', 'key', 'algorithm']
 
 /** @param refused - receives the name of each change that did not help. */
@@ -96,10 +96,10 @@ async function tryVariants(
   refused: string[],
 ): Promise<Finding | undefined> {
   let latest = refusal
-  let kept: readonly Variant[] = []
+  let applied: readonly Variant[] = []
   for (const variant of variantsFor(inputs, refusal)) {
-    if (!isSuspected(variant, latest)) continue
-    const tried = [...kept.filter(({ candidate }) => candidate !== variant.candidate), variant]
+    if (!mayHelp(variant, latest)) continue
+    const tried = [...applied.filter(({ candidate }) => candidate !== variant.candidate), variant]
     const change = Object.assign({ ...base }, ...tried.map((one) => one.change)) as Change
     const outcome = await requestToken(inputs, change)
     if (isAuthenticated(outcome)) return accepted(tried)
@@ -111,17 +111,17 @@ async function tryVariants(
       // The request is now valid, and the client is refused.
       if (latest.error === 'invalid_request' && error.error === 'invalid_client') {
         latest = error
-        kept = tried
+        applied = tried
       }
     } else return undefined
   }
   return undefined
 }
 
-function isSuspected({ candidate, hint = candidate }: Variant, refusal: OAuthError): boolean {
+function mayHelp({ candidate, hint = candidate }: Variant, refusal: OAuthError): boolean {
   if (refusal.error === 'invalid_request' && candidate === 'client_id') return true
-  const said = hintsIn(refusal.error_description)
-  return said.length === 0 || said.includes(hint)
+  const named = hintsIn(refusal.error_description)
+  return named.length === 0 || named.includes(hint)
 }
 
 function accepted(variants: readonly Variant[]): Finding {
@@ -190,7 +190,7 @@ function variantsFor({ context, signer, as }: TokenInputs, refusal: OAuthError):
   })
 }
 
-/** Words of error descriptions, by the cause that they name. */
+/** Patterns of error descriptions, by the cause that they name. */
 const hints: readonly (readonly [Candidate, RegExp])[] = [
   [
     'client',
@@ -209,8 +209,8 @@ const hints: readonly (readonly [Candidate, RegExp])[] = [
 /** The causes that an error description names. */
 export function hintsIn(description: string | undefined): Candidate[] {
   // Some servers quote the examples of RFC 6749 §5.2 in every refusal.
-  const said = (description ?? '').replace(/\(e\.g\.[^)]*\)/g, '')
-  return hints.filter(([, words]) => words.test(said)).map(([candidate]) => candidate)
+  const text = (description ?? '').replace(/\(e\.g\.[^)]*\)/g, '')
+  return hints.filter(([, pattern]) => pattern.test(text)).map(([candidate]) => candidate)
 }
 
 /** The refused client, for remedies. */

@@ -144,11 +144,7 @@ export async function examineAudience(
   const { fits, found } = await audienceOf(inputs, granted, resource)
   if (fits === false) throw new FailedStep('token audience', otherAudience(found, resource))
   if (fits) return passed('token audience', found)
-  return warned(
-    'token audience',
-    found,
-    'try the token at the resource: only the resource can tell',
-  )
+  return warned('token audience', found, 'try the token at the resource: only the resource knows')
 }
 
 function otherAudience(found: string, resource: string): Failure {

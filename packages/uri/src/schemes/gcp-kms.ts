@@ -78,7 +78,7 @@ export function clientOptionsFor({
   port,
 }: URL): NonNullable<GcpKmsSignerOptions['clientOptions']> {
   if (protocol === 'https:') return { apiEndpoint: hostname }
-  // The SDK speaks without TLS only in its HTTP mode. No credentials are looked up or sent.
+  // The SDK connects without TLS only in its HTTP mode. No credentials are looked up or sent.
   const anonymous = {
     universeDomain: 'googleapis.com',
     getRequestHeaders: async () => new Headers(),
