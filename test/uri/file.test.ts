@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
-import { clientAssertion, rotating } from '@countersign/core'
+import { type ClosableSigner, clientAssertion, rotating } from '@countersign/core'
 import { checkSigner } from '@countersign/testkit'
-import { type SignerFromUriOptions, signerFromUri } from '@countersign/uri'
+import { type KeyScheme, type SignerFromUriOptions, signerFromUri } from '@countersign/uri'
 import { decodeProtectedHeader, importJWK, jwtVerify } from 'jose'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { keyPair } from '../support/key-pairs.js'
@@ -191,6 +191,28 @@ describe('an abort', () => {
       return new Promise<string>(() => {})
     }
     expect(await refusal(key, { signal: controller.signal, passphrase: ask })).toBe(reason)
+  })
+
+  it('closes a key that is opened after it', async () => {
+    const controller = new AbortController()
+    let opened: ClosableSigner | undefined
+    const slow: KeyScheme = {
+      name: 'slow',
+      parse: ({ attributes }) => attributes(),
+      format: () => ({ path: '' }),
+      async open() {
+        controller.abort(reason)
+        opened = await signerFromUri(uriOf(ec.export({ format: 'pem', type: 'pkcs8' })))
+        return opened
+      },
+    }
+    expect(
+      await signerFromUri('slow:key', { schemes: [slow], signal: controller.signal }).catch(
+        (error) => error,
+      ),
+    ).toBe(reason)
+    await vi.waitFor(() => expect(opened).toBeDefined())
+    await vi.waitFor(() => expect(opened?.sign(Buffer.from('x'))).rejects.toThrow(/closed/))
   })
 
   it('afterwards does not affect the signer', async () => {
