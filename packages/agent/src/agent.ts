@@ -22,8 +22,10 @@ import { agentSocketPath } from './socket-path.ts'
 export interface AgentOptions {
   /** Path of the configuration file. */
   readonly config: string
-  /** Absolute path of the socket, or the file descriptor of a listening one; the default path when it is left out. */
-  readonly socket?: string | { readonly fd: number } | undefined
+  /** Absolute path of the socket; the default path when it is left out. */
+  readonly socket?: string | undefined
+  /** File descriptor of the socket, when systemd has made it at that path. */
+  readonly descriptor?: number | undefined
   /** Opens the key of a URI; `signerFromUri` by default. It is called again when a key may have a new version. */
   readonly openKey?: OpenKey | undefined
   /** Schemes of key URIs besides the built-in ones. */
@@ -145,7 +147,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     if (configuration?.sidecar !== undefined) {
       sidecar = await startSidecar(configuration.sidecar, () => clients)
     }
-    socket = await listen(server, options.socket)
+    socket = await listen(server, options)
   } catch (cause) {
     sidecar?.close()
     await closeKeys()
@@ -179,34 +181,49 @@ const isSame = (one: unknown, other: unknown): boolean =>
   JSON.stringify(one) === JSON.stringify(other)
 
 /** Listens on the socket; returns its path. */
-async function listen(server: Server, socket: AgentOptions['socket']): Promise<string> {
-  if (typeof socket !== 'object') {
-    const path = agentSocketPath(socket)
+async function listen(server: Server, { socket, descriptor }: AgentOptions): Promise<string> {
+  const path = agentSocketPath(socket)
+  if (descriptor === undefined) {
     await listenOnSocket(server, path, { describeHolder })
     return path
   }
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ fd: socket.fd }, resolve)
+    server.listen({ fd: descriptor }, resolve)
   })
-  const path = server.address()
-  if (typeof path !== 'string') {
+  try {
+    await requireSocketFolder(dirname(path))
+    await requireOwnSocket(path).catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'ENOENT' ? notFromSystemd(path) : error
+    })
+    // Node.js does not tell the path of a socket that it did not make.
+    if ((await pidOf(path).catch(() => 0)) !== process.pid) throw notFromSystemd(path)
+  } catch (error) {
     server.close()
-    throw new SocketError('The socket of systemd must be a Unix socket; set ListenStream to a path')
+    throw error
   }
-  await requireSocketFolder(dirname(path))
-  await requireOwnSocket(path)
   return path
 }
 
-/** Asks the process that listens on a socket for its process ID. */
+function notFromSystemd(path: string): SocketError {
+  return new SocketError(
+    `The socket of systemd is not ${JSON.stringify(path)}; set ListenStream to this path, or name the path of ListenStream with --socket`,
+  )
+}
+
+/** Asks the agent that listens on a socket for its process ID. */
+async function pidOf(path: string): Promise<number> {
+  const { pid } = await callAgent<{ readonly pid: unknown }>(path, '/healthz', {
+    timeoutSeconds: 2,
+    member: 'pid',
+  })
+  return Number(pid)
+}
+
+/** Describes the process that listens on a socket. */
 async function describeHolder(path: string): Promise<string> {
   try {
-    const { pid } = await callAgent<{ readonly pid: unknown }>(path, '/healthz', {
-      timeoutSeconds: 2,
-      member: 'pid',
-    })
-    return `The agent with the process ID ${Number(pid)}`
+    return `The agent with the process ID ${await pidOf(path)}`
   } catch {
     return 'A process that is not a running agent'
   }

@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto'
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   openSync,
   renameSync,
   rmSync,
-  statSync,
   writeSync,
 } from 'node:fs'
 import type { RotatingSigner, Signer } from '@countersign/core'
@@ -82,7 +82,7 @@ export function auditLog(report: (message: string) => void, now: () => number = 
       } catch (cause) {
         const { code } = cause as NodeJS.ErrnoException
         const message = `The audit log ${JSON.stringify(path)} cannot be written (${code}); make space, or correct its folder`
-        if (error !== message) report(message)
+        if (error === undefined) report(message)
         error = message
         if (onFull === 'refuse') throw new RequestRefused(503, 'ERR_AGENT_AUDIT', message)
       }
@@ -129,17 +129,21 @@ function openFile(settings: AuditConfiguration): OpenFile {
   )
 }
 
-/** Moves each file to the next number, drops the oldest, and opens a new one. */
+/**
+ * Opens a new file, moves each file to the next number, and drops the oldest. Nothing is moved unless the new file could
+ * be opened, so that a full disk does not cost the older files.
+ */
 function rotate(settings: AuditConfiguration, fd: number): number {
   const { path, keep = 5 } = settings
+  const fresh = `${path}.new`
+  rmSync(fresh, { force: true })
+  const opened = openFile({ ...settings, path: fresh })
   rmSync(`${path}.${keep}`, { force: true })
-  for (let number = keep - 1; number >= 1; number--) {
-    if (statSync(`${path}.${number}`, { throwIfNoEntry: false }) !== undefined) {
-      renameSync(`${path}.${number}`, `${path}.${number + 1}`)
-    }
+  const names = Array.from({ length: keep }, (_, i) => (i === 0 ? path : `${path}.${i}`))
+  for (const [i, name] of [...names.entries()].reverse()) {
+    if (existsSync(name)) renameSync(name, `${path}.${i + 1}`)
   }
-  renameSync(path, `${path}.1`)
-  const opened = openFile(settings)
+  renameSync(fresh, path)
   closeSync(fd)
   return opened.fd
 }

@@ -70,10 +70,10 @@ async function runAgent(
     return checkClients(context, clients, options)
   }
   const { output, signal } = context
-  const fd = server.activationDescriptor()
   const agent = await server.startAgent({
     ...{ config, schemes },
-    socket: fd === undefined ? options.socket || undefined : { fd },
+    socket: options.socket || undefined,
+    descriptor: server.activationDescriptor(),
     openKey: await keyOpener(context, options),
     report: await reporter(options.json === true),
   })
