@@ -47,6 +47,12 @@ const alsoOverRest = (Object.keys(faults) as FaultName[]).flatMap((fault) => {
 
 const timeoutSeconds = 1
 
+/** Loads a signer with a short deadline. A client connects at its first load, which may take longer than that. */
+async function load(name: string, client: KeyManagementServiceClient): Promise<Signer> {
+  await gcpKmsSigner({ name, client, timeoutSeconds: 60 })
+  return gcpKmsSigner({ name, client, timeoutSeconds })
+}
+
 let kms: GcpKms
 let client: KeyManagementServiceClient
 let rest: KeyManagementServiceClient
@@ -61,15 +67,12 @@ beforeAll(async () => {
     const key = kms.createKey({ algorithm })
     kms.createVersion(key, { nth: 1 })
     const name = versionOf(key)
-    signers.set(algorithm, await gcpKmsSigner({ name, client, timeoutSeconds }))
+    signers.set(algorithm, await load(name, client))
   }
   restWithFetch = new KeyManagementServiceClient(kms.fetchOptions())
   const name = versionOf(kms.createKey({ kind: 'P-256' }))
-  signers.set('REST', await gcpKmsSigner({ name, client: rest, timeoutSeconds }))
-  signers.set(
-    'REST with a fetch of the caller',
-    await gcpKmsSigner({ name, client: restWithFetch, timeoutSeconds }),
-  )
+  signers.set('REST', await load(name, rest))
+  signers.set('REST with a fetch of the caller', await load(name, restWithFetch))
   kms.forget()
 })
 
@@ -117,7 +120,7 @@ describe.each(['REST', 'REST with a fetch of the caller'])('over %s', (wire) => 
       const options = wire === 'REST' ? own.restOptions() : own.fetchOptions()
       const name = versionOf(own.createKey({ kind: 'P-256' }))
       const client = new KeyManagementServiceClient(options)
-      signer = await gcpKmsSigner({ name, client, timeoutSeconds })
+      signer = await load(name, client)
       own.forget()
     })
     afterEach(() => own.forget())
@@ -225,7 +228,7 @@ describe('a server that is not the service', () => {
     const port = await startGateway(status)
     const name = versionOf(kms.createKey({ kind: 'P-256' }))
     const clientOptions = { ...kms.clientOptions(), port }
-    await expect(gcpKmsSigner({ name, clientOptions, timeoutSeconds })).rejects.toMatchObject({
+    await expect(gcpKmsSigner({ name, clientOptions, timeoutSeconds: 2 })).rejects.toMatchObject({
       code,
     })
   })
@@ -235,7 +238,7 @@ describe('a server that is not the service', () => {
     const clientOptions = gone.clientOptions()
     await gone.close()
     const name = versionOf(kms.createKey({ kind: 'P-256' }))
-    const attempt = gcpKmsSigner({ name, clientOptions, timeoutSeconds })
+    const attempt = gcpKmsSigner({ name, clientOptions, timeoutSeconds: 2 })
     await expect(attempt).rejects.toMatchObject({
       code: 'ERR_SIGNER_UNAVAILABLE',
       cause: expect.objectContaining({ message: expect.stringContaining('ECONNREFUSED') }),
