@@ -14,7 +14,7 @@ const servers = await startServers({
   client_secret: secret,
 })
 
-// The function is called for each token request, so a new secret is used as soon as it is there.
+// The function is called for each token request, so a replaced secret is used from the next request on.
 let calls = 0
 const provider = clientCredentialsProvider({
   clientId: 'example-agent',
@@ -33,7 +33,7 @@ try {
   const { content } = await client.callTool({ name: 'whoami' })
   assert.deepEqual(content, [{ type: 'text', text: 'example-agent' }])
   assert.equal(calls, 1)
-  console.log(`The secret, read ${calls} time, opened ${servers.mcpUrl} for example-agent`)
+  console.log(`A secret, read ${calls} time, authorized example-agent at ${servers.mcpUrl}`)
 } finally {
   await client.close()
   await servers.close()

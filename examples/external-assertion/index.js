@@ -35,7 +35,9 @@ try {
   await client.connect(transport)
   const { content } = await client.callTool({ name: 'whoami' })
   assert.deepEqual(content, [{ type: 'text', text: 'example-agent' }])
-  console.log(`An assertion by process ${sidecar.pid} opened ${servers.mcpUrl} for example-agent`)
+  console.log(
+    `An assertion by process ${sidecar.pid} authorized example-agent at ${servers.mcpUrl}`,
+  )
 } finally {
   await client.close()
   await servers.close()

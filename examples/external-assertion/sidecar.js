@@ -28,5 +28,5 @@ server.listen(0, '127.0.0.1', () => {
   const address = server.address()
   if (typeof address === 'object') process.send?.(`http://127.0.0.1:${address?.port}`)
 })
-// Ends when the agent ends, for whatever reason.
+// Ends when the agent ends, also when it crashes.
 process.once('disconnect', () => process.exit())

@@ -70,7 +70,7 @@ async function requestUntil(kid) {
 
 try {
   await requestUntil(signer.current?.kid ?? '')
-  // The rename replaces the file in one step, so no reader finds half a key.
+  // The rename replaces the file in one step, so no reader gets an incomplete key.
   await rename(nextFile, keyFile)
   const requests = await requestUntil(next.kid)
   tokens.invalidate(await tokens.token())

@@ -31,7 +31,7 @@ try {
   await client.connect(transport)
   const { content } = await client.callTool({ name: 'whoami' })
   assert.deepEqual(content, [{ type: 'text', text: 'example-agent' }])
-  console.log(`The key ${signer.kid} (${signer.alg}) opened ${servers.mcpUrl} for example-agent`)
+  console.log(`The key ${signer.kid} (${signer.alg}) authorized example-agent at ${servers.mcpUrl}`)
 } finally {
   await client.close()
   await servers.close()

@@ -23,6 +23,6 @@ test('an example that is copied out of the repository is installed by plain npm 
   const tarballs = withTarballs(ours, packAll(join(folder, 'tarballs')))
   await npm(['install', '--no-audit', '--no-fund', ...tarballs], { cwd: copy })
   expect(await output(process.execPath, ['index.js'], { cwd: copy, timeoutSeconds: 60 })).toMatch(
-    /opened \S+ for example-agent\n$/,
+    /authorized example-agent at \S+\n$/,
   )
 })

@@ -46,19 +46,19 @@ afterAll(async () => {
   await Promise.all([aws?.close(), gcp?.close(), azure?.close()])
 })
 
-const opened = /^The key \S+ \(ES256\) opened \S+ for example-agent\n$/
+const authorized = /^The key \S+ \(ES256\) authorized example-agent at \S+\n$/
 const signed = /^The key \S+ \(ES256\) signed an assertion for https:\/\/as.example.com\n$/
 
 describe('the example kms-agent opens a key', () => {
   test('in AWS KMS by its URI, and with its own client', async () => {
     const { arn } = aws.createKey('P-256')
-    expect(await agent(`awskms:///${arn}`, aws.env)).toMatch(opened)
+    expect(await agent(`awskms:///${arn}`, aws.env)).toMatch(authorized)
     expect(await vendorFile('aws-kms.js', { ...aws.env, AWS_KMS_KEY: arn })).toMatch(signed)
   })
 
   test('in Google Cloud KMS by its URI, and with its own client', async () => {
     const name = gcp.createKey({ kind: 'P-256' })
-    expect(await agent(`gcpkms://${name}?endpoint=${gcp.url}`)).toMatch(opened)
+    expect(await agent(`gcpkms://${name}?endpoint=${gcp.url}`)).toMatch(authorized)
     const { hostname, port } = new URL(gcp.url)
     const client = `new KeyManagementServiceClient({
       fallback: true,
@@ -76,7 +76,7 @@ describe('the example kms-agent opens a key', () => {
     const { id } = azure.createKey('agent')
     const env = { ...azure.env, AZURE_TOKEN: azure.token, AZURE_KEY_ID: id }
     const uri = id.replace('https:', 'azurekms:')
-    expect(await agent(uri, { ...env, COUNTERSIGN_AZURE_TOKEN: azure.token })).toMatch(opened)
+    expect(await agent(uri, { ...env, COUNTERSIGN_AZURE_TOKEN: azure.token })).toMatch(authorized)
     const options = 'clientOptions: {'
     const local = `${options} disableChallengeResourceVerification: true,`
     expect(await vendorFile('azure-key-vault.js', env, options, local)).toMatch(signed)
@@ -91,7 +91,7 @@ describe('the example kms-agent opens a key', () => {
       const pinFile = join(hsm.folder, 'pin')
       writeFileSync(pinFile, token.pin, { mode: 0o600 })
       const query = `module-path=${hsm.module}&pin-source=file:${pinFile}`
-      expect(await agent(`pkcs11:token=agents;object=agent?${query}`, hsm.env)).toMatch(opened)
+      expect(await agent(`pkcs11:token=agents;object=agent?${query}`, hsm.env)).toMatch(authorized)
       const env = { ...hsm.env, PKCS11_MODULE: hsm.module, PKCS11_PIN_FILE: pinFile }
       expect(await vendorFile('pkcs11.js', env)).toMatch(signed)
     } finally {

@@ -54,7 +54,7 @@ const alg = 'ES256'
  * Starts oidc-provider on a free port of 127.0.0.1, as an authorization server for the client credentials grant that
  * issues JWT access tokens.
  *
- * It is for demonstrations and tests: it keeps its state in memory and speaks plain HTTP.
+ * It is for demonstrations and tests: it stores its state in memory and uses plain HTTP.
  *
  * @param options - the clients it knows.
  * @returns the running server; close it, or declare it by `await using`.
@@ -136,7 +136,7 @@ export async function startAuthorizationServer(
   }
 }
 
-/** oidc-provider's storage; each kind of record has its own. It remembers the `jti` of every assertion. */
+/** oidc-provider's storage; each kind of record has its own. It stores the `jti` of every assertion. */
 function memoryAdapter() {
   const records = new Map<string, object>()
   return {

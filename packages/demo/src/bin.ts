@@ -15,13 +15,13 @@ Options:
   -k, --key <key>  sign with this key: a key URI, or the path of a key file;
                    by default, with a key that is made for this run
   --keep           leave both servers running until Ctrl-C, and print the variables
-                   that aim the countersign command at them
+                   for the countersign command
   -h, --help       show this help
 
 The PIN or the passphrase of a key comes from COUNTERSIGN_PIN or COUNTERSIGN_PASSPHRASE.
 `
 
-/** The exit codes of the \`countersign\` command, as far as they apply. */
+/** Exit codes, with the same meaning as those of the `countersign` command. */
 const exitCodes = { failed: 1, usage: 2, interrupted: 130 } as const
 
 const interruption = new AbortController()

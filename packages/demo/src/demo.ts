@@ -1,10 +1,10 @@
-import { jwks, type Signer } from '@countersign/core'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { jwks, type Signer, type SignMessage } from '@countersign/core'
 import { clientCredentialsProvider } from '@countersign/mcp'
-import { privateKeyJwt } from '@countersign/oauth'
+import { type Fetch, privateKeyJwt } from '@countersign/oauth'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
-import { observedFetch, observeSignatures } from './observe.ts'
 import { openPage } from './page.ts'
-import { type Run, report } from './report.ts'
+import { type Exchange, type Run, report } from './report.ts'
 import { type DemoServers, startServers } from './servers.ts'
 
 /** The client ID that the demo registers. */
@@ -84,4 +84,45 @@ async function callTool(
     await client.close()
     stop()
   }
+}
+
+/** A `fetch` that records each exchange. */
+function observedFetch(): { readonly fetch: Fetch; readonly exchanges: Exchange[] } {
+  const exchanges: Exchange[] = []
+  return {
+    exchanges,
+    async fetch(input, init) {
+      const request = input instanceof Request ? input : undefined
+      const sent = new Headers(init?.headers ?? request?.headers)
+      // Copied before the request, because the caller may change the form afterwards.
+      const form = init?.body instanceof URLSearchParams ? Object.fromEntries(init.body) : undefined
+      const response = await fetch(input, init)
+      const { status, headers } = response
+      const isJson = headers.get('content-type')?.startsWith('application/json')
+      exchanges.push({
+        method: init?.method ?? request?.method ?? 'GET',
+        url: new URL(request?.url ?? input.toString()),
+        form,
+        bearer: sent.has('authorization'),
+        status,
+        headers,
+        body: isJson ? await response.clone().json() : undefined,
+      })
+      return response
+    },
+  }
+}
+
+/** Records the signatures of one key, as the signer publishes them, until `stop` is called. */
+function observeSignatures(kid: string): {
+  readonly signatures: SignMessage[]
+  readonly stop: () => void
+} {
+  const signatures: SignMessage[] = []
+  const listener = (message: unknown) => {
+    const signature = message as SignMessage
+    if (signature.kid === kid) signatures.push(signature)
+  }
+  subscribe('countersign:sign', listener)
+  return { signatures, stop: () => void unsubscribe('countersign:sign', listener) }
 }

@@ -124,9 +124,9 @@ function mcpServer(): McpServer {
   const server = new McpServer({ name: 'countersign-demo', version: '1.0.0' })
   server.registerTool(
     'whoami',
-    { description: 'Tells which client the access token was issued to' },
+    { description: 'Returns the client ID that the access token was issued to' },
     (context) => ({
-      content: [{ type: 'text', text: context.http?.authInfo?.clientId ?? 'nobody' }],
+      content: [{ type: 'text', text: context.http?.authInfo?.clientId ?? 'unknown' }],
     }),
   )
   return server

@@ -1,6 +1,20 @@
 import { jwks, type Signer, type SignMessage } from '@countersign/core'
-import type { Exchange } from './observe.ts'
 import type { Page } from './page.ts'
+
+/** A request of the client, and the response to it. */
+export interface Exchange {
+  readonly method: string
+  readonly url: URL
+  /** The parameters of the form in the request's body. */
+  readonly form: Readonly<Record<string, string>> | undefined
+  /** Whether the request had an access token. */
+  readonly bearer: boolean
+  readonly status: number
+  /** Response headers. */
+  readonly headers: Headers
+  /** Response body, when it is JSON. */
+  readonly body: unknown
+}
 
 /** What the client did, and what it received. */
 export interface Run {
