@@ -12,7 +12,7 @@ import {
   sanitizeValue,
 } from '@countersign/oauth/internal'
 import { describeFailure } from '../failure.ts'
-import { adviceOn, examineRefusal, type Refused, withRemedy } from './refusal.ts'
+import { adviceOn, examineRefusal, type Refused } from './refusal.ts'
 import {
   type ClockReading,
   describeClock,
@@ -182,4 +182,22 @@ function aboutOf({ context, signer, as }: TokenInputs): Refused {
   const { clientId, assertion } = context
   const audience = assertion?.audience ?? as.issuer
   return { clientId, audience, issuer: as.issuer, alg: signer.alg, kid: signer.kid }
+}
+
+/** What to do about errors other than `invalid_client`, RFC 6749 §5.2 and RFC 8707 §2. */
+const otherErrors: Readonly<Record<string, string>> = {
+  unauthorized_client:
+    'allow the grant client_credentials for the client at the authorization server',
+  unsupported_grant_type: 'enable the grant client_credentials at the authorization server',
+  invalid_scope:
+    'request a scope that the client may have, with --scope, or allow this one for the client',
+  invalid_target:
+    'register the resource with the authorization server, under the identifier in the metadata of the MCP server, and allow it to the client',
+  access_denied: 'change the policy of the authorization server to allow the client',
+}
+
+/** Replaces the remedy when there is a better one for the server's error. */
+function withRemedy(failure: Failure, error: unknown): Failure {
+  const remedy = OAuthError.is(error) ? otherErrors[error.error ?? ''] : undefined
+  return remedy === undefined ? failure : { ...failure, remedy }
 }

@@ -12,7 +12,7 @@ import {
   type TokenInputs,
   tolerableSeconds,
 } from './requests.ts'
-import type { Candidate, Failure } from './step.ts'
+import type { Candidate } from './step.ts'
 
 /** What is known about a refusal. */
 export interface Finding {
@@ -241,22 +241,4 @@ export function adviceOn(candidates: readonly Candidate[], about: Refused): stri
   const [only, ...more] = candidates
   if (only !== undefined && more.length === 0) return advice[only](about)
   return candidates.map((candidate, n) => `(${n + 1}) ${advice[candidate](about)}`).join('; ')
-}
-
-/** What to do about other errors, RFC 6749 §5.2 and RFC 8707 §2. */
-const otherErrors: Readonly<Record<string, string>> = {
-  unauthorized_client:
-    'allow the grant client_credentials for the client at the authorization server',
-  unsupported_grant_type: 'enable the grant client_credentials at the authorization server',
-  invalid_scope:
-    'request a scope that the client may have, with --scope, or allow this one for the client',
-  invalid_target:
-    'register the resource with the authorization server, under the identifier in the metadata of the MCP server, and allow it to the client',
-  access_denied: 'change the policy of the authorization server to allow the client',
-}
-
-/** Replaces the remedy when there is a better one for the server's error. */
-export function withRemedy(failure: Failure, error: unknown): Failure {
-  const remedy = OAuthError.is(error) ? otherErrors[error.error ?? ''] : undefined
-  return remedy === undefined ? failure : { ...failure, remedy }
 }
