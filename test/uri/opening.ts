@@ -47,6 +47,6 @@ function dataUrl(source: string): string {
 }
 
 async function run(env: Readonly<Record<string, string>>, args: string[]): Promise<string[]> {
-  const { stdout } = await promisify(execFile)(process.execPath, args, { env })
+  const { stdout } = await promisify(execFile)(process.execPath, args, { env, timeout: 60_000 })
   return stdout.trim().split('\n')
 }

@@ -157,11 +157,9 @@ function commonOf(
 function notKeyUri(text: string, known: KnownSchemes): Error {
   for (const scheme of known.values()) {
     const suggestion = scheme.suggest?.(text)
-    if (suggestion === undefined) continue
+    if (suggestion === undefined || !isUriOf(scheme, suggestion.uri)) continue
     const { service, uri, note = '' } = suggestion
-    if (isKeyUri(uri, known)) {
-      return refused(`This is the name of a key in ${service}, not a key URI; write ${uri}${note}`)
-    }
+    return refused(`This is the name of a key in ${service}, not a key URI; write ${uri}${note}`)
   }
   const names = [...known.keys()].map((name) => `${name}:`).join(', ')
   return refused(
@@ -169,11 +167,11 @@ function notKeyUri(text: string, known: KnownSchemes): Error {
   )
 }
 
-function isKeyUri(text: string, known: KnownSchemes): boolean {
+function isUriOf(scheme: KeyScheme, text: string): boolean {
   try {
     const split = splitUri(text)
-    const scheme = known.get(split.scheme)
-    return scheme !== undefined && parse(scheme, split) !== undefined
+    parse(scheme, split)
+    return split.scheme === scheme.name
   } catch {
     return false
   }

@@ -1,4 +1,9 @@
-import { parseKeyUri, type SignerFromUriOptions, signerFromUri } from '@countersign/uri'
+import {
+  type KeyScheme,
+  parseKeyUri,
+  type SignerFromUriOptions,
+  signerFromUri,
+} from '@countersign/uri'
 import { describe, expect, it } from 'vitest'
 import { everythingShown, refusal, thrown } from '../../core/test/outcome.ts'
 import { refused } from './refused.ts'
@@ -42,6 +47,34 @@ describe('the error for the name of a key in its service contains the URI to wri
     expect(error.message.split('; write ')[1]).toBe(write)
     expect(parseKeyUri(write.replace(/, with .*$/, ''))).toBeDefined()
   })
+})
+
+describe('a suggestion of a scheme is shown only if it is a URI of that scheme', () => {
+  const suggesting = (uri: string): KeyScheme => ({
+    name: 'acme',
+    parse({ path, attributes }) {
+      if (path !== '///agent') throw new Error('no such key')
+      return attributes()
+    },
+    format: () => ({ path: '///agent' }),
+    open: () => Promise.reject(new Error('not opened')),
+    suggest: () => ({ service: 'Acme', uri }),
+  })
+  const message = async (uri: string) =>
+    (await refusal(() => parseKeyUri('1234', { schemes: [suggesting(uri)] }))).message
+
+  it('which names the service and the URI', async () => {
+    expect(await message('acme:///agent')).toBe(
+      'This is the name of a key in Acme, not a key URI; write acme:///agent',
+    )
+  })
+
+  it.each(['acme:///1234', 'other:///agent', 'acme:///agent?pin=1234', '///agent'])(
+    'and not when it is %s',
+    async (uri) => {
+      expect(await message(uri)).toMatch(/^This is not a key URI; one starts with .*, acme:, /)
+    },
+  )
 })
 
 describe('an unknown attribute is named only when its name looks like one', () => {

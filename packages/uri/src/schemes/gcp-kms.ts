@@ -60,7 +60,8 @@ export const gcpKms: KeyScheme<GcpKmsKey> = {
 }
 
 function isAccepted(endpoint: string): boolean {
-  return google.test(endpoint) || isThisMachine(/^http:\/\/(.+:\d+)$/.exec(endpoint)?.[1] ?? '')
+  const [, host] = /^http:\/\/(.+:\d+)$/.exec(endpoint) ?? []
+  return google.test(endpoint) || (host !== undefined && isThisMachine(host))
 }
 
 async function loadGcpKms() {
