@@ -27,6 +27,7 @@ export const CLIENT_AUTH_SIGNING_ALGS = clientAuthSigningAlgValues.filter(
  * @property {{ keys: object[] }} [jwks]
  * @property {string} [jwks_uri]
  * @property {string} [client_secret]
+ * @property {boolean} [dpop_bound_access_tokens]  refuses token requests without a DPoP proof
  */
 
 /**
@@ -38,6 +39,7 @@ export const CLIENT_AUTH_SIGNING_ALGS = clientAuthSigningAlgValues.filter(
  * @property {number} [ttlSeconds]  lifetime of access tokens
  * @property {readonly string[]} [clientAuthMethods]  advertised and accepted
  * @property {readonly string[]} [clientAuthSigningAlgs]  advertised and accepted
+ * @property {'supported' | 'nonce'} [dpop]  binds tokens to the key of a DPoP proof, which with `nonce` must have one
  * @property {Readonly<Record<string, string>>} [hosts]  https origin → loopback origin, in place of DNS and TLS; makes
  *   it accept clients that it fetches the metadata document of
  */
@@ -57,6 +59,9 @@ export const CLIENT_AUTH_SIGNING_ALGS = clientAuthSigningAlgValues.filter(
  * @property {() => Promise<void>} close
  */
 
+// oidc-provider verifies DPoP proofs with it, and Node 20 does not have it.
+URL.parse ??= (url, base) => (URL.canParse(url, base) ? new URL(url, base) : null)
+
 /**
  * Starts oidc-provider as an OAuth authorization server for the client credentials grant, with
  * resource indicators (RFC 8707) and JWT access tokens (RFC 9068).
@@ -65,7 +70,7 @@ export const CLIENT_AUTH_SIGNING_ALGS = clientAuthSigningAlgValues.filter(
  * @returns {Promise<AuthorizationServer>}
  */
 export async function startAuthorizationServer(options = {}) {
-  const { clients = [], path = '', accessTokenFormat = 'jwt', hosts } = options
+  const { clients = [], path = '', accessTokenFormat = 'jwt', dpop, hosts } = options
   const resources = new Map(Object.entries(options.resources ?? {}))
   let ttlSeconds = options.ttlSeconds ?? 3600
   /** @type {Map<string, object>} */
@@ -108,6 +113,11 @@ export async function startAuthorizationServer(options = {}) {
     clientBasedCORS: () => false,
     features: {
       clientCredentials: { enabled: true },
+      dPoP: {
+        enabled: dpop !== undefined,
+        nonceSecret: randomBytes(32),
+        requireNonce: () => dpop === 'nonce',
+      },
       devInteractions: { enabled: false },
       ...(hosts && { clientIdMetadataDocument: { enabled: true, ack: 'draft-02' } }),
       resourceIndicators: {

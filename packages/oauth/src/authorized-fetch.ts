@@ -1,4 +1,5 @@
-import { bearerChallenge, type Fetch } from './http.ts'
+import type { DpopSession } from './dpop.ts'
+import { bearerChallenge, type Fetch, type TokenScheme } from './http.ts'
 import { isWithin, leadsToLoopback } from './server-checks.ts'
 import type { CachedToken, Refusal, TokenCache } from './token-cache.ts'
 
@@ -6,12 +7,16 @@ import type { CachedToken, Refusal, TokenCache } from './token-cache.ts'
 export interface AuthorizedFetchSettings {
   readonly fetch: Fetch
   readonly cache: TokenCache
+  /** Makes the proofs for a token that is bound to its key. */
+  readonly session: DpopSession | undefined
   /** Whether the token may be sent to a URL. */
   readonly matches: (url: URL) => boolean
 }
 
 interface Sent extends Answered {
   readonly withToken: boolean
+  /** Whether the resource sent a nonce for the next proof. */
+  readonly hasNonce: boolean
 }
 
 /**
@@ -19,24 +24,42 @@ interface Sent extends Answered {
  *
  * Redirects are followed here, because the platform's `fetch` would send the token to any URL of the same origin.
  */
-export function authorizedFetch({ fetch, cache, matches }: AuthorizedFetchSettings): Fetch {
+export function authorizedFetch(settings: AuthorizedFetchSettings): Fetch {
+  const { fetch, cache, matches } = settings
+  const schemes: TokenScheme[] = settings.session === undefined ? ['bearer'] : ['dpop', 'bearer']
   const takesToken = (hop: Hop) => matches(hop.url) && !hop.leftOrigin
 
-  async function send(first: Hop, token: CachedToken): Promise<Sent> {
-    const answered = await followRedirects(fetch, first, (hop) => {
+  async function sendOnce(first: Hop, token: CachedToken): Promise<Sent> {
+    const { access_token: accessToken, token_type: type } = token.response
+    const session = type.toLowerCase() === 'dpop' ? settings.session : undefined
+    const answered = await followRedirects(fetch, first, async (hop) => {
       const headers = new Headers(hop.headers)
-      if (takesToken(hop)) headers.set('authorization', `Bearer ${token.response.access_token}`)
+      if (takesToken(hop)) await setToken(headers, accessToken, hop, session)
       return headers
     })
-    return { ...answered, withToken: takesToken(answered.hop) }
+    const withToken = takesToken(answered.hop)
+    const hasNonce =
+      withToken && session?.observeNonce(answered.response, answered.hop.url) === true
+    return { ...answered, withToken, hasNonce }
+  }
+
+  /** Sends a request, once more if the resource asks for a nonce in the proof. */
+  async function send(first: Hop, token: CachedToken): Promise<Sent> {
+    const sent = await sendOnce(first, token)
+    const { response, hop, hasNonce } = sent
+    if (!hasNonce || response.status !== 401 || !isReplayable(hop.init.body)) return sent
+    if ((await bearerChallenge(response, schemes))?.error !== 'use_dpop_nonce') return sent
+    await response.body?.cancel()
+    return sendOnce(hop, token)
   }
 
   /** Reads how the resource refused the token; `undefined` if another token cannot help. */
   async function refusalIn({ response, withToken }: Sent): Promise<Refusal | undefined> {
     const { status } = response
     if (!withToken || (status !== 401 && status !== 403)) return undefined
-    const challenge = await bearerChallenge(response)
+    const challenge = await bearerChallenge(response, schemes)
     if (status === 403 && challenge?.error !== 'insufficient_scope') return undefined
+    if (status === 401 && refusesProof(challenge?.error)) return undefined
     return { status, scope: challenge?.scope }
   }
 
@@ -64,6 +87,23 @@ export function authorizedFetch({ fetch, cache, matches }: AuthorizedFetchSettin
     if ((await refusalIn(again)) === undefined) cache.accepted(refusal)
     return again.response
   }
+}
+
+async function setToken(
+  headers: Headers,
+  accessToken: string,
+  { url, init }: Hop,
+  session: DpopSession | undefined,
+): Promise<void> {
+  headers.set('authorization', `${session === undefined ? 'Bearer' : 'DPoP'} ${accessToken}`)
+  if (session === undefined) return
+  const { method: htm = 'GET', signal } = init
+  headers.set('dpop', await session.buildProof({ htm, htu: url, accessToken, signal }))
+}
+
+/** Whether a resource refused the proof and not the token, RFC 9449 §7.1. */
+function refusesProof(error: string | undefined): boolean {
+  return error === 'use_dpop_nonce' || error === 'invalid_dpop_proof'
 }
 
 /**
@@ -122,14 +162,14 @@ const maxRedirects = 20
 export async function followRedirects(
   fetch: Fetch,
   first: Hop,
-  headersOf: (hop: Hop) => Headers = ({ headers }) => headers,
+  headersOf: (hop: Hop) => Headers | Promise<Headers> = ({ headers }) => headers,
 ): Promise<Answered> {
   const follow = (first.init.redirect ?? 'follow') === 'follow'
   let hop = first
   for (let redirects = 0; ; redirects++) {
     const response = await fetch(hop.url, {
       ...hop.init,
-      headers: headersOf(hop),
+      headers: await headersOf(hop),
       ...(follow ? { redirect: 'manual' } : {}),
     })
     const next = follow && redirects < maxRedirects ? redirected(response, hop) : undefined
@@ -182,7 +222,7 @@ function redirected(response: Response, hop: Hop): Hop | undefined {
   const headers = new Headers(hop.headers)
   const leftOrigin = hop.leftOrigin || url.origin !== from.origin
   if (url.origin !== from.origin) {
-    for (const name of ['authorization', 'cookie', 'host', 'proxy-authorization']) {
+    for (const name of ['authorization', 'cookie', 'dpop', 'host', 'proxy-authorization']) {
       headers.delete(name)
     }
   }

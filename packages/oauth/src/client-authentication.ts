@@ -17,6 +17,8 @@ export interface ClientAuthenticationOptions {
   readonly issuer?: string | undefined
   /** Stops waiting for the signature; the promise then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined
+  /** The thumbprint of a DPoP key, which `privateKeyJwt` names in the assertion as `cnf.jkt`. */
+  readonly jkt?: string | undefined
   /** Called when a rotating signer has signed, with the function to call if the server refuses the signature. */
   readonly onReplaceable?: ((replace: ReplaceKey) => void) | undefined
 }
@@ -52,7 +54,7 @@ export interface ClientAuthentication {
 
 /** One request to authenticate, for a server that was checked. */
 export interface CheckedRequest
-  extends Pick<ClientAuthenticationOptions, 'signal' | 'onReplaceable'> {
+  extends Pick<ClientAuthenticationOptions, 'signal' | 'onReplaceable' | 'jkt'> {
   readonly as: AuthorizationServer
   readonly client: Client
   readonly body: URLSearchParams
@@ -76,11 +78,11 @@ export function clientAuthentication(
   const authentication = async (
     ...[as, client, body, headers, given = {}]: Parameters<ClientAuthentication>
   ) => {
-    const { issuer: pin, signal, onReplaceable } = ownOptions(given)
+    const { issuer: pin, signal, onReplaceable, jkt } = ownOptions(given)
     const isPinned = requirePinnedIssuer(as, issuer, pin)
     requireTokenEndpoint(as)
     requireAdvertised(as, method)
-    await authenticate({ as, client, body, headers, isPinned, signal, onReplaceable })
+    await authenticate({ as, client, body, headers, isPinned, signal, onReplaceable, jkt })
   }
   if (alg !== undefined) Object.defineProperty(authentication, 'alg', { get: alg })
   return Object.freeze(Object.assign(authentication, { method }))

@@ -99,7 +99,7 @@ export function retryAfterSeconds(response: Response, now: number): number | und
   return Number.isNaN(date) ? undefined : Math.max(0, (date - now) / 1000)
 }
 
-/** The parameters with which a resource refuses a bearer token, RFC 6750 §3 and RFC 9728 §5.1. */
+/** The parameters with which a resource refuses a token, RFC 6750 §3, RFC 9449 §7.1 and RFC 9728 §5.1. */
 export interface BearerChallenge {
   readonly error: string | undefined
   readonly scope: string | undefined
@@ -107,18 +107,32 @@ export interface BearerChallenge {
   readonly resourceMetadata: string | undefined
 }
 
-/** Reads the bearer challenge of a response; `undefined` if it has none. */
-export async function bearerChallenge(response: Response): Promise<BearerChallenge | undefined> {
+/** Authentication schemes of access tokens, RFC 6750 and RFC 9449. */
+export type TokenScheme = 'bearer' | 'dpop'
+
+/**
+ * Reads the challenges of a response as one.
+ *
+ * @param schemes - which challenges; a parameter of the first one that has it is used.
+ * @returns `undefined` if the response has none of them.
+ */
+export async function bearerChallenge(
+  response: Response,
+  schemes: readonly TokenScheme[] = ['bearer'],
+): Promise<BearerChallenge | undefined> {
   const header = response.headers.get('www-authenticate')
   if (header === null) return undefined
   // The library exports no parser, but each function that reads a response throws the challenges of a 401.
   const carrier = new Response(null, { status: 401, headers: { 'www-authenticate': header } })
   const thrown = await processRevocationResponse(carrier).catch((error: unknown) => error)
   if (!(thrown instanceof WWWAuthenticateChallengeError)) return undefined
-  const challenge = thrown.cause.find(({ scheme }) => scheme === 'bearer')
-  if (challenge === undefined) return undefined
-  const { error, scope, resource_metadata: resourceMetadata } = challenge.parameters
-  return { error, scope, resourceMetadata }
+  const { cause } = thrown
+  const found = schemes.flatMap((wanted) => cause.filter(({ scheme }) => scheme === wanted))
+  if (found.length === 0) return undefined
+  const first = (name: 'error' | 'scope' | 'resource_metadata') =>
+    found.find(({ parameters }) => parameters[name] !== undefined)?.parameters[name]
+  const resourceMetadata = first('resource_metadata')
+  return { error: first('error'), scope: first('scope'), resourceMetadata }
 }
 
 /** Limits of {@link retry}. */

@@ -19,6 +19,13 @@ export {
   discoverProtectedResource,
   type ResourceDiscoveryOptions,
 } from './discovery.ts'
+export {
+  type DpopOptions,
+  type DpopProofRequest,
+  type DpopSession,
+  type DpopSessionOptions,
+  dpopSession,
+} from './dpop.ts'
 export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions } from './errors.ts'
 export type { Fetch } from './http.ts'
 export {

@@ -66,15 +66,23 @@ export function privateKeyJwt(
   return clientAuthentication(
     'private_key_jwt',
     async (request) => {
-      const { as, client, isPinned, signal, onReplaceable } = request
+      const { as, client, isPinned, signal, onReplaceable, jkt } = request
       const aud = (audience === 'token_endpoint' ? as.token_endpoint : audience) ?? as.issuer
       if (!isPinned) requireAudience(as, aud)
+      const { claims: given } = assertionOptions
+      const claims = jkt === undefined ? given : { ...given, cnf: { jkt } }
       let signedBy: Signer | undefined
       const sign = (signer: Signer) => {
         signedBy = signer
         requireAdvertised(as, 'private_key_jwt', signer.alg)
         const { client_id: clientId } = client
-        return clientAssertion(signer, { ...assertionOptions, clientId, audience: aud, signal })
+        return clientAssertion(signer, {
+          ...assertionOptions,
+          claims,
+          clientId,
+          audience: aud,
+          signal,
+        })
       }
       if (!('use' in source)) {
         setAssertion(request, await sign(source), clientIdInBody)

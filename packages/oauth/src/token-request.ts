@@ -1,4 +1,4 @@
-import { sanitize, sanitizeValue } from '@countersign/core/backend'
+import { sanitize } from '@countersign/core/backend'
 import {
   type AuthorizationServer,
   allowInsecureRequests,
@@ -7,6 +7,7 @@ import {
   processGenericTokenEndpointResponse,
 } from 'oauth4webapi'
 import type { ClientAuthentication, ReplaceKey } from './client-authentication.ts'
+import { acceptsProofs, type Dpop, requireTokenType } from './dpop.ts'
 import { OAuthError } from './errors.ts'
 import {
   boundedFetch,
@@ -40,6 +41,8 @@ export interface TokenRequest {
   readonly issuer: string
   readonly clientId: string
   readonly authentication: ClientAuthentication
+  /** Binds the token to a key. */
+  readonly dpop: Dpop | undefined
   /** Makes the body parameters of one request, with `grant_type`. */
   readonly parameters: () => Promise<URLSearchParams>
   readonly fetch: Fetch
@@ -51,7 +54,7 @@ export interface TokenRequest {
  * Requests an access token.
  *
  * A server that answers `invalid_client` to a rotating signer may know the successor of its key. Then one more request
- * is sent, if another key can be loaded.
+ * is sent, if another key can be loaded. And one more request is sent to a server that asks for a nonce in the proof.
  */
 export async function requestToken(request: TokenRequest): Promise<TokenResponse> {
   const { signal } = request
@@ -76,12 +79,15 @@ function isUnknownClient(error: unknown): boolean {
 async function send(
   request: TokenRequest,
   onReplaceable?: (replace: ReplaceKey) => void,
+  hasRetried = false,
 ): Promise<TokenResponse> {
   const { as, issuer, clientId, authentication, signal } = request
   const endpoint = requireTokenEndpoint(as)
   const { method, alg } = authentication
   // Before the parameters are made, because a grant may be signed as well.
   if (method !== undefined) requireAdvertised(as, method, alg)
+  const dpop = request.dpop && acceptsProofs(as, request.dpop) ? request.dpop : undefined
+  const jkt = dpop?.jktInAssertion === true ? await dpop.session.jkt() : undefined
   const parameters = await request.parameters()
   const client = { client_id: clientId }
   let secrets: readonly string[] | undefined
@@ -89,7 +95,9 @@ async function send(
     as,
     client,
     async (server, self, body, headers) => {
-      await authentication(server, self, body, headers, { issuer, signal, onReplaceable })
+      await authentication(server, self, body, headers, { issuer, signal, onReplaceable, jkt })
+      const proof = await dpop?.session.buildProof({ htm: 'POST', htu: endpoint, signal })
+      if (proof !== undefined) headers.set('dpop', proof)
       secrets = secretsIn(body, headers)
     },
     parameters.get('grant_type') ?? '',
@@ -104,14 +112,18 @@ async function send(
     if (secrets === undefined) throw error
     throw describeFetchError(error, signal, `token endpoint ${originOf(endpoint)}`, secrets)
   })
-  if (response.status === 200) return readToken(response, as, client)
-  throw await describeRefusal(response, as, secrets ?? [], request.now())
+  const hasNonce = dpop?.session.observeNonce(response, endpoint)
+  if (response.status === 200) return readToken(response, as, client, dpop)
+  const refusal = await describeRefusal(response, as, secrets ?? [], request.now())
+  if (hasRetried || hasNonce !== true || refusal.error !== 'use_dpop_nonce') throw refusal
+  return send(request, onReplaceable, true)
 }
 
 async function readToken(
   response: Response,
   as: AuthorizationServer,
   client: { readonly client_id: string },
+  dpop: Dpop | undefined,
 ): Promise<TokenResponse> {
   let token: TokenResponse
   try {
@@ -125,12 +137,7 @@ async function readToken(
       { status: response.status },
     )
   }
-  if (token.token_type !== 'bearer') {
-    throw new OAuthError(
-      'ERR_OAUTH_INVALID_RESPONSE',
-      `${sanitize(as.issuer)} granted a token of type ${sanitizeValue(token.token_type)}; only bearer tokens can be used`,
-    )
-  }
+  requireTokenType(as.issuer, token.token_type, dpop)
   // A header cannot carry other characters, and the error of the platform would show the whole token.
   if (!/^[\x21-\x7e]+$/.test(token.access_token)) {
     throw new OAuthError(
@@ -199,7 +206,7 @@ const publicParameters: ReadonlySet<string> = new Set([
 function secretsIn(body: URLSearchParams, headers: Headers): string[] {
   const secrets = [...body].flatMap(([name, value]) => (publicParameters.has(name) ? [] : [value]))
   const [scheme = '', credentials = ''] = headers.get('authorization')?.split(' ') ?? []
-  secrets.push(credentials)
+  secrets.push(credentials, headers.get('dpop') ?? '')
   if (scheme.toLowerCase() === 'basic') {
     const pair = Buffer.from(credentials, 'base64').toString()
     const encoded = pair.slice(pair.indexOf(':') + 1)

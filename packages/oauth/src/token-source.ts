@@ -1,8 +1,10 @@
+import type { Signer } from '@countersign/core'
 import { ownOptions, requireString, requireTimeout, stopwatch } from '@countersign/core/backend'
 import type { AuthorizationServer } from 'oauth4webapi'
 import { authorizedFetch, resourceMatcher } from './authorized-fetch.ts'
 import type { ClientAuthentication } from './client-authentication.ts'
 import { discoverAuthorizationServer } from './discovery.ts'
+import { type DpopOptions, readDpop, requireTokenType } from './dpop.ts'
 import { OAuthError } from './errors.ts'
 import type { Fetch } from './http.ts'
 import { uniteScopes } from './scope.ts'
@@ -28,6 +30,13 @@ export interface TokenSourceOptions {
   readonly authentication: ClientAuthentication
   /** The grant of the token request; `{ grant_type: 'client_credentials' }` by default. */
   readonly grant?: Grant | undefined
+  /**
+   * Binds the token to a key, so that it is of no use without the key: `true` for a new key in memory, or the signer of
+   * the proofs. A bearer token is then refused, unless `dpop.required` is `false`. By default, bearer tokens are used.
+   *
+   * @see [RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)
+   */
+  readonly dpop?: boolean | Signer | DpopOptions | undefined
   /** The scope to request: values separated by spaces. */
   readonly scope?: string | undefined
   /**
@@ -73,7 +82,8 @@ export interface TokenSource {
    * as `/projects/a%2Fb`.
    *
    * After a 401, or a 403 for insufficient scope, the token is renewed once for all callers and the request is sent
-   * again. The caller gets the refusing response if the body cannot be sent again, or if the resource refused a renewed
+   * again. A token that is bound to a key goes with a proof for each request, and the request is sent again if the
+   * resource asks for a nonce in the proof. The caller gets the refusing response if the body cannot be sent again, or if the resource refused a renewed
    * token as well a moment ago.
    */
   readonly fetch: Fetch
@@ -136,6 +146,8 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
     throw new TypeError('"maxScope" must be a string of scope values, separated by spaces')
   }
   const resourceUrl = resource === undefined ? undefined : requireSecureUrl(resource, 'resource')
+  const dpop = readDpop(own.dpop, now)
+  if (tokenResponse !== undefined) requireTokenType(issuer, tokenResponse.token_type, dpop)
   const lifetimeMs = metadataLifetimeSeconds * 1000
   const metadata = metadataCache({ issuer, given: own.metadata, lifetimeMs, fetch, now })
 
@@ -158,8 +170,8 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
         return body
       }
       try {
-        const request = { as, issuer, clientId, authentication, parameters, fetch, signal, now }
-        return await requestToken(request)
+        const client = { issuer, clientId, authentication, dpop }
+        return await requestToken({ as, ...client, parameters, fetch, signal, now })
       } catch (error) {
         // The token endpoint may have moved.
         if (OAuthError.is(error) && error.code === 'ERR_OAUTH_INVALID_RESPONSE') metadata.expire()
@@ -169,7 +181,7 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
   })
 
   const matches = resourceUrl && resourceMatcher(resourceUrl, metadata.tokenEndpoint)
-  const authorized = matches && authorizedFetch({ fetch, cache, matches })
+  const authorized = matches && authorizedFetch({ fetch, cache, matches, session: dpop?.session })
 
   return Object.freeze({
     async token({ signal }: TokenOptions = {}) {

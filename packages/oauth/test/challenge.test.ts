@@ -39,6 +39,17 @@ describe('a bearer challenge', () => {
     expect(await challenge(header)).toBeUndefined()
   })
 
+  it('is read from the challenges of both schemes, if both are accepted', async () => {
+    const header =
+      'Bearer error="insufficient_scope", scope=read, DPoP error="use_dpop_nonce", algs="ES256"'
+    const response = new Response(null, { headers: { 'www-authenticate': header } })
+    expect(await bearerChallenge(response, ['dpop', 'bearer'])).toEqual({
+      ...nothing,
+      error: 'use_dpop_nonce',
+      scope: 'read',
+    })
+  })
+
   it('is not in a response without the header, and leaves the body unread', async () => {
     expect(await bearerChallenge(new Response())).toBeUndefined()
     const headers = { 'www-authenticate': 'Bearer scope=read' }

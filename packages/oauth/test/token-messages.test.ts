@@ -95,7 +95,7 @@ describe('a token source says', () => {
         { 'content-type': 'application/json' },
       ),
       'ERR_OAUTH_INVALID_RESPONSE',
-      'https://as.test granted a token of type "dpop"; only bearer tokens can be used',
+      'https://as.test granted a token of type "dpop"; no proof was sent, so the token is bound to another key. Set the option "dpop"',
     ],
     [
       'the token does not fit a header',
