@@ -90,8 +90,7 @@ export function isTransient(status: number): boolean {
  * @returns `undefined` without the header, or when it is malformed.
  */
 export function retryAfterSeconds(response: Response, now: number): number | undefined {
-  const value = response.headers.get('retry-after')
-  if (value === null) return undefined
+  const value = response.headers.get('retry-after') ?? ''
   if (/^\d+(\.\d+)?$/.test(value)) return Math.min(Number(value), Number.MAX_SAFE_INTEGER)
   // `Date.parse` alone reads "-5" and "1.5 s" as dates in 2001.
   if (!/^[A-Z][a-z]{2,8}, /.test(value)) return undefined

@@ -125,6 +125,16 @@ describe('a token source says', () => {
     })
   })
 
+  it('that the grant has no type, before anything is sent', async () => {
+    let requests = 0
+    const fetch: Fetch = async () => {
+      requests++
+      return new Response()
+    }
+    await expect(source(fetch, { grant: {} }).token()).rejects.toThrow(/"grantType"/)
+    expect(requests).toBe(0)
+  })
+
   it('that fetch needs a resource', async () => {
     await expect(source(never).fetch('https://api.test')).rejects.toThrow(
       new TypeError(
@@ -170,6 +180,7 @@ describe('an authentication says', () => {
     [[], '[]'],
     [['https://as.test', 'https://other.test'], '["https://as.test","https://other.test"]'],
     [7, '7'],
+    [[['https://as.test']], '[["https://as.test"]]'],
   ])('that an external assertion has the audience %j', async (aud, shown) => {
     const payload = Buffer.from(JSON.stringify({ aud })).toString('base64url')
     const asked = request(externalAssertion(() => `e30.${payload}.c2ln`))
