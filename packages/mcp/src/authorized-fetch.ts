@@ -93,7 +93,7 @@ function withoutToken(input: Input, init?: RequestInit): RequestInit | undefined
   const headers = new Headers(
     init?.headers ?? (input instanceof Request ? input.headers : undefined),
   )
-  if (!/^bearer /i.test(headers.get('authorization') ?? '')) return init
+  if (!headers.get('authorization')?.match(/^bearer /i)) return init
   headers.delete('authorization')
   return { ...init, headers }
 }

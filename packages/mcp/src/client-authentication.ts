@@ -35,8 +35,6 @@ export function providerAuthentication(
     await authentication(as, client, body, headers, { ...options, issuer })
   }
   const { method } = authentication
-  // Read at each use, because a rotating signer may change its algorithm.
-  Object.defineProperty(authenticate, 'alg', { get: () => authentication.alg })
   return Object.freeze(Object.assign(authenticate, { method }))
 }
 

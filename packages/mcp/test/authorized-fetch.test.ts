@@ -1,87 +1,25 @@
-import { generateKeyPairSync } from 'node:crypto'
-import { localSigner } from '@countersign/local'
-import { type ClientCredentialsProviderOptions, clientCredentialsProvider } from '@countersign/mcp'
-import { type Fetch, privateKeyJwt } from '@countersign/oauth'
+import type { Fetch } from '@countersign/oauth'
 import { describe, expect, it } from 'vitest'
+import { mcp, post, startServers } from './servers.ts'
 
-const mcp = 'https://mcp.example/mcp'
 const tokenEndpoint = 'https://as.example/token'
-const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-const authentication = privateKeyJwt(await localSigner({ key: privateKey }))
-
-interface Received {
-  readonly url: URL
-  readonly headers: Headers
-  readonly init: RequestInit
-}
-
-/** How the MCP server answers a request that has one of its tokens. */
-type Answer = (received: Received) => Response
-
-/** An MCP server, and the authorization server that it names, which issues the tokens `token-1`, `token-2`, … */
-function startServers(
-  answer: Answer = () => new Response('done'),
-  settings: Partial<ClientCredentialsProviderOptions> = {},
-) {
-  const received: Received[] = []
-  let issued = 0
-  const fetch: Fetch = async (input, init = {}) => {
-    const url = new URL(input instanceof Request ? input.url : input)
-    const given = init.headers ?? (input instanceof Request ? input.headers : undefined)
-    const headers = new Headers(given)
-    received.push({ url, headers, init })
-    if (url.pathname.startsWith('/.well-known/oauth-protected-resource')) {
-      return Response.json({ resource: mcp, authorization_servers: ['https://as.example'] })
-    }
-    if (url.pathname.startsWith('/.well-known/')) {
-      return Response.json({
-        issuer: 'https://as.example',
-        token_endpoint: tokenEndpoint,
-        token_endpoint_auth_methods_supported: ['private_key_jwt'],
-      })
-    }
-    if (url.href === tokenEndpoint) {
-      issued++
-      return Response.json({
-        access_token: `token-${issued}`,
-        token_type: 'bearer',
-        expires_in: 300,
-      })
-    }
-    if (url.origin !== 'https://mcp.example') return new Response('elsewhere')
-    const isAuthorized = headers.get('authorization')?.startsWith('Bearer token-') === true
-    return isAuthorized ? answer({ url, headers, init }) : new Response('no', { status: 401 })
-  }
-  const provider = clientCredentialsProvider({
-    clientId: 'agent',
-    authentication,
-    fetch,
-    ...settings,
-  })
-  /** The `Authorization` headers of the requests to a URL. */
-  const authorizationsAt = (url: string) =>
-    received
-      .filter((request) => request.url.href === url)
-      .map(({ headers }) => headers.get('authorization'))
-  return { provider, received, authorizationsAt, issued: () => issued }
-}
-
-const post = (body: RequestInit['body'] = '{}'): RequestInit => ({ method: 'POST', body })
 
 describe('the fetch of a provider', () => {
   it('repeats a request that was refused without a token, and attaches the token from then on', async () => {
-    const { provider, authorizationsAt, issued } = startServers()
+    const { provider, authorizationsAt, issuers } = startServers()
     expect(await (await provider.fetch(mcp, post())).text()).toBe('done')
     expect(await (await provider.fetch(mcp, post())).text()).toBe('done')
     expect(authorizationsAt(mcp)).toEqual([null, 'Bearer token-1', 'Bearer token-1'])
-    expect(issued()).toBe(1)
+    expect(issuers).toHaveLength(1)
   })
 
   it('sends a Request, with its body, and repeats it', async () => {
     const bodies: unknown[] = []
-    const { provider, authorizationsAt } = startServers(({ init }) => {
-      bodies.push(init.body)
-      return new Response('done')
+    const { provider, authorizationsAt } = startServers({
+      resource({ init }) {
+        bodies.push(init.body)
+        return new Response('done')
+      },
     })
     const request = new Request(mcp, { method: 'POST', body: 'hello' })
     expect(await (await provider.fetch(request)).text()).toBe('done')
@@ -130,22 +68,26 @@ describe('the fetch of a provider', () => {
   })
 
   it('passes a 403 on, unless it asks for more scope', async () => {
-    const { provider, issued } = startServers(() => new Response('not yours', { status: 403 }))
+    const { provider, issuers } = startServers({
+      resource: () => new Response('not yours', { status: 403 }),
+    })
     const response = await provider.fetch(mcp, post())
     expect([response.status, await response.text()]).toEqual([403, 'not yours'])
-    expect(issued()).toBe(1)
+    expect(issuers).toHaveLength(1)
   })
 
   it('throws when the new token has too little scope as well, with the scope in the message', async () => {
     const challenge = 'Bearer error="insufficient_scope", scope="admin"'
     let cancelled = 0
-    const { provider } = startServers(() => {
-      const body = new ReadableStream({
-        cancel() {
-          cancelled++
-        },
-      })
-      return new Response(body, { status: 403, headers: { 'www-authenticate': challenge } })
+    const { provider } = startServers({
+      resource() {
+        const body = new ReadableStream({
+          cancel() {
+            cancelled++
+          },
+        })
+        return new Response(body, { status: 403, headers: { 'www-authenticate': challenge } })
+      },
     })
     await expect(provider.fetch(mcp, post())).rejects.toMatchObject({
       code: 'ERR_OAUTH_TOKEN_REFUSED',
@@ -157,13 +99,16 @@ describe('the fetch of a provider', () => {
   })
 
   it('throws when the resource refuses a token that was just issued', async () => {
-    const { provider, issued } = startServers(() => new Response('no', { status: 401 }))
+    const { provider, issuers } = startServers({
+      resource: () => new Response('no', { status: 401 }),
+    })
     await expect(provider.fetch(mcp, post())).rejects.toMatchObject({
       code: 'ERR_OAUTH_TOKEN_REFUSED',
       status: 401,
-      message: expect.not.stringContaining('scope'),
+      message:
+        'The resource https://mcp.example/mcp answers with HTTP status 401 to the token that https://as.example issued for it; no other token was requested',
     })
-    expect(issued()).toBe(2)
+    expect(issuers).toHaveLength(2)
   })
 
   it('rejects with the reason of the signal, of the options or of the Request', async () => {
@@ -172,6 +117,26 @@ describe('the fetch of a provider', () => {
     for (const use of ['init', 'request'] as const) {
       const { provider } = startServers()
       await provider.fetch(mcp, post())
+      await expect(
+        use === 'init'
+          ? provider.fetch(mcp, { ...post(), signal })
+          : provider.fetch(new Request(mcp, { ...post(), signal })),
+      ).rejects.toBe(reason)
+    }
+  })
+
+  it('lets a caller leave a discovery, by the signal of the options or of the Request', async () => {
+    for (const use of ['init', 'request'] as const) {
+      const reason = new Error('the caller left')
+      const controller = new AbortController()
+      const { signal } = controller
+      const fetch: Fetch = async (input) => {
+        const url = input instanceof Request ? input.url : String(input)
+        if (url === mcp) return new Response('no', { status: 401 })
+        controller.abort(reason)
+        return new Promise(() => {})
+      }
+      const { provider } = startServers({}, { fetch })
       await expect(
         use === 'init'
           ? provider.fetch(mcp, { ...post(), signal })
@@ -201,7 +166,7 @@ describe("requests of an SDK's own flow", () => {
 
   it('read at most 1 MiB of a response', async () => {
     const large: Fetch = async () => new Response('x'.repeat(1024 * 1024 + 1))
-    const { provider } = startServers(undefined, { fetch: large, serverUrl: mcp })
+    const { provider } = startServers({}, { fetch: large, serverUrl: mcp })
     for (const [url, init] of [
       [tokenEndpoint, tokenRequest],
       ['https://as.example/.well-known/oauth-authorization-server', {}],
@@ -221,7 +186,7 @@ describe("requests of an SDK's own flow", () => {
   })
 
   it('do not lead from another machine to this one', async () => {
-    const { provider, received } = startServers(undefined, { serverUrl: mcp })
+    const { provider, received } = startServers({}, { serverUrl: mcp })
     for (const url of ['http://127.0.0.1:1/', 'http://localhost:1/.well-known/x']) {
       await expect(provider.fetch(url)).rejects.toMatchObject({
         code: 'ERR_OAUTH_INSECURE_ENDPOINT',

@@ -31,6 +31,7 @@ it.each([
   ['clientId', 7],
   ['issuer', 'as.example.com'],
   ['issuer', ''],
+  ['issuer', new URL('https://as.example')],
   ['serverUrl', 'mcp.example.com'],
   ['serverUrl', ''],
   ['scope', ['read', 'write']],
