@@ -16,7 +16,7 @@ const pinned = (pin: string) =>
 
 describe('a key URI', () => {
   it.each(forms)('is parsed as it is written: $uri', ({ uri, parsed }) => {
-    expect(parseKeyUri(uri)).toEqual(parsed)
+    expect({ ...parseKeyUri(uri) }).toStrictEqual(parsed)
   })
 
   it.each(forms)(
@@ -24,7 +24,7 @@ describe('a key URI', () => {
     ({ uri, canonical, parsed }) => {
       const written = formatKeyUri(parseKeyUri(uri))
       expect(written).toBe(canonical ?? uri)
-      expect(parseKeyUri(written)).toEqual(parsed)
+      expect({ ...parseKeyUri(written) }).toStrictEqual(parsed)
       expect(formatKeyUri(parseKeyUri(written))).toBe(written)
     },
   )

@@ -93,7 +93,7 @@ describe.each([
     for (const each of [path, '/dev/zero']) {
       expect(await refusal(() => read(each, true))).toMatchObject({
         code: 'ERR_SIGNER_CONFIG',
-        message: expect.stringContaining('is not a regular file'),
+        message: `The ${what} file "${each}" is not a regular file`,
       })
     }
   })
