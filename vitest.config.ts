@@ -13,6 +13,7 @@ const lanes = {
   pkcs11: 'test/pkcs11/**/*.test.ts',
   ministack: 'test/ministack/**/*.test.ts',
   conformance: 'test/conformance/**/*.test.ts',
+  hosts: 'test/hosts/**/*.test.ts',
   consumer: 'test/packaging/consumer.test.mjs',
   docs: 'test/packaging/docs.test.mjs',
   demo: 'test/lanes/demo.test.ts',

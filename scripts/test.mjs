@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { createVitest } from 'vitest/node'
 import { pkcs11Missing } from '../test/support/debian.js'
-import { ministack } from '../test/support/python.js'
+import { fastMcp, ministack } from '../test/support/python.js'
 import { Failure, prepared } from './prepare.mjs'
 import { watchdog } from './watchdog.mjs'
 
@@ -29,6 +29,10 @@ const lanes = {
   pkcs11: { about: 'keys on SoftHSM, directly and through p11-kit', missing: pkcs11Missing },
   ministack: { about: 'keys in MiniStack, an independent AWS KMS', missing: ministack.install },
   conformance: { about: 'the MCP conformance suite' },
+  hosts: {
+    about: 'MCP clients and servers of others',
+    missing: () => pkcs11Missing() ?? fastMcp.install(),
+  },
   consumer: { about: 'the packed packages in a fresh project, with plain npm' },
   docs: { about: 'what the documentation says to install and to run, with plain npm' },
   demo: { about: 'npm run demo' },

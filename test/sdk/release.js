@@ -1,16 +1,9 @@
 // @ts-check
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { fetchPackage } from '../../scripts/prepare.mjs'
-import { cache, root } from '../../scripts/workspace.mjs'
+import { root } from '../../scripts/workspace.mjs'
+import { npmRelease } from '../support/npm-release.js'
 import { run } from '../support/run.js'
 
 /**
@@ -23,35 +16,13 @@ import { run } from '../support/run.js'
  */
 
 /**
- * Where a release is, fetched from npm into `.cache` when it is not there yet. Nothing else of the repository draws
- * it in.
- *
- * @param {SdkRelease} sdk
- * @returns {string} the folder that has it in its `node_modules`
- */
-function sdkRelease({ name, version }) {
-  const release = `${name}@${version}`
-  const place = join(cache, 'sdk', release.replaceAll('/', '-'))
-  if (existsSync(place)) return place
-  console.log(`Fetching ${release} from npm (some 50 MB unpacked, once) …`)
-  mkdirSync(join(place, '..'), { recursive: true })
-  const temporary = mkdtempSync(join(place, '../fetch-'))
-  // Optional parts and peers of old releases are for other platforms than this.
-  const left = ['--omit=optional', '--omit=peer', '--ignore-scripts', '--engine-strict=false']
-  fetchPackage(temporary, release, left)
-  // Complete, or not there at all.
-  renameSync(temporary, place)
-  return place
-}
-
-/**
  * The environment in which the tests run with a release in place of the workspace's.
  *
  * @param {SdkRelease} sdk
  * @returns {Record<string, string>}
  */
 export function sdkEnvironment(sdk) {
-  const place = sdkRelease(sdk)
+  const place = npmRelease(sdk)
   return { COUNTERSIGN_SDK: `${sdk.name}=${createRequire(join(place, '_')).resolve(sdk.name)}` }
 }
 
@@ -62,7 +33,7 @@ export function sdkEnvironment(sdk) {
  * @returns {Promise<string | undefined>} what the compiler complains about
  */
 export async function sdkComplaints(sdk) {
-  const place = sdkRelease(sdk)
+  const place = npmRelease(sdk)
   const own = (/** @type {string} */ folder) => join(root, 'packages', folder, 'dist/index.d.ts')
   const types = typesOf(join(place, 'node_modules', sdk.name))
   writeFileSync(

@@ -80,3 +80,6 @@ export function pythonEnvironment(name, requirements) {
 
 /** The environment that runs MiniStack as `-m ministack`. */
 export const ministack = pythonEnvironment('ministack', 'test/servers/ministack-requirements.txt')
+
+/** The environment of FastMCP, which has version 2 of the MCP SDK for Python. */
+export const fastMcp = pythonEnvironment('fastmcp', 'test/hosts/fastmcp-requirements.txt')
