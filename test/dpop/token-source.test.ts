@@ -78,6 +78,16 @@ test('the nonce of a successful response is in the next proof', async () => {
   expect(decodeJwt(resource.proofs[1] ?? '')['nonce']).toBe('later')
 })
 
+test('the nonce of a response to a request with a nonce is in the next proof', async () => {
+  const { source, url, api, resource } = await startDpopServers()
+  resource.requireNonce('first')
+  resource.offerNonce('second')
+  const bound = source()
+  await bound.fetch(url)
+  expect((await bound.fetch(url)).status).toBe(200)
+  expect(api.requests).toHaveLength(3)
+})
+
 test('a resource that refuses every nonce gets the request twice, and no token is requested for it', async () => {
   let nonces = 0
   const api = closing(

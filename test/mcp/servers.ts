@@ -39,6 +39,8 @@ export interface ServersOptions {
   readonly scopesSupported?: string[]
   readonly requiredScopes?: string[]
   readonly toolScopes?: { readonly add?: string }
+  /** Whether the servers bind tokens to keys, and whether the authorization server asks for a nonce. */
+  readonly dpop?: 'supported' | 'nonce'
 }
 
 /** A signer with a new P-256 key. */
@@ -48,9 +50,9 @@ export async function newSigner(): Promise<Signer> {
 
 /** Starts the servers, and closes them after the test. */
 export async function startServers(options: ServersOptions = {}): Promise<Servers> {
-  const { ttlSeconds = 3600, scopes = ['use', 'math'], sdk = 'v2' } = options
+  const { ttlSeconds = 3600, scopes = ['use', 'math'], sdk = 'v2', dpop } = options
   const signer = options.signer ?? (await newSigner())
-  const as = closing(await startAuthorizationServer({ ttlSeconds }))
+  const as = closing(await startAuthorizationServer({ ttlSeconds, ...(dpop && { dpop }) }))
   await as.registerClient({
     client_id: 'agent',
     token_endpoint_auth_method: 'private_key_jwt',
@@ -61,6 +63,7 @@ export async function startServers(options: ServersOptions = {}): Promise<Server
     await startMcpServer({
       issuer: as.issuer,
       sdk,
+      dpop: dpop !== undefined,
       ...(options.scopesSupported && { scopesSupported: options.scopesSupported }),
       ...(options.requiredScopes && { requiredScopes: options.requiredScopes }),
       ...(options.toolScopes && { toolScopes: options.toolScopes }),

@@ -26,6 +26,8 @@ interface GrantContext {
 export async function startSignInServer(client: {
   readonly client_id: string
   readonly jwks: JSONWebKeySet
+  /** Refuses token requests without a proof. */
+  readonly dpop_bound_access_tokens?: boolean
 }): Promise<SignInServer> {
   const resources = new Set<string>()
   let answer: ReturnType<Provider['callback']>
@@ -70,6 +72,11 @@ export async function startSignInServer(client: {
     },
     features: {
       devInteractions: { enabled: false },
+      dPoP: {
+        enabled: true,
+        nonceSecret: randomBytes(32),
+        requireNonce: () => client.dpop_bound_access_tokens === true,
+      },
       resourceIndicators: {
         enabled: true,
         useGrantedResource: () => true,

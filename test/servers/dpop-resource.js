@@ -17,10 +17,10 @@ import { calculateJwkThumbprint, createRemoteJWKSet, EmbeddedJWK, errors, jwtVer
 const maxAgeSeconds = 60
 
 /**
- * @param {{ issuer: string, jwksUri: string, audience: () => string }} expected
+ * @param {{ issuer: string, jwksUri: string, audience: () => string, metadataUrl?: () => string }} expected
  * @returns {DpopResource}
  */
-export function dpopResource({ issuer, jwksUri, audience }) {
+export function dpopResource({ issuer, jwksUri, audience, metadataUrl }) {
   const keys = createRemoteJWKSet(new URL(jwksUri))
   /** @type {string[]} */
   const proofs = []
@@ -92,7 +92,8 @@ export function dpopResource({ issuer, jwksUri, audience }) {
       } catch (error) {
         if (!(error instanceof Refusal)) throw error
         const parameters = error.code === undefined ? '' : ` error="${error.code}",`
-        const challenge = `DPoP${parameters} algs="ES256 EdDSA"`
+        const metadata = metadataUrl === undefined ? '' : ` resource_metadata="${metadataUrl()}",`
+        const challenge = `DPoP${parameters}${metadata} algs="ES256 EdDSA"`
         return new Response(error.message, {
           status: 401,
           headers: {

@@ -1,6 +1,7 @@
 // @ts-check
 import * as oauth from 'oauth4webapi'
 import { accessTokenVerifier } from './access-tokens.js'
+import { dpopResource } from './dpop-resource.js'
 import { listenOnLoopback } from './loopback.js'
 
 /**
@@ -11,6 +12,7 @@ import { listenOnLoopback } from './loopback.js'
  * @property {string[]} [scopesSupported]  published in the resource metadata
  * @property {string[]} [requiredScopes]  needed for every request
  * @property {Partial<Record<ToolName, string>>} [toolScopes]  one more scope, for one tool
+ * @property {boolean} [dpop]  accepts tokens that are bound to a key, with a proof, and no others
  */
 
 /** @typedef {'whoami' | 'add'} ToolName */
@@ -34,6 +36,7 @@ import { listenOnLoopback } from './loopback.js'
  * @property {string} resourceMetadataUrl
  * @property {import('./loopback.js').RecordedRequest[]} requests
  * @property {{ readonly discovery: number, readonly unauthorized: number, readonly forbidden: number, readonly toolCalls: number }} counters
+ * @property {import('./dpop-resource.js').DpopResource} dpop  with the option `dpop`, what verifies the proofs
  * @property {(token: string) => void} revoke  answers 401 to this token from now on
  * @property {() => void} revokeAll  answers 401 to every token accepted so far
  * @property {() => void} forget  empties the log and sets the counters to 0
@@ -53,13 +56,44 @@ export async function startMcpServer(options) {
 
   /** @type {import('node:http').RequestListener} */
   let answer
-  const server = await listenOnLoopback((request, response) => answer(request, response))
+  const server = await listenOnLoopback((request, response) => {
+    if (options.dpop !== true || request.url !== url.pathname) return answer(request, response)
+    void proved(request, response)
+  })
   const url = new URL(path, server.origin)
   const tokens = accessTokenVerifier({
     issuer: options.issuer,
     jwksUri: authorizationServer.jwks_uri ?? '',
     audience: url.href,
   })
+  const dpop = dpopResource({
+    issuer: options.issuer,
+    jwksUri: authorizationServer.jwks_uri ?? '',
+    audience: () => url.href,
+    metadataUrl: () => `${server.origin}${metadataPath}`,
+  })
+
+  /**
+   * Verifies the proof of a request, and passes it on as one with a bearer token.
+   *
+   * @type {(...parameters: Parameters<import('node:http').RequestListener>) => Promise<void>}
+   */
+  async function proved(request, response) {
+    const { method = '', headers, rawHeaders } = request
+    const given = new Headers(/** @type {Record<string, string>} */ (headers))
+    const { status, headers: added } = await dpop.answer({ method, url: url.href, headers: given })
+    for (const [name, value] of added) if (name !== 'content-type') response.setHeader(name, value)
+    if (status !== 200) {
+      response.writeHead(status).end()
+      return
+    }
+    const bearer = headers.authorization?.replace(/^DPoP /i, 'Bearer ') ?? ''
+    headers.authorization = bearer
+    const index = rawHeaders.findIndex((name) => name.toLowerCase() === 'authorization')
+    rawHeaders[index + 1] = bearer
+    answer(request, response)
+  }
+
   let toolCalls = 0
   const { mcpListener } =
     sdk === 'v1' ? await import('./mcp-server-v1.js') : await import('./mcp-server-v2.js')
@@ -96,6 +130,7 @@ export async function startMcpServer(options) {
         return toolCalls
       },
     },
+    dpop,
     revoke: tokens.revoke,
     revokeAll: tokens.revokeAll,
     forget() {

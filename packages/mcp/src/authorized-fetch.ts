@@ -2,11 +2,13 @@ import type { Fetch } from '@countersign/oauth'
 import {
   bearerChallenge,
   boundedFetch,
+  type Dpop,
   firstHop,
   followRedirects,
   isReplayable,
   isWithin,
   requireReachable,
+  tokenSchemes,
 } from '@countersign/oauth/internal'
 import { type ResourceTokens, type TargetSource, tokenRefused } from './resource-tokens.ts'
 
@@ -14,6 +16,7 @@ import { type ResourceTokens, type TargetSource, tokenRefused } from './resource
 export interface AuthorizedFetchSettings {
   readonly fetch: Fetch
   readonly tokens: ResourceTokens
+  readonly dpop: Dpop | undefined
   /** The URL of the MCP server; by default that of the first request. */
   readonly serverUrl: URL | undefined
 }
@@ -24,7 +27,9 @@ type Input = string | URL | Request
  * Makes the `fetch` of a provider: it discovers the authorization server when the MCP server answers 401, attaches the
  * token to requests to the MCP server and to no others, and answers one challenge with a new token.
  */
-export function authorizedFetch({ fetch, tokens, serverUrl }: AuthorizedFetchSettings): Fetch {
+export function authorizedFetch(settings: AuthorizedFetchSettings): Fetch {
+  const { fetch, tokens, dpop, serverUrl } = settings
+  const schemes = tokenSchemes(dpop?.session)
   let server = serverUrl
 
   /** Sends a request of an SDK's own authorization flow. */
@@ -36,6 +41,19 @@ export function authorizedFetch({ fetch, tokens, serverUrl }: AuthorizedFetchSet
 
   async function sendWithoutToken(input: Input, init?: RequestInit): Promise<Response> {
     return (await followRedirects(fetch, firstHop(input, init))).response
+  }
+
+  /** Throws if the resource refused the token. An SDK would answer such a response with a flow of its own. */
+  async function requireAccepted(
+    used: TargetSource | undefined,
+    response: Response,
+  ): Promise<Response> {
+    const { status } = response
+    if (used === undefined || (status !== 401 && status !== 403)) return response
+    const challenge = await bearerChallenge(response, schemes)
+    if (status === 403 && challenge?.error !== 'insufficient_scope') return response
+    await response.body?.cancel()
+    throw tokenRefused(used, status, challenge?.scope)
   }
 
   return async (input, given) => {
@@ -66,34 +84,22 @@ export function authorizedFetch({ fetch, tokens, serverUrl }: AuthorizedFetchSet
   }
 }
 
-/** Throws if the resource refused the token. An SDK would answer such a response with a flow of its own. */
-async function requireAccepted(
-  used: TargetSource | undefined,
-  response: Response,
-): Promise<Response> {
-  const { status } = response
-  if (used === undefined || (status !== 401 && status !== 403)) return response
-  const challenge = await bearerChallenge(response)
-  if (status === 403 && challenge?.error !== 'insufficient_scope') return response
-  await response.body?.cancel()
-  throw tokenRefused(used, status, challenge?.scope)
-}
-
 function covers({ resource }: TargetSource, url: URL): boolean {
   return isWithin(url, new URL(resource))
 }
 
 /** MCP requests have a JSON body, token requests a form. */
-function isTokenRequest(body: unknown): boolean {
+export function isTokenRequest(body: unknown): body is URLSearchParams {
   return body instanceof URLSearchParams && body.has('grant_type')
 }
 
-/** Removes the token that an SDK attaches to every request, redirected ones included. */
+/** Removes the token, and its proof, that an SDK attaches to every request, redirected ones included. */
 function withoutToken(input: Input, init?: RequestInit): RequestInit | undefined {
   const headers = new Headers(
     init?.headers ?? (input instanceof Request ? input.headers : undefined),
   )
-  if (!headers.get('authorization')?.match(/^bearer /i)) return init
+  if (!headers.get('authorization')?.match(/^(?:bearer|dpop) /i)) return init
   headers.delete('authorization')
+  headers.delete('dpop')
   return { ...init, headers }
 }

@@ -1,7 +1,13 @@
-import { type ClientAuthentication, type Fetch, OAuthError } from '@countersign/oauth'
+import {
+  type ClientAuthentication,
+  type Fetch,
+  OAuthError,
+  type TokenSourceOptions,
+} from '@countersign/oauth'
 import {
   Deadline,
   ownOptions,
+  readDpop,
   requireString,
   requireTimeout,
   sanitize,
@@ -23,6 +29,11 @@ export interface ClientCredentialsProviderOptions {
   readonly clientId: string
   /** How the client authenticates: `privateKeyJwt`, `externalAssertion`, or a client secret. */
   readonly authentication: ClientAuthentication
+  /**
+   * Binds the tokens to a key, as the option `dpop` of `tokenSource` does. Use the provider's `fetch`; with SDK v2, the
+   * provider may also be used as an `OAuthClientProvider`, whose tokens are then sent with proofs by the SDK.
+   */
+  readonly dpop?: TokenSourceOptions['dpop']
   /**
    * Pins the authorization server. Without it, the MCP server decides which authorization server gets the secret, or an
    * assertion, whose audience is then that server and no other.
@@ -114,9 +125,9 @@ export function clientCredentialsProvider(
   options: ClientCredentialsProviderOptions,
 ): ClientCredentialsProvider {
   const settings = readOptions(options)
-  const { clientId, issuer, scope, serverUrl, clientName, timeoutSeconds } = settings
+  const { clientId, issuer, scope, serverUrl, clientName, timeoutSeconds, dpop } = settings
   const tokens = resourceTokens(settings)
-  const fetch = authorizedFetch({ fetch: settings.fetch, tokens, serverUrl })
+  const fetch = authorizedFetch({ fetch: settings.fetch, tokens, dpop, serverUrl })
   let pinging: Promise<void> | undefined
 
   /** Has `fetch` obtain a token that the MCP server accepts. Concurrent callers share one request. */
@@ -140,6 +151,7 @@ export function clientCredentialsProvider(
     fetch,
     authProvider: Object.freeze({
       async token() {
+        if (dpop?.required === true) throw new TypeError(needsFetch)
         return (await tokens.ready())?.source.token()
       },
       onUnauthorized: (context: { readonly serverUrl: URL }) => obtainToken(context.serverUrl),
@@ -164,11 +176,16 @@ export function clientCredentialsProvider(
       return { access_token, token_type, expires_in, scope: scope ?? used.scope }
     },
     ...clientCredentialsFlow(settings, tokens),
+    // SDK v2 asks for it. It is not part of the type, because the type of the SDK has private members.
+    ...(dpop && { dpop: () => dpop.session }),
     redirectToAuthorization: refuseInteraction,
     saveCodeVerifier: refuseInteraction,
     codeVerifier: refuseInteraction,
   })
 }
+
+const needsFetch =
+  'an AuthProvider has no place for DPoP proofs; give the transport `fetch: provider.fetch` in place of `authProvider`'
 
 function refuseInteraction(): never {
   throw new TypeError(
@@ -206,6 +223,7 @@ function readOptions(options: ClientCredentialsProviderOptions): Settings {
     ...{ clientId, clientName, issuer, scope, maxScope, metadataLifetimeSeconds, timeoutSeconds },
     serverUrl: serverUrl === undefined ? undefined : new URL(serverUrl),
     authentication: providerAuthentication(own.authentication, issuer, now),
+    dpop: readDpop(own.dpop, now),
     fetch: own.fetch ?? globalThis.fetch,
     now,
   }

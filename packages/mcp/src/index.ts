@@ -6,5 +6,6 @@ export {
 export {
   type InteractiveProvider,
   type WithClientAuthenticationOptions,
+  type WithDpop,
   withClientAuthentication,
 } from './with-client-authentication.ts'

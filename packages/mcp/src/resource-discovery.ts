@@ -71,7 +71,7 @@ async function discover(
 ): Promise<DiscoveredResource> {
   const request = { fetch, signal }
   const response = given ?? (await sendPing(url, request))
-  const challenge = await bearerChallenge(response)
+  const challenge = await bearerChallenge(response, ['bearer', 'dpop'])
   const { href } = new URL(url.pathname, url)
   const metadata = await discoverProtectedResource(href, {
     metadataUrl: challenge?.resourceMetadata,

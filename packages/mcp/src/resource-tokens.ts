@@ -9,6 +9,7 @@ import {
 } from '@countersign/oauth'
 import {
   backoff,
+  type Dpop,
   limitScope,
   sameIssuer,
   sanitize,
@@ -34,6 +35,7 @@ export interface TargetSource extends TokenTarget {
 export interface ResourceTokensSettings {
   readonly clientId: string
   readonly authentication: ClientAuthentication
+  readonly dpop: Dpop | undefined
   readonly issuer: string | undefined
   readonly scope: string | undefined
   readonly maxScope: string | undefined

@@ -1,5 +1,11 @@
 import { type AuthorizationServer, OAuthError, type ReplaceKey } from '@countersign/oauth'
-import { limitScope, requireSecureUrl, sanitize, uniteScopes } from '@countersign/oauth/internal'
+import {
+  acceptsProofs,
+  limitScope,
+  requireSecureUrl,
+  sanitize,
+  uniteScopes,
+} from '@countersign/oauth/internal'
 import type { ResourceTokens, ResourceTokensSettings, TokenTarget } from './resource-tokens.ts'
 
 // The types agree with both majors of the MCP TypeScript SDK, so that a program compiles against this package without
@@ -81,7 +87,7 @@ export function clientCredentialsFlow(
   settings: FlowSettings,
   tokens: ResourceTokens,
 ): ClientCredentialsFlow {
-  const { clientId, authentication, serverUrl, maxScope } = settings
+  const { clientId, authentication, dpop, serverUrl, maxScope } = settings
   const keys = keyReplacement()
   const targets = new WeakMap<object, TokenTarget>()
   let discovering: Promise<TokenTarget> | undefined
@@ -130,8 +136,10 @@ export function clientCredentialsFlow(
       const scope = limitScope(united, undefined) ?? target.scope
       params.set('resource', resource)
       if (scope !== undefined) params.set('scope', scope)
+      if (dpop !== undefined) acceptsProofs(as, dpop)
+      const jkt = dpop?.jktInAssertion === true ? await dpop.session.jkt() : undefined
       const { onReplaceable } = keys
-      await authentication(as, { client_id: clientId }, params, headers, { onReplaceable })
+      await authentication(as, { client_id: clientId }, params, headers, { onReplaceable, jkt })
       requested = { as, resource, scope }
     },
     saveTokens(granted: Tokens) {

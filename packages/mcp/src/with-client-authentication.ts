@@ -1,6 +1,20 @@
-import { type AuthorizationServer, type ClientAuthentication, OAuthError } from '@countersign/oauth'
-import { requireIssuer, requireSecureUrl, sanitize } from '@countersign/oauth/internal'
+import {
+  type AuthorizationServer,
+  type ClientAuthentication,
+  type Fetch,
+  OAuthError,
+  type TokenSourceOptions,
+} from '@countersign/oauth'
+import {
+  acceptsProofs,
+  readDpop,
+  requireIssuer,
+  requireSecureUrl,
+  requireTokenType,
+  sanitize,
+} from '@countersign/oauth/internal'
 import { providerAuthentication, requireUsableServer } from './client-authentication.ts'
+import { dpopFetch } from './dpop-fetch.ts'
 import {
   type AddClientAuthentication,
   type CredentialScope,
@@ -29,6 +43,21 @@ export interface WithClientAuthenticationOptions {
    * discovery is cached until then, for the exchange of the code.
    */
   readonly signInSeconds?: number | undefined
+  /**
+   * Binds the tokens to a key, as the option `dpop` of `tokenSource` does. SDK v2 makes the requests with proofs by
+   * itself. With SDK v1, give the transport the option `fetch: provider.fetch` as well.
+   *
+   * A refresh token that a public client stores is bound to the key, too: use a signer, or a session that lives as long.
+   */
+  readonly dpop?: TokenSourceOptions['dpop']
+  /** Sends the requests of the provider's `fetch`; the global `fetch` by default. */
+  readonly fetch?: Fetch | undefined
+}
+
+/** What {@link withClientAuthentication} adds to a provider if DPoP is used. */
+export interface WithDpop {
+  /** For the option `fetch` of a transport of SDK v1: sends bound tokens with a proof. */
+  readonly fetch: Fetch
 }
 
 /**
@@ -40,8 +69,8 @@ export interface WithClientAuthenticationOptions {
  *
  * @param provider - the provider. It is not changed, and every other call goes to it.
  * @param authentication - how the client authenticates.
- * @param options - a pinned issuer.
- * @returns a provider with the same members, and `addClientAuthentication`.
+ * @param options - a pinned issuer, and DPoP.
+ * @returns a provider with the same members, and `addClientAuthentication`; with DPoP, also `fetch` for SDK v1.
  * @throws `TypeError` when `authentication` is not a client authentication.
  *
  * @example
@@ -62,12 +91,27 @@ export interface WithClientAuthenticationOptions {
 export function withClientAuthentication<Provider extends InteractiveProvider>(
   provider: Provider,
   authentication: ClientAuthentication,
-  { issuer, signInSeconds = 3600 }: WithClientAuthenticationOptions = {},
+  options: WithClientAuthenticationOptions & {
+    readonly dpop: NonNullable<TokenSourceOptions['dpop']>
+  },
+): Provider & WithDpop
+export function withClientAuthentication<Provider extends InteractiveProvider>(
+  provider: Provider,
+  authentication: ClientAuthentication,
+  options?: WithClientAuthenticationOptions,
+): Provider
+export function withClientAuthentication<Provider extends InteractiveProvider>(
+  provider: Provider,
+  authentication: ClientAuthentication,
+  options: WithClientAuthenticationOptions = {},
 ): Provider {
+  const { issuer, signInSeconds = 3600, fetch = globalThis.fetch } = options
+  const dpop = readDpop(options.dpop, Date.now)
   const authenticate = providerAuthentication(authentication, issuer, Date.now)
   const discovery = verifiedDiscovery(authentication, issuer)
   const keys = keyReplacement()
   let passesContext = false
+  let lastServer: ServerMetadata | undefined
   let signingIn: { readonly state: DiscoveryState; readonly until: number } | undefined
 
   const addClientAuthentication: AddClientAuthentication = async (
@@ -86,12 +130,28 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
     if (typeof clientId !== 'string' || clientId === '') {
       throw new TypeError('the provider has no "client_id" to authenticate')
     }
+    if (dpop !== undefined) acceptsProofs(as, dpop)
+    const jkt = dpop?.jktInAssertion === true ? await dpop.session.jkt() : undefined
     const { onReplaceable } = keys
-    await authenticate(as, { client_id: clientId }, params, headers, { onReplaceable })
+    await authenticate(as, { client_id: clientId }, params, headers, { onReplaceable, jkt })
+    lastServer = metadata
   }
 
   const added: { readonly [member: PropertyKey]: unknown } = {
     addClientAuthentication,
+    ...(dpop && {
+      dpop: () => dpop.session,
+      fetch: dpopFetch({
+        ...{ fetch, dpop },
+        authenticate: (headers, params, url) =>
+          addClientAuthentication(headers, params, url, lastServer),
+        async isBound(token) {
+          const { tokens } = provider as { tokens?(): unknown }
+          const stored = (await tokens?.call(provider)) as Partial<Tokens> | undefined
+          return stored?.access_token === token && stored.token_type?.toLowerCase() === 'dpop'
+        },
+      }),
+    }),
     clientInformation(...context: Parameters<InteractiveProvider['clientInformation']>) {
       passesContext ||= context.length > 0
       return provider.clientInformation(...context)
@@ -116,6 +176,10 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
     },
     saveTokens(...saved: Parameters<InteractiveProvider['saveTokens']>) {
       signingIn = undefined
+      if (dpop !== undefined) {
+        const [{ token_type: type }] = saved
+        requireTokenType(lastServer?.issuer ?? 'The server', type, dpop)
+      }
       return provider.saveTokens(...saved)
     },
     async invalidateCredentials(scope: CredentialScope) {

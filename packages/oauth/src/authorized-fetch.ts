@@ -13,51 +13,29 @@ export interface AuthorizedFetchSettings {
   readonly matches: (url: URL) => boolean
 }
 
-interface Sent extends Answered {
-  readonly withToken: boolean
-  /** Whether the resource sent a nonce for the next proof. */
-  readonly hasNonce: boolean
-}
-
 /**
  * Makes a `fetch` that attaches the token to requests that match, and answers one challenge with a renewal.
  *
  * Redirects are followed here, because the platform's `fetch` would send the token to any URL of the same origin.
  */
 export function authorizedFetch(settings: AuthorizedFetchSettings): Fetch {
-  const { fetch, cache, matches } = settings
-  const schemes: TokenScheme[] = settings.session === undefined ? ['bearer'] : ['dpop', 'bearer']
+  const { fetch, cache, matches, session } = settings
   const takesToken = (hop: Hop) => matches(hop.url) && !hop.leftOrigin
 
-  async function sendOnce(first: Hop, token: CachedToken): Promise<Sent> {
-    const { access_token: accessToken, token_type: type } = token.response
-    const session = type.toLowerCase() === 'dpop' ? settings.session : undefined
-    const answered = await followRedirects(fetch, first, async (hop) => {
-      const headers = new Headers(hop.headers)
-      if (takesToken(hop)) await setToken(headers, accessToken, hop, session)
-      return headers
+  function send(first: Hop, { response }: CachedToken): Promise<Sent> {
+    const { access_token: accessToken, token_type: type } = response
+    const isBound = type.toLowerCase() === 'dpop'
+    return sendWithToken(first, {
+      ...{ fetch, accessToken, takesToken },
+      session: isBound ? session : undefined,
     })
-    const withToken = takesToken(answered.hop)
-    const hasNonce =
-      withToken && session?.observeNonce(answered.response, answered.hop.url) === true
-    return { ...answered, withToken, hasNonce }
-  }
-
-  /** Sends a request, once more if the resource asks for a nonce in the proof. */
-  async function send(first: Hop, token: CachedToken): Promise<Sent> {
-    const sent = await sendOnce(first, token)
-    const { response, hop, hasNonce } = sent
-    if (!hasNonce || response.status !== 401 || !isReplayable(hop.init.body)) return sent
-    if ((await bearerChallenge(response, schemes))?.error !== 'use_dpop_nonce') return sent
-    await response.body?.cancel()
-    return sendOnce(hop, token)
   }
 
   /** Reads how the resource refused the token; `undefined` if another token cannot help. */
   async function refusalIn({ response, withToken }: Sent): Promise<Refusal | undefined> {
     const { status } = response
     if (!withToken || (status !== 401 && status !== 403)) return undefined
-    const challenge = await bearerChallenge(response, schemes)
+    const challenge = await bearerChallenge(response, tokenSchemes(session))
     if (status === 403 && challenge?.error !== 'insufficient_scope') return undefined
     if (status === 401 && refusesProof(challenge?.error)) return undefined
     return { status, scope: challenge?.scope }
@@ -89,16 +67,56 @@ export function authorizedFetch(settings: AuthorizedFetchSettings): Fetch {
   }
 }
 
-async function setToken(
-  headers: Headers,
-  accessToken: string,
-  { url, init }: Hop,
-  session: DpopSession | undefined,
-): Promise<void> {
-  headers.set('authorization', `${session === undefined ? 'Bearer' : 'DPoP'} ${accessToken}`)
-  if (session === undefined) return
-  const { method: htm = 'GET', signal } = init
-  headers.set('dpop', await session.buildProof({ htm, htu: url, accessToken, signal }))
+/** Settings of {@link sendWithToken}. */
+export interface SendSettings {
+  readonly fetch: Fetch
+  readonly accessToken: string
+  /** Makes the proofs; left out for a bearer token. */
+  readonly session: DpopSession | undefined
+  readonly takesToken: (hop: Hop) => boolean
+}
+
+/** A response, and whether its request had the token. */
+export interface Sent extends Answered {
+  readonly withToken: boolean
+}
+
+/**
+ * Sends a request with a token and follows redirects. It sends the request once more if the resource asks for a nonce in
+ * the proof, RFC 9449 §9.
+ */
+export async function sendWithToken(first: Hop, settings: SendSettings): Promise<Sent> {
+  const sent = await sendOnce(first, settings)
+  const { response, hop, withToken } = sent
+  if (!withToken || settings.session?.observeNonce(response, hop.url) !== true) return sent
+  if (response.status !== 401 || !isReplayable(hop.init.body)) return sent
+  const challenge = await bearerChallenge(response, tokenSchemes(settings.session))
+  if (challenge?.error !== 'use_dpop_nonce') return sent
+  await response.body?.cancel()
+  const again = await sendOnce(hop, settings)
+  if (again.withToken) settings.session.observeNonce(again.response, again.hop.url)
+  return again
+}
+
+async function sendOnce(
+  first: Hop,
+  { fetch, accessToken, session, takesToken }: SendSettings,
+): Promise<Sent> {
+  const answered = await followRedirects(fetch, first, async (hop) => {
+    const headers = new Headers(hop.headers)
+    if (!takesToken(hop)) return headers
+    headers.set('authorization', `${session === undefined ? 'Bearer' : 'DPoP'} ${accessToken}`)
+    const { method: htm = 'GET', signal } = hop.init
+    const proof = await session?.buildProof({ htm, htu: hop.url, accessToken, signal })
+    if (proof !== undefined) headers.set('dpop', proof)
+    return headers
+  })
+  return { ...answered, withToken: takesToken(answered.hop) }
+}
+
+/** The challenges that concern a client: a resource may answer a DPoP-bound token with a challenge of either scheme. */
+export function tokenSchemes(session: DpopSession | undefined): readonly TokenScheme[] {
+  return session === undefined ? ['bearer'] : ['dpop', 'bearer']
 }
 
 /** Whether a resource refused the proof and not the token, RFC 9449 §7.1. */

@@ -16,7 +16,14 @@ export {
   timeoutSignal,
   unlessAborted,
 } from '@countersign/core/backend'
-export { firstHop, followRedirects, isReplayable } from './authorized-fetch.ts'
+export {
+  firstHop,
+  followRedirects,
+  isReplayable,
+  sendWithToken,
+  tokenSchemes,
+} from './authorized-fetch.ts'
+export { acceptsProofs, type Dpop, readDpop, requireTokenType } from './dpop.ts'
 export { type BearerChallenge, bearerChallenge, boundedFetch } from './http.ts'
 export { limitScope, uniteScopes } from './scope.ts'
 export {
