@@ -162,3 +162,16 @@ describe('misuse is a TypeError', () => {
     expect(String(error)).toContain(`"${option}" must`)
   })
 })
+
+describe('an option of its type is accepted, and the missing file is reported', () => {
+  it.each([
+    ['passphrase', 'secret'],
+    ['passphrase', () => 'secret'],
+    ['pin', '1234'],
+    ['azureCredential', { getToken: async () => null }],
+    ['allowSharedFiles', true],
+  ])('%s: %o', async (option, value) => {
+    const error = await refusal(() => signerFromUri('file:///nowhere', { [option]: value }))
+    expect(error.code).toBe('ERR_SIGNER_KEY_NOT_FOUND')
+  })
+})
