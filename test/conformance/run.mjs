@@ -150,9 +150,43 @@ async function playSignIns(node, report) {
   }
 }
 
+/** The scenarios in which tokens are bound to a key, for a client with a user. */
+const dpopScenarios = ['auth/dpop', 'auth/dpop-nonce']
+
+/**
+ * A client with a user that authenticates by an assertion, and binds its tokens to a key.
+ *
+ * @param {string} node that the suite runs on
+ * @param {LaneReport} report
+ */
+async function playDpop(node, report) {
+  const variants = hasSoftHsm ? ['dpop', 'dpop-softhsm'] : ['dpop']
+  for (const scenario of dpopScenarios) {
+    for (const client of ['client-v1-sign-in.mjs', 'client-v2-sign-in.mjs']) {
+      for (const variant of variants) {
+        const { checks, code, output } = await play(node, scenario, client, variant)
+        const title = `${scenario}, ${client}, ${variant}`
+        for (const { name, description, status, errorMessage } of checks) {
+          await report.check(`${title}: ${name}`, () => {
+            if (status !== 'SUCCESS') throw new Error(`${status}: ${errorMessage ?? description}`)
+          })
+        }
+        await report.check(`${title}: the suite checked it and passes`, () => {
+          if (code !== 0 || checks.length === 0) throw new Error(output)
+        })
+      }
+    }
+    await report.check(`${scenario}: a client with bearer tokens is detected`, async () => {
+      const { code } = await play(node, scenario, 'client-v2-sign-in.mjs', 'wrapped')
+      if (code === 0) throw new Error('The suite passed it.')
+    })
+  }
+}
+
 /** @param {string} node */
 async function playAll(node) {
   const report = new LaneReport()
+  await playDpop(node, report)
   await playSignIns(node, report)
   for (const [scenario, subject] of Object.entries(scenarios)) {
     for (const major of ['v1', 'v2']) {
