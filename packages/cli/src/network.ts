@@ -1,4 +1,5 @@
 import { describeNetworkFailure, mayBeLoopback } from '@countersign/core/backend'
+import type { Agent } from 'undici'
 import { UsageError } from './errors.ts'
 import { registerSecret } from './output.ts'
 
@@ -9,21 +10,29 @@ const names = ['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY'] as cons
 let proxyInUse: string | undefined
 
 /**
- * Makes `fetch` send its requests through the proxy that the environment names. Without a proxy, it does nothing.
+ * Makes `fetch` send its requests through the proxy that the environment names. Without a proxy and without settings of
+ * the connections, it does nothing.
  *
  * The proxy is `HTTPS_PROXY`, or else `HTTP_PROXY`. Hosts in `NO_PROXY`, and always loopback, are reached directly. This
  * is the same on every version of Node.js, with `NODE_USE_ENV_PROXY` and without. TLS ends at the server: the proxy gets
  * a CONNECT request, which has only host and port.
  *
+ * @param connections - settings of undici for every connection, such as its timeouts.
  * @throws {@link UsageError} when the variable is not the URL of an HTTP proxy.
  */
-export async function useProxy(): Promise<void> {
+export async function useProxy(connections?: Agent.Options): Promise<void> {
   const name = names.find((one) => process.env[one])
-  if (name === undefined) return
-  const proxy = parseProxy(name, process.env[name] ?? '')
+  if (name === undefined && connections === undefined) return
+  const proxy = name === undefined ? undefined : parseProxy(name, process.env[name] ?? '')
   const { Agent, EnvHttpProxyAgent, install, setGlobalDispatcher } = await import('undici')
-  const direct = new Agent()
+  const direct = new Agent(connections)
+  if (proxy === undefined) {
+    setGlobalDispatcher(direct)
+    install()
+    return
+  }
   const proxied = new EnvHttpProxyAgent({
+    ...connections,
     httpProxy: proxy.href,
     httpsProxy: proxy.href,
     noProxy: process.env['no_proxy'] || process.env['NO_PROXY'] || '',

@@ -7,6 +7,7 @@ import { doctorCommand } from './doctor.ts'
 import { headersCommand } from './headers.ts'
 import { inspectCommand } from './inspect.ts'
 import { jwksCommand } from './jwks.ts'
+import { proxyCommand } from './proxy.ts'
 import { tokenCommand } from './token.ts'
 import { callCommand, toolsCommand } from './tools.ts'
 
@@ -19,6 +20,7 @@ const commands: readonly (() => Command)[] = [
   headersCommand,
   toolsCommand,
   callCommand,
+  proxyCommand,
   doctorCommand,
   agentCommand,
 ]

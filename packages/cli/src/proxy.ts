@@ -1,0 +1,82 @@
+import type { Command } from 'commander'
+import { addClientOptions, type ClientOptions, required, requireUrl } from './client-options.ts'
+import { type Context, defineCommand, runs } from './command.ts'
+import { UsageError } from './errors.ts'
+import { addKeyOptions, type KeyOptions } from './key-options.ts'
+
+/** Options of `countersign proxy`. */
+export type ProxyOptions = KeyOptions & ClientOptions
+
+/** `countersign proxy URL` */
+export function proxyCommand(): Command {
+  const command = defineCommand('proxy', {
+    summary: 'connect a host that knows no OAuth to an MCP server',
+    description:
+      'Runs a local MCP server on standard input and output, for a host such as an editor or a chat program. It forwards all messages to a remote MCP server, and authorizes them with the key. It waits for a server that cannot be reached, for as long as --timeout says, and starts a new session when the server has forgotten the old one. It ends when the host closes standard input.',
+    examples: [
+      [
+        'countersign proxy https://mcp.example.com/mcp --key /etc/agent/key.pem --client-id billing-agent',
+        'The command of an MCP server in the configuration of a host',
+      ],
+    ],
+  }).argument('[url]', 'MCP server (env: COUNTERSIGN_MCP_URL)')
+  return addClientOptions(addKeyOptions(command)).action(
+    runs<[string | undefined], ProxyOptions>(runProxy),
+  )
+}
+
+async function runProxy(
+  context: Context,
+  [argument]: readonly [string | undefined],
+  options: ProxyOptions,
+): Promise<undefined> {
+  const { answerFirstRequest, describeFor, noticeLine } = await import('./proxy/report.ts')
+  let opened: Opened
+  try {
+    opened = await open(context, argument, options)
+  } catch (error) {
+    await answerFirstRequest(process.stdin, process.stdout, error, options.timeout)
+    throw error
+  }
+  await using authorization = opened.authorization
+  const describe = describeFor(opened.url, options.timeout)
+  const { openUpstream } = await import('./proxy/upstream.ts')
+  const upstream = openUpstream({
+    ...{ url: opened.url, fetch: authorization.fetch, describe, notice: noticeLine },
+    timeoutSeconds: options.timeout,
+  })
+  const { serveStdio } = await import('./proxy/stdio.ts')
+  await serveStdio({
+    ...{ upstream, describe, notice: noticeLine, signal: context.signal },
+    input: process.stdin,
+    output: process.stdout,
+    graceSeconds: options.timeout,
+  })
+}
+
+interface Opened {
+  readonly url: URL
+  readonly authorization: Awaited<
+    ReturnType<typeof import('./proxy/authorization.ts')['openAuthorization']>
+  >
+}
+
+async function open(
+  context: Context,
+  argument: string | undefined,
+  options: ProxyOptions,
+): Promise<Opened> {
+  const given = required(
+    argument || process.env['COUNTERSIGN_MCP_URL'],
+    'URL of the MCP server',
+    'COUNTERSIGN_MCP_URL',
+  )
+  const url = await requireUrl(given, 'URL of the MCP server')
+  if (options.pinFile === '-' || options.passphraseFile === '-') {
+    throw new UsageError(
+      'Standard input has the messages of the host; give the PIN or the passphrase in a file or in an environment variable',
+    )
+  }
+  const { openAuthorization } = await import('./proxy/authorization.ts')
+  return { url, authorization: await openAuthorization(context, options) }
+}

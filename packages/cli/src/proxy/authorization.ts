@@ -1,0 +1,51 @@
+import { rotating } from '@countersign/core'
+import { clientCredentialsProvider } from '@countersign/mcp'
+import { type Fetch, privateKeyJwt } from '@countersign/oauth'
+import { assertionOptions } from '../authentication.ts'
+import { type ClientOptions, required, requireUrl } from '../client-options.ts'
+import type { Context } from '../command.ts'
+import type { KeyOptions } from '../key-options.ts'
+import { useProxy } from '../network.ts'
+import { openKey } from '../open-key.ts'
+
+/** A `fetch` that authorizes requests to one MCP server. */
+export interface Authorization extends AsyncDisposable {
+  readonly fetch: Fetch
+}
+
+/** A tool may take as long as it needs, so the timeouts are those of the host. A dead connection is noticed by TCP. */
+const connections = {
+  headersTimeout: 0,
+  bodyTimeout: 0,
+  keepAliveMaxTimeout: 30_000,
+  connect: { keepAlive: true, keepAliveInitialDelay: 15_000 },
+}
+
+/** Opens the key, and makes the authorization of the proxy. The key is loaded again when it has been replaced. */
+export async function openAuthorization(
+  context: Context,
+  options: KeyOptions & ClientOptions,
+): Promise<Authorization> {
+  const clientId = required(options.clientId, '--client-id', 'COUNTERSIGN_CLIENT_ID')
+  if (options.issuer) await requireUrl(options.issuer, 'issuer of --issuer')
+  await useProxy(connections)
+  const source = rotating(
+    async ({ signal }) => (await openKey({ ...context, signal }, undefined, options)).signer,
+    { timeoutSeconds: options.timeout },
+  )
+  try {
+    await source.ready({ signal: context.signal })
+  } catch (error) {
+    await source.close()
+    throw error
+  }
+  const { fetch } = clientCredentialsProvider({
+    clientId,
+    issuer: options.issuer || undefined,
+    scope: options.scope || undefined,
+    maxScope: options.maxScope || undefined,
+    authentication: privateKeyJwt(source, assertionOptions(options)),
+    timeoutSeconds: options.timeout,
+  })
+  return { fetch, [Symbol.asyncDispose]: () => source.close() }
+}
