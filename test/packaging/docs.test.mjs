@@ -80,12 +80,13 @@ function install(file, words) {
 }
 
 /**
- * Programs that need Google Cloud KMS, a PKCS#11 token, a proxy or a test runner. They are not run here; the one with a
- * proxy is run by test/sdk/proxy.test.ts.
+ * Programs that need Google Cloud KMS, a PKCS#11 token, an agent, a proxy or a test runner. They are not run here; the
+ * one with a proxy is run by test/sdk/proxy.test.ts.
  */
 const notHere = [
   /@countersign\/gcp-kms/,
   /@countersign\/pkcs11/,
+  /@countersign\/agent/,
   /https-proxy-agent/,
   /from 'vitest'/,
 ]

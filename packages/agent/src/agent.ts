@@ -69,7 +69,7 @@ const graceSeconds = 10
  * console.log(agent.socket)
  * ```
  *
- * @see [docs/agent.md](https://github.com/countersign-js/countersign/blob/main/docs/agent.md)
+ * @see [RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)
  */
 export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   const { config, schemes, report = () => {}, fetch = globalThis.fetch, now = Date.now } = options
