@@ -24,13 +24,23 @@ export async function agentClient(
   agent: string | true,
   timeoutSeconds: number,
 ): Promise<AgentTokens> {
-  const { agentClientNames, agentTokens } = await import('@countersign/agent/internal')
-  if (agent !== true) return agentTokens(agent, { timeoutSeconds })
+  const { agentTokens } = await import('@countersign/agent/internal')
+  return agentTokens(await agentClientName(context, agent, timeoutSeconds), { timeoutSeconds })
+}
+
+/** The name of the client that `--agent` names: its only client if none was given. */
+export async function agentClientName(
+  context: Context,
+  agent: string | true,
+  timeoutSeconds: number,
+): Promise<string> {
+  if (agent !== true) return agent
+  const { agentClientNames } = await import('@countersign/agent/internal')
   const names = await context.progress('Asking the agent for its clients', () =>
     agentClientNames({ timeoutSeconds }),
   )
   const [only, ...others] = names
-  if (only !== undefined && others.length === 0) return agentTokens(only, { timeoutSeconds })
+  if (only !== undefined && others.length === 0) return only
   throw new UsageError(
     `The agent has ${names.length} clients; name one with --agent: ${names.slice(0, 10).join(', ')}`,
   )

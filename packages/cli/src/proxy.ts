@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
+import { type AgentOption, addAgentOption } from './agent-client.ts'
 import { addClientOptions, type ClientOptions, required, requireUrl } from './client-options.ts'
 import { type Context, defineCommand, runs } from './command.ts'
 import { UsageError } from './errors.ts'
 import { addKeyOptions, type KeyOptions } from './key-options.ts'
 
 /** Options of `countersign proxy`. */
-export type ProxyOptions = KeyOptions & ClientOptions
+export type ProxyOptions = KeyOptions & ClientOptions & AgentOption
 
 /** `countersign proxy URL` */
 export function proxyCommand(): Command {
@@ -18,9 +19,13 @@ export function proxyCommand(): Command {
         'countersign proxy https://mcp.example.com/mcp --key /etc/agent/key.pem --client-id billing-agent',
         'The command of an MCP server in the configuration of a host',
       ],
+      [
+        'countersign proxy https://mcp.example.com/mcp --agent billing',
+        'With the token that a running agent shares',
+      ],
     ],
   }).argument('[url]', 'MCP server (env: COUNTERSIGN_MCP_URL)')
-  return addClientOptions(addKeyOptions(command)).action(
+  return addAgentOption(addClientOptions(addKeyOptions(command))).action(
     runs<[string | undefined], ProxyOptions>(runProxy),
   )
 }

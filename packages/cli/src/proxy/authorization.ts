@@ -1,6 +1,7 @@
 import { rotating } from '@countersign/core'
 import { clientCredentialsProvider } from '@countersign/mcp'
 import { type Fetch, privateKeyJwt } from '@countersign/oauth'
+import { type AgentOption, agentClientName } from '../agent-client.ts'
 import { assertionOptions } from '../authentication.ts'
 import { type ClientOptions, required, requireUrl } from '../client-options.ts'
 import type { Context } from '../command.ts'
@@ -24,8 +25,9 @@ const connections = {
 /** Opens the key, and makes the authorization of the proxy. The key is loaded again when it has been replaced. */
 export async function openAuthorization(
   context: Context,
-  options: KeyOptions & ClientOptions,
+  options: KeyOptions & ClientOptions & AgentOption,
 ): Promise<Authorization> {
+  if (options.agent !== undefined) return agentAuthorization(context, options.agent, options)
   const clientId = required(options.clientId, '--client-id', 'COUNTERSIGN_CLIENT_ID')
   if (options.issuer) await requireUrl(options.issuer, 'issuer of --issuer')
   await useProxy(connections)
@@ -48,4 +50,17 @@ export async function openAuthorization(
     timeoutSeconds: options.timeout,
   })
   return { fetch, [Symbol.asyncDispose]: () => source.close() }
+}
+
+/** The agent has the key, and caches the token for all processes. */
+async function agentAuthorization(
+  context: Context,
+  agent: string | true,
+  { scope, timeout: timeoutSeconds }: KeyOptions & ClientOptions,
+): Promise<Authorization> {
+  const { agentFetch } = await import('@countersign/agent')
+  const name = await agentClientName(context, agent, timeoutSeconds)
+  await useProxy(connections)
+  const fetch = agentFetch(name, { scope: scope || undefined, timeoutSeconds })
+  return { fetch, [Symbol.asyncDispose]: async () => {} }
 }

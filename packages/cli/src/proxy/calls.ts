@@ -57,7 +57,9 @@ export function openCalls(): Calls {
   let waiting: (() => void)[] = []
 
   const isIdle = () =>
-    [...calls.values()].every((call) => [...call.unanswered.values()].every(isLasting))
+    [...calls.values()].every(
+      ({ isCancelled, unanswered }) => isCancelled || [...unanswered.values()].every(isLasting),
+    )
 
   function notify(): void {
     if (waiting.length === 0 || !isIdle()) return

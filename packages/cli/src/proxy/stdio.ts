@@ -220,7 +220,14 @@ class Bridge {
       await this.#post(envelope, signal)
       return
     }
-    if (first?.method === 'notifications/cancelled' && this.#cancel(first.params.requestId)) return
+    const cancelled =
+      first?.method === 'notifications/cancelled' ? this.#find(first.params.requestId) : undefined
+    if (cancelled !== undefined) cancelled.isCancelled = true
+    // Since 2026-07-28, the end of the response stream cancels the request.
+    if (cancelled !== undefined && versionOf(cancelled.envelope.messages[0]) !== undefined) {
+      cancelled.controller.abort(new Error('the host cancelled the request'))
+      return
+    }
     const isInitialized = first?.method === 'notifications/initialized'
     const before = Promise.all([this.#starting, this.#notifying])
     const work = before.then(() => this.#post(envelope, signal))
@@ -228,6 +235,8 @@ class Bridge {
     if (isInitialized) this.#starting = this.#notifying
     await work
     if (isInitialized) this.#listen()
+    // A server need not answer it, and may leave its response stream open.
+    cancelled?.controller.abort(new Error('the host cancelled the request'))
   }
 
   async #post(envelope: Envelope, signal: AbortSignal): Promise<void> {
@@ -239,15 +248,8 @@ class Bridge {
     }
   }
 
-  /** Cancels a request of the host. Returns whether the server needs no notification. */
-  #cancel(id: unknown): boolean {
-    const call = typeof id === 'string' || typeof id === 'number' ? this.#calls.find(id) : undefined
-    if (call === undefined) return false
-    call.isCancelled = true
-    // Since 2026-07-28, the end of the response stream cancels the request.
-    if (versionOf(call.envelope.messages[0]) === undefined) return false
-    call.controller.abort(new Error('the host cancelled the request'))
-    return true
+  #find(id: unknown): Call | undefined {
+    return typeof id === 'string' || typeof id === 'number' ? this.#calls.find(id) : undefined
   }
 
   /** Whether a response of the host answers a request of the session in use. */
