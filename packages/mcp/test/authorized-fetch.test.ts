@@ -144,6 +144,20 @@ describe('the fetch of a provider', () => {
       ).rejects.toBe(reason)
     }
   })
+
+  it('lets a caller leave a renewal, even of a token that has expired', async () => {
+    const { provider, answers, advance } = startServers()
+    await provider.fetch(mcp, post())
+    advance(301)
+    const reason = new Error('the caller left')
+    const controller = new AbortController()
+    answers.refusals.set('https://as.example', () => {
+      controller.abort(reason)
+      return new Promise(() => {})
+    })
+    const { signal } = controller
+    await expect(provider.fetch(mcp, { ...post(), signal })).rejects.toBe(reason)
+  })
 })
 
 describe("requests of an SDK's own flow", () => {

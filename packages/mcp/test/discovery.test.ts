@@ -158,7 +158,7 @@ describe('the metadata of an authorization server', () => {
       { metadataLifetimeSeconds: 1000 },
     )
     await provider.fetch(mcp, post())
-    answers.refusals.set(as, Response.json({ error: 'invalid_grant' }, { status: 400 }))
+    answers.refusals.set(as, () => Response.json({ error: 'invalid_grant' }, { status: 400 }))
     advance(999)
     await expect(provider.fetch(mcp, post())).rejects.toMatchObject({ error: 'invalid_grant' })
     Object.assign(answers, names([other]))

@@ -29,7 +29,7 @@ export interface Answers {
   /** The path of every token endpoint in the metadata. Tokens are issued at `/token` as well. */
   tokenPath: string
   /** Origins whose token endpoint issues no token, and its answer. */
-  readonly refusals: Map<string, Response>
+  readonly refusals: Map<string, () => Response | Promise<Response>>
   /** Origins that are not an authorization server, and the status that they answer with. */
   readonly noServer: Map<string, number>
 }
@@ -84,7 +84,7 @@ export function startServers(
     }
     if (pathname === '/token' || pathname === answers.tokenPath) {
       const refusal = answers.refusals.get(origin)
-      if (refusal !== undefined) return refusal.clone()
+      if (refusal !== undefined) return refusal()
       issuers.push(origin)
       const access_token = `token-${issuers.length}`
       return Response.json({ access_token, token_type: 'bearer', expires_in: 300 })

@@ -159,9 +159,27 @@ describe('a provider with client authentication', () => {
     expect(await wrapped.discoveryState()).toBe(state)
     wrapped.saveTokens()
     expect(await wrapped.discoveryState()).toBeUndefined()
-    wrapped.redirectToAuthorization()
-    await wrapped.invalidateCredentials('discovery')
-    expect(await wrapped.discoveryState()).toBeUndefined()
+    for (const scope of ['discovery', 'all']) {
+      wrapped.redirectToAuthorization()
+      expect(await wrapped.discoveryState()).toBe(state)
+      await wrapped.invalidateCredentials(scope)
+      expect(await wrapped.discoveryState()).toBeUndefined()
+    }
+  })
+
+  it('gets no assertion with metadata that was not verified, even if it is the same', async () => {
+    const { addClientAuthentication, saveDiscoveryState } = wrap(new Application())
+    await saveDiscoveryState(state)
+    for (const given of [undefined, { ...metadata }]) {
+      const params = new URLSearchParams()
+      const asked = addClientAuthentication(new Headers(), params, metadata.token_endpoint, given)
+      await expect(asked).rejects.toMatchObject({
+        code: 'ERR_OAUTH_ISSUER_MISMATCH',
+        message:
+          'The metadata of the authorization server was not verified against its issuer; nothing was signed',
+      })
+      expect([...params]).toEqual([])
+    }
   })
 
   it('drops the discovery after the time for a sign-in, although it is saved again', async () => {
