@@ -110,7 +110,10 @@ describe('an error names the packages to install', () => {
 
   async function refused(uri: string): Promise<unknown> {
     const args = [join(folder, 'open.mjs'), uri]
-    const { stdout } = await promisify(execFile)(process.execPath, args, { env: {}, timeout: 60_000 })
+    const { stdout } = await promisify(execFile)(process.execPath, args, {
+      env: {},
+      timeout: 60_000,
+    })
     return JSON.parse(stdout)
   }
 
