@@ -14,6 +14,7 @@ const lanes = {
   ministack: 'test/ministack/**/*.test.ts',
   conformance: 'test/conformance/**/*.test.ts',
   hosts: 'test/hosts/**/*.test.ts',
+  languages: 'test/agent/languages.test.ts',
   consumer: 'test/packaging/consumer.test.mjs',
   docs: 'test/packaging/docs.test.mjs',
   demo: 'test/lanes/demo.test.ts',

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { createVitest } from 'vitest/node'
-import { pkcs11Missing } from '../test/support/debian.js'
+import { findProgram, pkcs11Missing } from '../test/support/debian.js'
 import { fastMcp, ministack } from '../test/support/python.js'
 import { Failure, prepared } from './prepare.mjs'
 import { watchdog } from './watchdog.mjs'
@@ -32,6 +32,17 @@ const lanes = {
   hosts: {
     about: 'MCP clients and servers of others',
     missing: () => pkcs11Missing() ?? fastMcp.install(),
+  },
+  languages: {
+    about: 'the programs of docs/agent.md in Python, Go and for curl',
+    missing: () =>
+      ['go', 'curl']
+        .filter((name) => findProgram(name) === undefined)
+        .map(
+          (name) =>
+            `${name} not found; install with: apt-get install ${name === 'go' ? 'golang' : name}`,
+        )
+        .at(0) ?? fastMcp.install(),
   },
   consumer: { about: 'the packed packages in a fresh project, with plain npm' },
   docs: { about: 'what the documentation says to install and to run, with plain npm' },
