@@ -53,7 +53,11 @@ export async function startStateful({ servers }: Fixtures): Promise<StatefulServ
       await new Promise<void>((resolve) => released.push(resolve))
       return result(String(value))
     })
-    mcp.registerTool('echo', { inputSchema: { text: z.string() } }, (args) => result(args.text))
+    mcp.registerTool(
+      'echo',
+      { inputSchema: { text: z.string() }, annotations: { readOnlyHint: true } },
+      (args) => result(args.text),
+    )
     mcp.registerTool('ask', {}, async () => {
       const { roots } = await mcp.server.listRoots()
       return result(roots.map(({ uri }) => uri).join())

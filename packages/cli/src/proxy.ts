@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { type AgentOption, addAgentOption } from './agent-client.ts'
 import { addClientOptions, type ClientOptions, required, requireUrl } from './client-options.ts'
 import { type Context, defineCommand, runs } from './command.ts'
@@ -6,7 +6,11 @@ import { UsageError } from './errors.ts'
 import { addKeyOptions, type KeyOptions } from './key-options.ts'
 
 /** Options of `countersign proxy`. */
-export type ProxyOptions = KeyOptions & ClientOptions & AgentOption
+export interface ProxyOptions extends KeyOptions, ClientOptions, AgentOption {
+  readonly allowTool?: readonly string[]
+  readonly denyTool?: readonly string[]
+  readonly readOnly?: boolean
+}
 
 /** `countersign proxy URL` */
 export function proxyCommand(): Command {
@@ -25,10 +29,24 @@ export function proxyCommand(): Command {
       ],
     ],
   }).argument('[url]', 'MCP server (env: COUNTERSIGN_MCP_URL)')
-  return addAgentOption(addClientOptions(addKeyOptions(command))).action(
-    runs<[string | undefined], ProxyOptions>(runProxy),
-  )
+  return addAgentOption(addClientOptions(addKeyOptions(command)))
+    .addOption(
+      new Option(
+        '--allow-tool <pattern>',
+        'show only tools whose names match, with * for any characters; may be repeated; this and the next two are a convenience and no protection, because the server decides what the token may do',
+      ).argParser(collect),
+    )
+    .addOption(
+      new Option(
+        '--deny-tool <pattern>',
+        'hide tools whose names match; may be repeated',
+      ).argParser(collect),
+    )
+    .option('--read-only', 'show only tools that say of themselves that they change nothing')
+    .action(runs<[string | undefined], ProxyOptions>(runProxy))
 }
+
+const collect = (value: string, before: readonly string[] = []): string[] => [...before, value]
 
 async function runProxy(
   context: Context,
@@ -50,9 +68,11 @@ async function runProxy(
     ...{ url: opened.url, fetch: authorization.fetch, describe, notice: noticeLine },
     timeoutSeconds: options.timeout,
   })
+  const { toolFilter } = await import('./proxy/tool-filter.ts')
   const { serveStdio } = await import('./proxy/stdio.ts')
   await serveStdio({
     ...{ upstream, describe, notice: noticeLine, signal: context.signal },
+    filter: toolFilter(options),
     input: process.stdin,
     output: process.stdout,
     graceSeconds: options.timeout,

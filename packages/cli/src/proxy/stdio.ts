@@ -19,6 +19,7 @@ import {
   readEnvelope,
 } from './message.ts'
 import { openSession, postHeaders, protocolVersionOf, type Session } from './session.ts'
+import type { ToolFilter } from './tool-filter.ts'
 import { type Fate, type Upstream, UpstreamError } from './upstream.ts'
 
 /** Options of {@link serveStdio}. */
@@ -28,6 +29,8 @@ export interface StdioOptions {
   readonly output: Writable
   /** How long requests under way may take after the host has closed its end. */
   readonly graceSeconds: number
+  /** Hides tools from the host. */
+  readonly filter?: ToolFilter | undefined
   /** Ends the proxy. */
   readonly signal: AbortSignal
   /** Describes an error in one line. */
@@ -111,6 +114,11 @@ class Bridge {
     } catch (error) {
       if (!(error instanceof MessageError)) throw error
       await this.#output.write(errorResponse(null, error.code, error.message))
+      return
+    }
+    const refused = this.#options.filter?.refuse(envelope.messages)
+    if (refused !== undefined) {
+      for (const answer of refused) await this.#output.write(answer)
       return
     }
     const release = await this.#budget.take(envelope.text.length + costOfRequest)
@@ -271,12 +279,21 @@ class Bridge {
       return
     }
     const { messages } = envelope
+    const { filter } = this.#options
+    const isList = filter !== undefined && messages.some((one) => this.#isToolList(one))
     const wanted = messages.map((one) => this.#isWanted(one, response))
-    if (!wanted.includes(false)) await this.#output.write(onOneLine(text))
+    const shown = isList ? filter.filterList(text) : text
+    if (!wanted.includes(false)) await this.#output.write(onOneLine(shown))
     else if (wanted.includes(true)) {
-      const values = (JSON.parse(text) as readonly unknown[]).filter((_one, at) => wanted[at])
+      const values = (JSON.parse(shown) as readonly unknown[]).filter((_one, at) => wanted[at])
       await this.#output.write(JSON.stringify(values))
     } else if (call !== undefined) this.#options.notice('A second answer to a request was dropped')
+  }
+
+  #isToolList(message: Message): boolean {
+    if (message.kind !== 'response' || message.id === null) return false
+    const request = this.#calls.find(message.id)?.unanswered.get(keyOf(message.id))
+    return request?.method === 'tools/list'
   }
 
   #isWanted(message: Message, response: Response | undefined): boolean {
