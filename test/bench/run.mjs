@@ -20,6 +20,7 @@ const benches = {
   'signature-checks': () => import('./signature-checks.js'),
   pkcs11: () => import('./pkcs11.js'),
   'pkcs11-sessions': () => import('./pkcs11-sessions.js'),
+  agent: () => import('./agent.js'),
   clouds: () => import('./clouds.js'),
   'clouds-memory': () => import('./clouds-memory.js'),
 }
