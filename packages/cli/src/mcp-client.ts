@@ -4,7 +4,7 @@ import { clientCredentialsProvider } from '@countersign/mcp'
 import { OAuthError, privateKeyJwt } from '@countersign/oauth'
 import type { Client, RequestOptions } from '@modelcontextprotocol/client'
 import { assertionOptions } from './authentication.ts'
-import { type ClientOptions, required, requireUrl } from './client-options.ts'
+import { type ClientOptions, type DpopOption, required, requireUrl } from './client-options.ts'
 import { type Context, version } from './command.ts'
 import { McpError } from './errors.ts'
 import type { KeyOptions } from './key-options.ts'
@@ -15,7 +15,7 @@ import { openKey } from './open-key.ts'
 export async function withMcpServer<T>(
   context: Context,
   server: string,
-  options: KeyOptions & ClientOptions,
+  options: KeyOptions & ClientOptions & DpopOption,
   use: (client: Client, request: RequestOptions) => Promise<T>,
 ): Promise<T> {
   const clientId = required(options.clientId, '--client-id', 'COUNTERSIGN_CLIENT_ID')
@@ -42,7 +42,11 @@ export async function withMcpServer<T>(
 }
 
 /** A `fetch` that gets tokens and attaches them. */
-function fetchFor(clientId: string, signer: Signer, options: KeyOptions & ClientOptions) {
+function fetchFor(
+  clientId: string,
+  signer: Signer,
+  options: KeyOptions & ClientOptions & DpopOption,
+) {
   return clientCredentialsProvider({
     clientId,
     issuer: options.issuer || undefined,
@@ -50,6 +54,7 @@ function fetchFor(clientId: string, signer: Signer, options: KeyOptions & Client
     maxScope: options.maxScope || undefined,
     authentication: privateKeyJwt(signer, assertionOptions(options)),
     timeoutSeconds: options.timeout,
+    dpop: options.dpop === true,
   }).fetch
 }
 

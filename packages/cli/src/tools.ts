@@ -1,6 +1,12 @@
 import type { CallToolResult } from '@modelcontextprotocol/client'
 import type { Command } from 'commander'
-import { addClientOptions, type ClientOptions, required } from './client-options.ts'
+import {
+  addClientOptions,
+  type ClientOptions,
+  type DpopOption,
+  dpopOption,
+  required,
+} from './client-options.ts'
 import { addJsonOption, type Context, defineCommand, runs } from './command.ts'
 import { type ExitCode, exitCodes, UsageError } from './errors.ts'
 import { addKeyOptions, type KeyOptions } from './key-options.ts'
@@ -22,15 +28,15 @@ export function toolsCommand(): Command {
       ],
     ],
   }).argument('[url]', 'MCP server (env: COUNTERSIGN_MCP_URL)')
-  return addJsonOption(addClientOptions(addKeyOptions(command))).action(
-    runs<[string | undefined], KeyOptions & ClientOptions>(listTools),
+  return addJsonOption(addClientOptions(addKeyOptions(command)).addOption(dpopOption())).action(
+    runs<[string | undefined], KeyOptions & ClientOptions & DpopOption>(listTools),
   )
 }
 
 async function listTools(
   context: Context,
   [url]: readonly [string | undefined],
-  options: KeyOptions & ClientOptions,
+  options: KeyOptions & ClientOptions & DpopOption,
 ): Promise<undefined> {
   const { withMcpServer } = await import('./mcp-client.ts')
   const { output } = context
@@ -83,8 +89,8 @@ export function callCommand(): Command {
     .argument('<url>', 'MCP server')
     .argument('<tool>', 'name of the tool')
     .argument('[json]', 'its arguments, as a JSON object; "-" reads them from standard input', '{}')
-  return addJsonOption(addClientOptions(addKeyOptions(command))).action(
-    runs<[string, string, string], KeyOptions & ClientOptions>(callTool),
+  return addJsonOption(addClientOptions(addKeyOptions(command)).addOption(dpopOption())).action(
+    runs<[string, string, string], KeyOptions & ClientOptions & DpopOption>(callTool),
   )
 }
 
@@ -92,7 +98,7 @@ export function callCommand(): Command {
 async function callTool(
   context: Context,
   [url, tool, json]: readonly [string, string, string],
-  options: KeyOptions & ClientOptions,
+  options: KeyOptions & ClientOptions & DpopOption,
 ): Promise<ExitCode> {
   const { output } = context
   const args = parseArguments(json === '-' ? await readStandardInput() : json)

@@ -53,7 +53,8 @@ export function authorizedFetch(settings: AuthorizedFetchSettings): Fetch {
     const challenge = await bearerChallenge(response, schemes)
     if (status === 403 && challenge?.error !== 'insufficient_scope') return response
     await response.body?.cancel()
-    throw tokenRefused(used, status, challenge?.scope)
+    const advice = dpop === undefined && (await demandsDpop(response)) ? demandedDpop : undefined
+    throw tokenRefused(used, status, challenge?.scope, advice)
   }
 
   return async (input, given) => {
@@ -82,6 +83,18 @@ export function authorizedFetch(settings: AuthorizedFetchSettings): Fetch {
       throw error
     }
   }
+}
+
+const demandedDpop =
+  'it accepts only tokens that are bound to a key; set the option "dpop" (--dpop of the command)'
+
+/** Whether a resource asks for a DPoP-bound token, and not for a bearer token, RFC 9449 §7.1. */
+async function demandsDpop(response: Response): Promise<boolean> {
+  const [dpop, bearer] = await Promise.all([
+    bearerChallenge(response, ['dpop']),
+    bearerChallenge(response),
+  ])
+  return dpop !== undefined && bearer === undefined
 }
 
 function covers({ resource }: TargetSource, url: URL): boolean {

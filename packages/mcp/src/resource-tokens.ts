@@ -181,11 +181,12 @@ export function tokenRefused(
   { as, resource }: TokenTarget,
   status: number,
   scope?: string,
+  advice = 'no other token was requested',
 ): OAuthError {
   const asked = scope === undefined ? '' : ` and asks for the scope ${sanitize(scope)}`
   return new OAuthError(
     'ERR_OAUTH_TOKEN_REFUSED',
-    `The resource ${sanitize(resource)} answers with HTTP status ${status} to the token that ${sanitize(as.issuer)} issued for it${asked}; no other token was requested`,
+    `The resource ${sanitize(resource)} answers with HTTP status ${status} to the token that ${sanitize(as.issuer)} issued for it${asked}; ${advice}`,
     { status },
   )
 }
