@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { createVitest } from 'vitest/node'
 import { findProgram, pkcs11Missing } from '../test/support/debian.js'
-import { fastMcp, ministack } from '../test/support/python.js'
+import { fastMcp, mcpV1, ministack } from '../test/support/python.js'
 import { Failure, prepared } from './prepare.mjs'
 import { watchdog } from './watchdog.mjs'
 
@@ -30,8 +30,8 @@ const lanes = {
   ministack: { about: 'keys in MiniStack, an independent AWS KMS', missing: ministack.install },
   conformance: { about: 'the MCP conformance suite' },
   hosts: {
-    about: 'MCP clients and servers of others',
-    missing: () => pkcs11Missing() ?? fastMcp.install(),
+    about: 'MCP clients and servers of others, through countersign proxy',
+    missing: () => pkcs11Missing() ?? mcpV1.install() ?? fastMcp.install(),
   },
   languages: {
     about: 'the programs of docs/agent.md in Python, Go and for curl',

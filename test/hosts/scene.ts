@@ -1,16 +1,22 @@
-import { writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { countersign } from '../cli/command.ts'
+import { packages } from '../../scripts/workspace.mjs'
+import { bin, countersign } from '../cli/command.ts'
 import { startAuthorizationServer } from '../servers/authorization-server.js'
 import { type Guard, startGuard } from '../servers/guard.js'
 import { createSoftHsm } from '../support/softhsm.js'
 import { type RunningServer, startEverything, startFastMcp } from './servers.js'
+import { type Host, readSnippet, type Snippet } from './snippet.ts'
 
 /** The client that the authorization server knows. */
 export const clientId = 'host-agent'
 
-/** A protected server that others wrote, and a client whose key is in SoftHSM. */
+/** Two protected servers that others wrote, a client whose key is in SoftHSM, and a folder in which npx finds the packages. */
 export interface Scene extends AsyncDisposable {
+  readonly folder: string
+  /** A project that has the packages of this repository in its `node_modules`. */
+  readonly project: string
   /** URI of the key. */
   readonly key: string
   readonly issuer: string
@@ -20,6 +26,7 @@ export interface Scene extends AsyncDisposable {
   /** Options of the command that name key, client and authorization server. */
   readonly options: readonly string[]
   readonly tokenRequests: () => number
+  snippet(host: Host, url: string): Promise<Snippet>
 }
 
 /** A server, behind its guard and without it. */
@@ -68,11 +75,17 @@ async function start(
   }
   const everything = await protect(await startEverything())
   const fastMcp = await protect(await startFastMcp())
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-hosts-'))
+  onClose(() => rmSync(folder, { recursive: true, force: true }))
   const { issuer } = authorizationServer
   const options = ['--key', key, '--client-id', clientId, '--issuer', issuer]
   return {
-    ...{ key, issuer, env, everything, fastMcp, options },
+    ...{ folder, key, issuer, env, everything, fastMcp, options },
+    project: projectIn(folder),
     tokenRequests: () => authorizationServer.tokenRequests.length,
+    async snippet(host, url) {
+      return readSnippet(host, await succeed(['proxy', url, '--config', host, ...options], env))
+    },
   }
 }
 
@@ -91,4 +104,20 @@ async function succeed(args: readonly string[], env: Readonly<Record<string, str
   const { code, stdout, said } = await countersign(args, { env })
   if (code !== 0) throw new Error(`countersign ${args[0]} ended with ${code}: ${said}`)
   return stdout
+}
+
+/** Makes a project with links to the packages, as npm would install them. */
+function projectIn(folder: string): string {
+  const project = join(folder, 'project')
+  const modules = join(project, 'node_modules')
+  mkdirSync(join(modules, '.bin'), { recursive: true })
+  mkdirSync(join(modules, '@countersign'))
+  writeFileSync(join(project, 'package.json'), '{ "private": true }')
+  for (const { path, manifest } of packages()) {
+    symlinkSync(path, join(modules, manifest.name), 'dir')
+  }
+  const command = join(modules, '.bin/countersign')
+  writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${bin}' "$@"\n`)
+  chmodSync(command, 0o755)
+  return project
 }

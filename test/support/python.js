@@ -81,5 +81,8 @@ export function pythonEnvironment(name, requirements) {
 /** The environment that runs MiniStack as `-m ministack`. */
 export const ministack = pythonEnvironment('ministack', 'test/servers/ministack-requirements.txt')
 
+/** The environment of a client with version 1 of the MCP SDK for Python. */
+export const mcpV1 = pythonEnvironment('mcp-v1', 'test/hosts/mcp-v1-requirements.txt')
+
 /** The environment of FastMCP, which has version 2 of the MCP SDK for Python. */
 export const fastMcp = pythonEnvironment('fastmcp', 'test/hosts/fastmcp-requirements.txt')

@@ -50,8 +50,7 @@ export async function openKeyUri(
   options: KeyOptions,
   entered: Map<SecretName, string> = new Map(),
 ): Promise<OpenKey> {
-  const schemes = await loadSchemes(options.scheme)
-  const parsed = requireKeyUri(uri, schemes)
+  const { parsed, schemes } = await readKeyUri(uri, options)
   const { signal } = context
   const { timeout: timeoutSeconds, allowSharedFiles } = options
   const given = async (name: SecretName) => entered.get(name) ?? (await givenSecret(name, options))
@@ -76,9 +75,14 @@ export async function openKeyUri(
   return { signer, [Symbol.asyncDispose]: () => signer.close() }
 }
 
-function requireKeyUri(uri: string, schemes: readonly KeyScheme[]): ParsedKeyUri {
+/** Parses a key URI, also one of the packages that `--scheme` names. */
+export async function readKeyUri(
+  uri: string,
+  { scheme }: Pick<KeyOptions, 'scheme'>,
+): Promise<{ readonly parsed: ParsedKeyUri; readonly schemes: readonly KeyScheme[] }> {
+  const schemes = await loadSchemes(scheme)
   try {
-    return parseKeyUri(uri, { schemes })
+    return { parsed: parseKeyUri(uri, { schemes }), schemes }
   } catch (error) {
     throw asUsage(error)
   }

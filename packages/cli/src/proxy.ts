@@ -3,6 +3,7 @@ import { type AgentOption, addAgentOption } from './agent-client.ts'
 import { addClientOptions, type ClientOptions, required, requireUrl } from './client-options.ts'
 import { type Context, defineCommand, runs } from './command.ts'
 import { UsageError } from './errors.ts'
+import { configOption, type HostName } from './host-config.ts'
 import { addKeyOptions, type KeyOptions } from './key-options.ts'
 
 /** Options of `countersign proxy`. */
@@ -10,6 +11,7 @@ export interface ProxyOptions extends KeyOptions, ClientOptions, AgentOption {
   readonly allowTool?: readonly string[]
   readonly denyTool?: readonly string[]
   readonly readOnly?: boolean
+  readonly config?: HostName
 }
 
 /** `countersign proxy URL` */
@@ -27,6 +29,10 @@ export function proxyCommand(): Command {
         'countersign proxy https://mcp.example.com/mcp --agent billing',
         'With the token that a running agent shares',
       ],
+      [
+        'countersign proxy https://mcp.example.com/mcp --key /etc/agent/key.pem --client-id billing-agent --config vscode',
+        'Print the configuration of a host',
+      ],
     ],
   }).argument('[url]', 'MCP server (env: COUNTERSIGN_MCP_URL)')
   return addAgentOption(addClientOptions(addKeyOptions(command)))
@@ -43,7 +49,24 @@ export function proxyCommand(): Command {
       ).argParser(collect),
     )
     .option('--read-only', 'show only tools that say of themselves that they change nothing')
-    .action(runs<[string | undefined], ProxyOptions>(runProxy))
+    .addOption(configOption())
+    .action(
+      runs<[string | undefined], ProxyOptions>((context, args, options) =>
+        options.config === undefined
+          ? runProxy(context, args, options)
+          : printConfig(command, options.config, args, options),
+      ),
+    )
+}
+
+async function printConfig(
+  command: Command,
+  host: HostName,
+  [argument]: readonly [string | undefined],
+  options: ProxyOptions,
+): Promise<undefined> {
+  const { printHostConfig } = await import('./host-config.ts')
+  await printHostConfig(command, host, await serverUrl(argument), options)
 }
 
 const collect = (value: string, before: readonly string[] = []): string[] => [...before, value]
@@ -91,12 +114,7 @@ async function open(
   argument: string | undefined,
   options: ProxyOptions,
 ): Promise<Opened> {
-  const given = required(
-    argument || process.env['COUNTERSIGN_MCP_URL'],
-    'URL of the MCP server',
-    'COUNTERSIGN_MCP_URL',
-  )
-  const url = await requireUrl(given, 'URL of the MCP server')
+  const url = await serverUrl(argument)
   if (options.pinFile === '-' || options.passphraseFile === '-') {
     throw new UsageError(
       'Standard input has the messages of the host; give the PIN or the passphrase in a file or in an environment variable',
@@ -104,4 +122,13 @@ async function open(
   }
   const { openAuthorization } = await import('./proxy/authorization.ts')
   return { url, authorization: await openAuthorization(context, options) }
+}
+
+function serverUrl(argument: string | undefined): Promise<URL> {
+  const given = required(
+    argument || process.env['COUNTERSIGN_MCP_URL'],
+    'URL of the MCP server',
+    'COUNTERSIGN_MCP_URL',
+  )
+  return requireUrl(given, 'URL of the MCP server')
 }
