@@ -22,7 +22,7 @@ export const CLIENT_AUTH_SIGNING_ALGS = clientAuthSigningAlgValues.filter(
  *
  * @typedef {object} ClientRegistration
  * @property {string} client_id
- * @property {'private_key_jwt' | 'client_secret_basic' | 'client_secret_post'} token_endpoint_auth_method
+ * @property {'private_key_jwt' | 'client_secret_basic' | 'client_secret_post' | 'none'} token_endpoint_auth_method
  * @property {string} [token_endpoint_auth_signing_alg]  when absent, any enabled algorithm is accepted
  * @property {{ keys: object[] }} [jwks]
  * @property {string} [jwks_uri]

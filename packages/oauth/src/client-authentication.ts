@@ -7,6 +7,7 @@ export type ClientAuthenticationMethod =
   | 'private_key_jwt'
   | 'client_secret_basic'
   | 'client_secret_post'
+  | 'none'
 
 /** Options of a call of a {@link ClientAuthentication}. */
 export interface ClientAuthenticationOptions {

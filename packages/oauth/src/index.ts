@@ -27,6 +27,13 @@ export {
   dpopSession,
 } from './dpop.ts'
 export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions } from './errors.ts'
+export {
+  jwtBearer,
+  publicClient,
+  type TokenExchangeOptions,
+  type TokenProvider,
+  tokenExchange,
+} from './grants.ts'
 export type { Fetch } from './http.ts'
 export {
   type ExternalAssertionOptions,
