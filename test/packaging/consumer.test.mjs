@@ -51,14 +51,29 @@ const node = (file) =>
 
 const entryPoints = publishable().flatMap(({ manifest }) =>
   Object.keys(manifest.exports ?? {})
-    .filter((subpath) => subpath !== './package.json')
+    .filter((subpath) => !subpath.endsWith('.json'))
     .map((subpath) => manifest.name + subpath.slice(1)),
 )
 
 const packed = packAll(join(folder, 'tarballs'))
 
+/**
+ * What a package has besides its code.
+ *
+ * @type {Record<string, string[]>}
+ */
+const dataFiles = {
+  '@countersign/agent': [
+    'launchd/countersign-agent.plist',
+    'openapi.json',
+    'schema.json',
+    'systemd/countersign-agent.service',
+    'systemd/countersign-agent.socket',
+  ],
+}
+
 test.each(packed)(
-  '$name holds what the compiler wrote, its README and its licence',
+  '$name holds what the compiler wrote, its data files, its README and its licence',
   async (one) => {
     const files = await output('tar', ['-tzf', one.tarball])
     const others = files
@@ -66,7 +81,8 @@ test.each(packed)(
       .filter((file) => !/^package\/dist\/.*\.(?:js|d\.ts)(?:\.map)?$|^$/.test(file))
       .map((file) => file.replace('package/', ''))
       .sort()
-    deepEqual(others, ['LICENSE', 'README.md', 'package.json'])
+    const data = dataFiles[one.name] ?? []
+    deepEqual(others, ['LICENSE', 'README.md', 'package.json', ...data].sort())
   },
 )
 
