@@ -88,6 +88,21 @@ test('a call whose connection is destroyed ends in an error that says that its f
   expect(host.received.filter(({ method }) => method === undefined)).toHaveLength(4)
 })
 
+test('a response whose connection is destroyed is resumed when the server numbers its events', async () => {
+  const server = await startStateful(fixtures, { resumable: true })
+  onTestFinished(() => server[Symbol.asyncDispose]())
+  const host = startHost({ url: server.url, env: fixtures.env })
+  await host.initialize('2025-11-25')
+  const answer = callTool(host, 'wait', { value: 1 })
+  await until(() => server.counted.length === 1, 20)
+  await sleep(500)
+  server.cut()
+  await sleep(500)
+  server.release()
+  expect(await answer).toMatchObject({ result: { content: [{ text: '1' }] } })
+  expect(server.counted).toEqual([1])
+})
+
 test('a token that is revoked with 100 calls under way costs no call, and none runs twice', async () => {
   const { server, host } = await start()
   await host.initialize()

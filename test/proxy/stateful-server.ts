@@ -3,7 +3,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
-import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
+import {
+  type EventStore,
+  StreamableHTTPServerTransport,
+} from '@modelcontextprotocol/sdk/server/streamableHttp.js'
+import type { JSONRPCMessage } from '@modelcontextprotocol/sdk/types.js'
 import { z } from 'zod'
 import type { Fixtures } from '../cli/fixtures.ts'
 import { type AccessTokenVerifier, accessTokenVerifier } from '../servers/access-tokens.js'
@@ -31,8 +35,28 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
   return JSON.parse(await text(request))
 }
 
+/** Keeps the events of a session in memory, so that a stream can be resumed. */
+function eventStore(): EventStore {
+  const events: { readonly stream: string; readonly message: JSONRPCMessage }[] = []
+  return {
+    async storeEvent(stream, message) {
+      return String(events.push({ stream, message }))
+    },
+    async replayEventsAfter(last, { send }) {
+      const { stream = '' } = events[Number(last) - 1] ?? {}
+      for (const [at, event] of events.entries()) {
+        if (at >= Number(last) && event.stream === stream) await send(String(at + 1), event.message)
+      }
+      return stream
+    },
+  }
+}
+
 /** Starts a {@link StatefulServer} on SDK v1, which accepts the tokens of the fixtures' authorization server. */
-export async function startStateful({ servers }: Fixtures): Promise<StatefulServer> {
+export async function startStateful(
+  { servers }: Fixtures,
+  { resumable = false }: { readonly resumable?: boolean } = {},
+): Promise<StatefulServer> {
   const counted: number[] = []
   const transports = new Map<string, StreamableHTTPServerTransport>()
   let sessions = 0
@@ -72,6 +96,7 @@ export async function startStateful({ servers }: Fixtures): Promise<StatefulServ
     if (typeof id === 'string') return transports.get(id)
     const transport: StreamableHTTPServerTransport = new StreamableHTTPServerTransport({
       sessionIdGenerator: () => randomUUID(),
+      ...(resumable ? { eventStore: eventStore() } : {}),
       onsessioninitialized: (made) => {
         sessions++
         transports.set(made, transport)

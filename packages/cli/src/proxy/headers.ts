@@ -1,7 +1,7 @@
 import type { Message, Params } from './message.ts'
 
 /** The member of `_meta` with which a message says its protocol version, since 2026-07-28. */
-export const versionMember = 'io.modelcontextprotocol/protocolVersion'
+const versionMember = 'io.modelcontextprotocol/protocolVersion'
 
 /** Which member of `params` the header `Mcp-Name` repeats, for each method that has one. */
 const nameSources: Readonly<Record<string, keyof Params>> = {
@@ -38,7 +38,7 @@ export function standardHeaders(message: Message, version: string): Record<strin
 }
 
 /** A value as it is if a header can carry it, or else in the Base64 form of SEP-2243. */
-export function headerValue(value: string): string {
+function headerValue(value: string): string {
   const isPlain = /^[\t\x20-\x7e]+$/.test(value) && value === value.trim()
   if (isPlain && !/^=\?base64\?.*\?=$/s.test(value)) return value
   return `=?base64?${Buffer.from(value, 'utf8').toString('base64')}?=`

@@ -79,7 +79,9 @@ export function openUpstream(options: UpstreamOptions): Upstream {
           init.signal.throwIfAborted()
           const fate = fateOf(error)
           const reason = describe(error)
-          if (fate === 'unknown') throw new UpstreamError(fate, reason, error)
+          // A GET request changes nothing, so it may be sent twice.
+          if (fate === 'unknown' && init.method !== 'GET')
+            throw new UpstreamError(fate, reason, error)
           if (!isTransient(error) || isLate()) throw new UpstreamError(fate, reason, error)
           failed(error, reason)
         }
