@@ -255,7 +255,7 @@ function spreadOf(values) {
  * @param {readonly number[]} values
  * @param {number} fraction
  */
-function quantile(values, fraction) {
+export function quantile(values, fraction) {
   const sorted = [...values].sort((a, b) => a - b)
   const at = (sorted.length - 1) * fraction
   const below = sorted[Math.floor(at)] ?? Number.NaN

@@ -21,6 +21,7 @@ const benches = {
   pkcs11: () => import('./pkcs11.js'),
   'pkcs11-sessions': () => import('./pkcs11-sessions.js'),
   agent: () => import('./agent.js'),
+  proxy: () => import('./proxy.js'),
   clouds: () => import('./clouds.js'),
   'clouds-memory': () => import('./clouds-memory.js'),
 }
@@ -95,7 +96,8 @@ const print = (text) => process.stdout.write(`${text}\n`)
  */
 async function runInChild(name, onRow) {
   const child = fork(fileURLToPath(import.meta.url), [], {
-    execArgv: ['--expose-gc'],
+    // Node.js warns of listeners on a signal that many requests share, until it collects them.
+    execArgv: ['--expose-gc', '--disable-warning=MaxListenersExceededWarning'],
     env: { ...process.env, [benchVariable]: name },
     serialization: 'advanced',
   })
