@@ -169,10 +169,26 @@ test('what is not JSON-RPC is answered with an error, and the next message is se
   ])
 })
 
-test('SIGTERM ends the proxy with the exit code of an interruption', async () => {
-  const { host } = await start()
+test('SIGTERM lets a call under way end, and the exit code is that of an interruption', async () => {
+  const { server, host } = await start()
   await host.initialize()
+  const answer = callTool(host, 'wait', { value: 1 })
+  await until(() => server.counted.length === 1, 20)
   host.signal('SIGTERM')
+  await sleep(200)
+  server.release()
+  expect(textOf(await answer)).toBe('1')
+  expect(await host.ended).toBe(130)
+})
+
+test('SIGTERM answers a call that takes longer with an error', async () => {
+  const { server, host } = await start()
+  await host.initialize()
+  const answer = callTool(host, 'wait', { value: 1 })
+  await until(() => server.counted.length === 1, 20)
+  host.signal('SIGTERM')
+  const { error } = await answer
+  expect(error.message).toMatch(/The proxy ends before .* whether the server ran it is unknown$/)
   expect(await host.ended).toBe(130)
 })
 

@@ -44,3 +44,12 @@ test('--read-only shows the tools that say that they change nothing, and refuses
   expect(server.counted).toHaveLength(before)
   expect((await callTool(host, 'echo', { text: 'read' }))['result'].content[0].text).toBe('read')
 })
+
+test('--read-only reads the list itself for a host that calls a tool at once', async () => {
+  const host = await start('--read-only')
+  expect((await callTool(host, 'echo', { text: 'read' }))['result'].content[0].text).toBe('read')
+  const { error } = await callTool(host, 'count', { value: 3 })
+  expect(error.message).toMatch(/"count" has not been listed/)
+  expect(server.counted).not.toContain(3)
+  expect(host.received).toHaveLength(3)
+})

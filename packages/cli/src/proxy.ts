@@ -51,10 +51,12 @@ export function proxyCommand(): Command {
     .option('--read-only', 'show only tools that say of themselves that they change nothing')
     .addOption(configOption())
     .action(
-      runs<[string | undefined], ProxyOptions>((context, args, options) =>
-        options.config === undefined
-          ? runProxy(context, args, options)
-          : printConfig(command, options.config, args, options),
+      runs<[string | undefined], ProxyOptions>(
+        (context, args, options) =>
+          options.config === undefined
+            ? runProxy(context, args, options)
+            : printConfig(command, options.config, args, options),
+        { graceMs },
       ),
     )
 }
@@ -68,6 +70,9 @@ async function printConfig(
   const { printHostConfig } = await import('./host-config.ts')
   await printHostConfig(command, host, await serverUrl(argument), options)
 }
+
+/** Calls under way get 2 seconds, and the session and the key are closed after that. */
+const graceMs = 4000
 
 const collect = (value: string, before: readonly string[] = []): string[] => [...before, value]
 
@@ -91,11 +96,13 @@ async function runProxy(
     ...{ url: opened.url, fetch: authorization.fetch, describe, notice: noticeLine },
     timeoutSeconds: options.timeout,
   })
+  const { openToolList } = await import('./proxy/tool-list.ts')
   const { toolFilter } = await import('./proxy/tool-filter.ts')
+  const tools = openToolList()
   const { serveStdio } = await import('./proxy/stdio.ts')
   await serveStdio({
     ...{ upstream, describe, notice: noticeLine, signal: context.signal },
-    filter: toolFilter(options),
+    ...{ tools, filter: toolFilter(options, tools) },
     input: process.stdin,
     output: process.stdout,
     graceSeconds: options.timeout,

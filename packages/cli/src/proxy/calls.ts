@@ -37,6 +37,8 @@ export interface Calls {
   fail(call: Call, failure: Failure): string[]
   /** Removes a call that needs no answer. */
   remove(call: Call): void
+  /** The calls that need an answer. */
+  unfinished(): readonly Call[]
   /** Resolves when there is no call. */
   idle(): Promise<void>
 }
@@ -105,6 +107,7 @@ export function openCalls(): Calls {
       return requests.map(({ id }) => errorResponse(id, errorCodes.proxy, message, data))
     },
     remove,
+    unfinished: () => [...new Set(calls.values())].filter(({ isCancelled }) => !isCancelled),
     idle: () =>
       isIdle() ? Promise.resolve() : new Promise<void>((resolve) => waiting.push(resolve)),
   }

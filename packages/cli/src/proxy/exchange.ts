@@ -2,14 +2,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { backoff } from '@countersign/core/backend'
 import { mediaTypeOf, readEvents, readExcerpt, readText } from './body.ts'
 import { standardHeaders, versionOf } from './headers.ts'
-import type { Envelope } from './message.ts'
+import type { Envelope, Message } from './message.ts'
+import { parameterHeaders } from './parameter-headers.ts'
 import { postHeaders, type Session } from './session.ts'
+import type { ToolList } from './tool-list.ts'
 import { type Upstream, UpstreamError } from './upstream.ts'
 
 /** Where the messages of one host go. */
 export interface Exchange {
   readonly upstream: Upstream
   readonly session: Session
+  /** The tools whose calls repeat arguments in headers. */
+  readonly tools?: ToolList
 }
 
 /** A response to a POST request. */
@@ -23,7 +27,7 @@ export interface Posted {
 
 /** Sends a message. After the server has forgotten the session, it is sent again in a new one: it was refused before. */
 export async function post(
-  { upstream, session }: Exchange,
+  { upstream, session, tools }: Exchange,
   { text, messages }: Envelope,
   signal: AbortSignal,
 ): Promise<Posted> {
@@ -35,7 +39,7 @@ export async function post(
     const headers = {
       ...postHeaders,
       ...(first !== undefined && version !== undefined
-        ? standardHeaders(first, version)
+        ? { ...standardHeaders(first, version), ...argumentHeaders(first, tools) }
         : isStart
           ? {}
           : session.headers()),
@@ -47,6 +51,13 @@ export async function post(
     if (!isLost || attempt === mostAttempts) return { response, refusal, generation }
     await session.recover(generation)
   }
+}
+
+/** The headers that repeat arguments, if the server has declared them for the tool. */
+function argumentHeaders(message: Message, tools: ToolList | undefined): Record<string, string> {
+  if (message.kind !== 'request' || message.method !== 'tools/call') return {}
+  const { name, arguments: given } = message.params
+  return parameterHeaders(tools?.get(String(name))?.headerParameters ?? [], given)
 }
 
 const mostAttempts = 2

@@ -38,7 +38,7 @@ export function standardHeaders(message: Message, version: string): Record<strin
 }
 
 /** A value as it is if a header can carry it, or else in the Base64 form of SEP-2243. */
-function headerValue(value: string): string {
+export function headerValue(value: string): string {
   const isPlain = /^[\t\x20-\x7e]+$/.test(value) && value === value.trim()
   if (isPlain && !/^=\?base64\?.*\?=$/s.test(value)) return value
   return `=?base64?${Buffer.from(value, 'utf8').toString('base64')}?=`

@@ -20,6 +20,7 @@ export type Message =
 /** The members of `params` that decide how a message is sent. */
 export interface Params {
   readonly name?: unknown
+  readonly arguments?: unknown
   readonly uri?: unknown
   readonly taskId?: unknown
   readonly requestId?: unknown

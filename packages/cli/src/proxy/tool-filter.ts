@@ -1,4 +1,5 @@
 import { errorCodes, errorResponse, type Message } from './message.ts'
+import type { ToolList } from './tool-list.ts'
 
 /** Options of {@link toolFilter}. */
 export interface ToolFilterOptions {
@@ -11,6 +12,8 @@ export interface ToolFilterOptions {
 
 /** Hides tools from the host. It is a convenience, and not a boundary: the server decides what a token may do. */
 export interface ToolFilter {
+  /** Whether the list of tools decides about a message, and has not been read. */
+  needsList(messages: readonly Message[]): boolean
   /** The answers to a message with a call of a hidden tool; `undefined` for every other message. */
   refuse(messages: readonly Message[]): string[] | undefined
   /** The results of `tools/list` in a text, without the hidden tools. */
@@ -23,43 +26,42 @@ interface Tool {
 }
 
 /** Makes a {@link ToolFilter}; `undefined` when the options hide no tool. */
-export function toolFilter(options: ToolFilterOptions): ToolFilter | undefined {
+export function toolFilter(options: ToolFilterOptions, tools: ToolList): ToolFilter | undefined {
   const { allowTool, denyTool, readOnly = false } = options
   if (allowTool === undefined && denyTool === undefined && !readOnly) return undefined
-  /** The tools that said so when the host listed them. */
-  const readOnlyTools = new Set<string>()
 
   const isNamed = (name: string): boolean =>
     (allowTool === undefined || allowTool.some((pattern) => matches(pattern, name))) &&
     !denyTool?.some((pattern) => matches(pattern, name))
 
-  function isListed(tool: Tool | null): boolean {
-    const name = String(tool?.name)
-    const isReadOnly = tool?.annotations?.readOnlyHint === true
-    if (isReadOnly && (readOnlyTools.size < mostTools || readOnlyTools.has(name))) {
-      readOnlyTools.add(name)
-    } else readOnlyTools.delete(name)
-    return isNamed(name) && (!readOnly || isReadOnly)
-  }
+  const isListed = (tool: Tool | null): boolean =>
+    isNamed(String(tool?.name)) && (!readOnly || tool?.annotations?.readOnlyHint === true)
+
+  const isReadOnly = ({ params }: ToolCall): boolean =>
+    tools.get(String(params.name))?.isReadOnly === true
 
   function whyRefused(message: Message): string | undefined {
-    if (message.kind !== 'request' || message.method !== 'tools/call') return undefined
+    if (!isToolCall(message)) return undefined
     const tool = JSON.stringify(message.params.name)
     const name = String(message.params.name)
     if (!isNamed(name)) {
       return `The options of the proxy do not allow the tool ${tool}; change --allow-tool or --deny-tool`
     }
-    if (!readOnly || readOnlyTools.has(name)) return undefined
-    return `The tool ${tool} has not been listed as one that changes nothing; list the tools first, or leave --read-only out`
+    if (!readOnly || isReadOnly(message)) return undefined
+    return `The tool ${tool} has not been listed as one that changes nothing; leave --read-only out to allow it`
   }
 
   function filterAnswer(answer: { readonly result?: { readonly tools?: unknown } }): object {
-    const tools = answer.result?.tools
-    if (!Array.isArray(tools)) return answer
-    return { ...answer, result: { ...answer.result, tools: tools.filter(isListed) } }
+    const listed = answer.result?.tools
+    if (!Array.isArray(listed)) return answer
+    return { ...answer, result: { ...answer.result, tools: listed.filter(isListed) } }
   }
 
   return {
+    needsList: (messages) =>
+      readOnly &&
+      !tools.isComplete &&
+      messages.some((message) => isToolCall(message) && !isReadOnly(message)),
     refuse(messages) {
       const reason = messages.map(whyRefused).find((one) => one !== undefined)
       if (reason === undefined) return undefined
@@ -73,7 +75,10 @@ export function toolFilter(options: ToolFilterOptions): ToolFilter | undefined {
   }
 }
 
-const mostTools = 10_000
+type ToolCall = Extract<Message, { readonly kind: 'request' }>
+
+const isToolCall = (message: Message): message is ToolCall =>
+  message.kind === 'request' && message.method === 'tools/call'
 
 /** Compares part by part, because a pattern with many stars would take a regular expression exponential time. */
 function matches(pattern: string, name: string): boolean {
