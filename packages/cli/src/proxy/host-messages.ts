@@ -124,14 +124,14 @@ export class HostMessages {
   /** The answers to a call of a hidden tool. The list of tools is read first if it decides that. */
   async #refusedByFilter({ messages }: Envelope): Promise<string[] | undefined> {
     const { filter, server, tools, signal } = this.#options
-    if (filter?.needsList(messages)) {
+    if (this.#listing === undefined && filter?.needsList(messages)) {
       const exchange = { ...server.exchange, tools }
       const [like] = messages
-      this.#listing ??= readToolList(exchange, like, server.deliver, signal).finally(() => {
+      this.#listing = readToolList(exchange, like, server.deliver, signal).finally(() => {
         this.#listing = undefined
       })
-      await this.#listing
     }
+    if (this.#listing !== undefined) await this.#listing
     return filter?.refuse(messages)
   }
 
