@@ -72,6 +72,8 @@ export interface RawHost {
   readonly ended: Promise<number | null>
   pause(): void
   resume(): void
+  /** Closes the read end of standard output, so that the proxy gets EPIPE. */
+  closeOutput(): void
 }
 
 /** Starts the proxy for one test, as a host does. */
@@ -131,6 +133,7 @@ export function startHost(setting: ProxySetting): RawHost {
     signal: (name) => void child.kill(name),
     pause: () => void child.stdout.pause(),
     resume: () => void child.stdout.resume(),
+    closeOutput: () => void child.stdout.destroy(),
   }
   return host
 }

@@ -57,6 +57,7 @@ export const CLIENT_AUTH_SIGNING_ALGS = clientAuthSigningAlgValues.filter(
  * @property {(seconds: number) => void} setTokenLifetime  for tokens issued from now on
  * @property {() => void} forget  empties the logs and sets the counters to 0
  * @property {() => Promise<void>} close
+ * @property {() => Promise<void>} reopen  after `close`, with what it knew
  */
 
 // oidc-provider verifies DPoP proofs with it, and Node 20 does not have it.
@@ -180,6 +181,7 @@ export async function startAuthorizationServer(options = {}) {
       tokenRequests.length = 0
     },
     close: server.close,
+    reopen: server.reopen,
   }
 }
 

@@ -17,6 +17,7 @@ import { createServer } from 'node:http'
  * @property {string} origin  `http://127.0.0.1:PORT`, without a slash at the end
  * @property {RecordedRequest[]} requests  oldest first
  * @property {() => Promise<void>} close  ends every connection, idle or not, and frees the port
+ * @property {() => Promise<void>} reopen  listens on the same port again after `close`
  */
 
 /**
@@ -42,15 +43,19 @@ export async function listenOnLoopback(listener) {
     })
     listener(request, response)
   })
-  await new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => resolve(undefined))
-  })
+  /** @param {number} port */
+  const listen = (port) =>
+    new Promise((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(port, '127.0.0.1', () => resolve(undefined))
+    })
+  await listen(0)
+  const port = portOf(server)
 
   /** @type {Promise<void> | undefined} */
   let closing
   return {
-    origin: `http://127.0.0.1:${portOf(server)}`,
+    origin: `http://127.0.0.1:${port}`,
     requests,
     close() {
       closing ??= new Promise((resolve) => {
@@ -58,6 +63,11 @@ export async function listenOnLoopback(listener) {
         server.closeAllConnections()
       })
       return closing
+    },
+    async reopen() {
+      await closing
+      closing = undefined
+      await listen(port)
     },
   }
 }
