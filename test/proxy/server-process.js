@@ -94,6 +94,13 @@ function mcpServer() {
         })
       }
     }
+    if (params.name === 'flood') {
+      const filler = 'x'.repeat(1_000_000)
+      for (let at = 0; at < Number(value); at++) {
+        const message = { level: /** @type {const} */ ('error'), data: { at, filler } }
+        await extra.sendNotification({ method: 'notifications/message', params: message })
+      }
+    }
     if (params.name === 'log') await server.sendLoggingMessage({ level: 'error', data: value })
     if (params.name === 'cut') {
       // After the answer: the connection of the stream is destroyed, and the next message has no stream.

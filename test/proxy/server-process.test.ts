@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Fixtures, startFixtures } from '../cli/fixtures.ts'
 import { until } from '../support/until.js'
@@ -90,3 +92,27 @@ test('--read-only follows the cursors of the list', async () => {
   ])
   expect(server.lines).not.toContain('count 3')
 })
+
+/** The resident memory of a process, in megabytes. */
+const memory = (pid: number): number =>
+  Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
+
+test.runIf(process.platform === 'linux')(
+  'the memory of the proxy is bounded while the host does not read 300 MB of messages',
+  async () => {
+    const { host } = await start()
+    host.pause()
+    const answer = callTool(host, 'flood', 300)
+    let most = 0
+    for (let times = 0; times < 50; times++) {
+      await sleep(100)
+      most = Math.max(most, memory(host.pid))
+    }
+    expect(most).toBeLessThan(180)
+    host.resume()
+    expect(textOf(await answer)).toBe('300')
+    const order = found(host, 'notifications/message').map(({ params }) => params.data.at)
+    expect(order).toEqual(Array.from({ length: 300 }, (_, at) => at))
+  },
+  60_000,
+)
