@@ -5,7 +5,7 @@ import { ratioRow, takeTurns, valueRow } from './measure.js'
 import { signing } from './signing.js'
 import { openSoftHsm } from './softhsm.js'
 
-/** @import { Pkcs11Signer } from '@countersign/pkcs11' */
+/** @import { ClosableSigner } from '@countersign/core' */
 /** @import { Contender, Row } from './measure.js' */
 
 const callers = 32
@@ -51,7 +51,7 @@ export async function* run() {
 
 /**
  * @param {string} what
- * @param {(sessions: number) => Promise<Pkcs11Signer>} open
+ * @param {(sessions: number) => Promise<ClosableSigner>} open
  * @returns {AsyncGenerator<Row>}
  */
 async function* compare(what, open) {

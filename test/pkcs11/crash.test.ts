@@ -62,7 +62,7 @@ describe("the module's process", () => {
           code: 'ERR_SIGNER_UNAVAILABLE',
           retryable: true,
           message:
-            'The process that the PKCS#11 module runs in ended (SIGSEGV); if it happens again, the module crashes',
+            'The subprocess of the PKCS#11 module ended (SIGSEGV); if this happens again, the module crashes',
         },
       })
     }

@@ -19,7 +19,7 @@ import { input, isSignatureOf, modes, on } from './fixtures.ts'
 
 const packageFolder = fileURLToPath(new URL('../../packages/pkcs11/', import.meta.url))
 const require = createRequire(import.meta.url)
-const notForHere = `it is no library for ${process.platform} on ${process.arch}; install the one for this machine`
+const notForHere = `it is not a library for ${process.platform} on ${process.arch}; install the one for this machine`
 
 let hsm: SoftHsm
 let token: Token
@@ -69,7 +69,7 @@ describe.each(modes)('$where', ({ isolate }) => {
   })
 
   test('a folder', async () => {
-    expect(await refusal(folder)).toBe(`${folder} is a folder; "module" must be the file in it`)
+    expect(await refusal(folder)).toBe(`${folder} is a folder; "module" must be the path of a file`)
   })
 
   test.each([
@@ -80,13 +80,13 @@ describe.each(modes)('$where', ({ isolate }) => {
     ['that is empty', () => Buffer.alloc(0)],
   ])('a file %s', async (name, edit) => {
     const file = edited(`${name}-${isolate}.so`, edit)
-    expect(await refusal(file)).toBe(`The PKCS#11 module ${file} is of no use here: ${notForHere}`)
+    expect(await refusal(file)).toBe(`The PKCS#11 module ${file} cannot be loaded: ${notForHere}`)
   })
 
-  test('a library that is not one of PKCS#11', async () => {
+  test('a library that is not a PKCS#11 module', async () => {
     const file = compiled(`other-${isolate}.so`, 'int answer(void) { return 42; }')
     expect(await refusal(file)).toBe(
-      `The PKCS#11 module ${file} is of no use here: it is a library, but not one of PKCS#11`,
+      `The PKCS#11 module ${file} cannot be loaded: it is a library, but not a PKCS#11 module`,
     )
   })
 
@@ -100,15 +100,15 @@ describe.each(modes)('$where', ({ isolate }) => {
     )
     rmSync(needed)
     expect(await refusal(file)).toBe(
-      `The PKCS#11 module ${file} is of no use here: it, or a library that it needs, was not found`,
+      `The PKCS#11 module ${file} cannot be loaded: it, or a library that it needs, was not found`,
     )
   })
 
   test('a bare name that the loader does not find, and one that it does', async () => {
     expect(await refusal('nowhere-to-be-found.so')).toBe(
-      'The PKCS#11 module nowhere-to-be-found.so is of no use here: it, or a library that it needs, was not found',
+      'The PKCS#11 module nowhere-to-be-found.so cannot be loaded: it, or a library that it needs, was not found',
     )
-    expect(await refusal('libc.so.6')).toContain('a library, but not one of PKCS#11')
+    expect(await refusal('libc.so.6')).toContain('a library, but not a PKCS#11 module')
   })
 
   test('a module that has no token', async () => {

@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { type Pkcs11Signer, type Pkcs11SignerOptions, pkcs11Signer } from '@countersign/pkcs11'
+import type { ClosableSigner } from '@countersign/core'
+import { type Pkcs11SignerOptions, pkcs11Signer } from '@countersign/pkcs11'
 import { PKCS11 } from 'pkcs11js'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { createP11KitServer, type P11KitServer } from '../support/p11-kit.js'
@@ -32,7 +33,7 @@ afterAll(async () => {
 
 const logins = () => shim.count('C_Login')
 
-async function signsOn(signer: Pkcs11Signer, times = 1): Promise<void> {
+async function signsOn(signer: ClosableSigner, times = 1): Promise<void> {
   const all = await Promise.all(Array.from({ length: times }, () => signer.sign(input)))
   for (const signature of all) expect(isSignatureOf(signer, signature)).toBe(true)
 }
@@ -169,7 +170,7 @@ describe('in a process of its own', () => {
       }
     }
     await signsOn(signer)
-  })
+  }, 120_000)
 })
 
 describe('a token that was made anew', () => {

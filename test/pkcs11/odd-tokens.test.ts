@@ -158,7 +158,9 @@ describe('a module that wants library parameters', () => {
     })
     await expect(second).rejects.toMatchObject({
       code: 'ERR_SIGNER_CONFIG',
-      message: expect.stringContaining('with other "libraryParameters" already'),
+      message: expect.stringContaining(
+        'already runs in this process with other "libraryParameters"',
+      ),
     })
   })
 })

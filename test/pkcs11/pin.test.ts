@@ -143,7 +143,7 @@ describe.each(modes)('$where', ({ isolate }) => {
       shim.set('C_GetTokenInfo.flags', 0x20000)
       await expect(open(common)).rejects.toMatchObject({
         ...denied,
-        message: expect.stringContaining('one more wrong PIN locks it, so none was tried'),
+        message: expect.stringContaining('one more wrong PIN locks it, so no PIN was tried'),
       })
       expect(logins()).toHaveLength(0)
       await using signer = await open(common, { allowFinalPinTry: true })
@@ -188,7 +188,7 @@ describe.each(modes)('$where', ({ isolate }) => {
   test('without a PIN, a token that wants one is refused', async () => {
     await expect(open(common, { pin: undefined })).rejects.toMatchObject({
       ...denied,
-      message: expect.stringMatching(/^The token "token \d+" wants a login; give its "pin"$/),
+      message: expect.stringMatching(/^The token "token \d+" requires a login; give its "pin"$/),
     })
   })
 
@@ -316,14 +316,14 @@ describe('a login whose outcome nobody knows', () => {
   const open = (token: Token) =>
     pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' }, timeoutSeconds: 1 })
 
-  test('is not repeated where the token says that a wrong PIN was given', async () => {
+  test('is not repeated where the token reports a wrong PIN', async () => {
     const token = aToken()
     shim.set('C_Login.crash-once')
     await expect(open(token)).rejects.toMatchObject({ code: 'ERR_SIGNER_UNAVAILABLE' })
     shim.set('C_GetTokenInfo.flags', 0x10000)
     await expect(open(token)).rejects.toMatchObject({
       ...denied,
-      message: expect.stringContaining('whether it was this one is not known'),
+      message: expect.stringContaining('which may have been this one'),
     })
     expect(logins()).toHaveLength(1)
   })

@@ -29,7 +29,7 @@ function holdings(pid) {
 }
 
 /**
- * @param {import('@countersign/pkcs11').Pkcs11Signer} signer
+ * @param {import('@countersign/core').ClosableSigner} signer
  * @param {number} count
  * @returns {Promise<number>} how many verify
  */

@@ -125,7 +125,7 @@ describe('the PIN comes', () => {
   test('from nowhere, which is said', async () => {
     expect(await refusal(uriOf(`${label};${key}`))).toMatchObject({
       code: 'ERR_SIGNER_ACCESS_DENIED',
-      message: expect.stringContaining('wants a login; give its "pin"'),
+      message: expect.stringContaining('requires a login; give its "pin"'),
     })
   })
 })

@@ -2,7 +2,7 @@ import type { JwsAlgorithm, SignRequest } from '@countersign/core'
 
 const CK_PARAMS_RSA_PSS = 5
 
-/** A mechanism of PKCS#11 with its parameter, as it travels to the token. */
+/** A mechanism of PKCS#11 with its parameter. */
 export interface Mechanism {
   readonly mechanism: number
   readonly parameter?: {
@@ -13,7 +13,7 @@ export interface Mechanism {
   }
 }
 
-/** One way to make a signature: the mechanism, and what it is given. */
+/** How a signature is made: the mechanism, and its input. */
 export interface SigningMethod {
   readonly mechanism: Mechanism
   readonly input: (request: SignRequest) => Uint8Array
@@ -57,7 +57,7 @@ const pss = (
 
 const eddsa: readonly SigningMethod[] = [{ mechanism: { mechanism: 0x1057 }, input: message }]
 
-/** For each algorithm the ways to make its signature, the preferred one first; tokens lack now one, now another. */
+/** The methods for each algorithm, the preferred one first. Few tokens have all of them. */
 const methods: { readonly [alg in JwsAlgorithm]?: readonly SigningMethod[] } = {
   ES256: ecdsa(0x1044),
   ES384: ecdsa(0x1045),
@@ -73,7 +73,7 @@ const methods: { readonly [alg in JwsAlgorithm]?: readonly SigningMethod[] } = {
   Ed25519: eddsa,
 }
 
-/** The first way that a token with these mechanisms has, or `undefined`. */
+/** The first method that a token with these mechanisms has, or `undefined`. */
 export function signingMethod(
   alg: JwsAlgorithm,
   mechanisms: readonly number[],
@@ -81,7 +81,7 @@ export function signingMethod(
   return methods[alg]?.find(({ mechanism }) => mechanisms.includes(mechanism.mechanism))
 }
 
-/** The algorithms that a token with these mechanisms can make at all. */
+/** The algorithms that a token with these mechanisms has. */
 export function possibleAlgorithms(mechanisms: readonly number[]): JwsAlgorithm[] {
   const all = Object.keys(methods) as JwsAlgorithm[]
   return all.filter((alg) => signingMethod(alg, mechanisms) !== undefined)

@@ -4,7 +4,7 @@ import { type Answer, batch, type NumberedRequest, packError, type Request } fro
 import { startModule } from './module.ts'
 import { Token } from './token.ts'
 
-/** Ends this process when its parent, whose number is given, has ended. */
+/** Ends this process when its parent has ended. */
 const watchParent = `
   const { workerData } = require('node:worker_threads')
   setInterval(() => {
@@ -12,19 +12,19 @@ const watchParent = `
   }, 500)`
 
 /**
- * The process that a PKCS#11 module runs in: it loads the module, logs in and signs for its parent, and ends with it.
+ * The subprocess of a PKCS#11 module: it loads the module, logs in and signs for its parent, and ends with it.
  *
- * A thread watches the parent, since a module may block this one for ever.
+ * A worker thread watches the parent, since the module may block this thread for ever.
  */
 new Worker(watchParent, { eval: true, workerData: process.ppid }).unref()
 process.on('disconnect', end)
 
-// A signal to the whole group is for the parent to act on, which may have something to sign before it ends.
+// A signal to the process group is for the parent, which may need signatures before it ends.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
 
-/** The numbers of the requests for signatures that somebody waits for. */
+/** The numbers of the signature requests whose callers still wait. */
 const wanted = new Set<number>()
-/** The number of the request to close, whose answer is the last one. */
+/** The number of the request to close. Its answer is the last one. */
 let closing: number | undefined
 let native: PKCS11 | undefined
 let token: Token | undefined
@@ -89,7 +89,7 @@ process.on('message', (requests: readonly NumberedRequest[]) => {
   for (const request of requests) receive(request)
 })
 
-/** At once: the module's own exit handlers may also hang. */
+/** Without `process.exit`, since exit handlers of the module may hang. */
 function end(): void {
   process.kill(process.pid, 'SIGKILL')
 }

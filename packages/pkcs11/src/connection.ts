@@ -15,19 +15,19 @@ interface Opening {
   readonly done: Promise<TokenPort>
 }
 
-/** Between two restarts for an error that can also have another cause. */
+/** The delay between two restarts for an error that can also have another cause. */
 const secondsBetweenRestarts = 10
 
 /**
  * A token that several signers share.
  *
- * Here is all recovery: when the token, its sessions or its login are lost, the process of the module is ended, another
- * one is started, and the call is made once more.
+ * All recovery is in this class: when the token, its sessions or its login are lost, it ends the subprocess, starts
+ * another one, and makes the call once more.
  */
 export class Connection {
   readonly #options: ConnectionOptions
   readonly #pin: PinHolder
-  /** The longest deadline of a signer here: a token that is silent for longer answers nobody in time. */
+  /** The longest timeout of the signers: an answer after that is too late for all of them. */
   #timeoutSeconds = 0
   #port: TokenPort | undefined
   #opening: Opening | undefined
@@ -43,17 +43,17 @@ export class Connection {
     this.#pin = new PinHolder(options)
   }
 
-  /** Waits for the token as long as the signer with the longest timeout. */
+  /** Adds a signer's timeout. The longest one decides when the subprocess hangs. */
   allowSeconds(seconds: number): void {
     this.#timeoutSeconds = Math.max(this.#timeoutSeconds, seconds)
   }
 
-  /** Whether a new signer can use it. */
+  /** Whether a new signer can share it. */
   get usable(): boolean {
     return !this.#pin.wasRefused && !this.#isLost
   }
 
-  /** Whether another selector means the token of this connection, which is opened to find out. */
+  /** Whether another selector means the token of this connection. Opens the connection, if necessary. */
   async reaches(selector: TokenSelector): Promise<boolean> {
     const { token } = this.#options.location
     try {
@@ -62,12 +62,12 @@ export class Connection {
       )
       return own.slot === other.slot
     } catch {
-      // The caller has to open the token without this connection, and will see the reason.
+      // The caller opens the token without this connection, which shows the reason.
       return false
     }
   }
 
-  /** Whether the login is one by this PIN. */
+  /** Whether it logged in with this PIN. */
   hasPin(pin: string | undefined): boolean {
     return this.#pin.has(pin)
   }
@@ -76,7 +76,7 @@ export class Connection {
     return this.#attempt(undefined, (port) => port.describeKey(selector))
   }
 
-  /** The promise need not settle before the token has answered, whether or not the caller has left. */
+  /** Makes a signature. The promise may settle only when the token answers, also after an abort. */
   async sign(
     key: BoundKey,
     mechanism: Mechanism,
@@ -96,7 +96,7 @@ export class Connection {
     await port?.close()
   }
 
-  /** Makes a call, and once more on a new process when the first one ended or lost the token. */
+  /** Makes a call, and once more in a new subprocess when the first one ended or lost the token. */
   async #attempt<T>(caller: Caller | undefined, call: (port: TokenPort) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       const port = this.#port?.gone === false ? this.#port : await this.#open(caller)
@@ -108,7 +108,7 @@ export class Connection {
         else if (!this.#options.isolate) throw this.#describeInProcess(error)
         const isOver = error instanceof ProcessLost || this.#endIfLost(port, error)
         if (caller?.aborted) throw caller.signal.reason
-        // A caller without a deadline has waited for as long as one.
+        // A caller without a deadline has already waited for a whole timeout.
         const waited = error instanceof ProcessLost && error.how === 'hung' && caller === undefined
         if (!isOver || attempt === 2 || this.#closed || waited) throw this.#describe(error)
       }
@@ -123,7 +123,7 @@ export class Connection {
       try {
         return await joined.done
       } catch (error) {
-        // It began before this call, and its deadline is not that of this call.
+        // Opening began before this call, so its deadline was earlier than that of this call.
         const late = SignerError.is(error) && error.code === 'ERR_SIGNER_TIMEOUT'
         if (!late || caller?.aborted || this.#closed) throw error
       }
@@ -157,16 +157,16 @@ export class Connection {
     return { port, done: open() }
   }
 
-  /** The PIN was right when the token was opened, and is not any more. */
+  /** Ends the connection when the token refuses a PIN that it accepted before. */
   #refused(port: TokenPort): void {
     if (this.#port !== port) return
     this.#pin.refused()
     this.#end(port)
   }
 
-  /** Ends the process of the module when an error says that it has lost the token; returns whether it is ended. */
+  /** Ends the subprocess when an error says that it has lost the token. Returns whether it is ended. */
   #endIfLost(port: TokenPort, error: unknown): boolean {
-    // A token that was removed, or that logged everybody out, shows no keys.
+    // A token that was removed, or that ended the login, shows no keys.
     const showsNoKey = SignerError.is(error) && error.code === 'ERR_SIGNER_KEY_NOT_FOUND'
     const loss = lossBehind(error) ?? (showsNoKey ? 'possible' : undefined)
     if (loss === undefined) return false
@@ -178,8 +178,8 @@ export class Connection {
   }
 
   /**
-   * Whether the module may be restarted for an error that can also have another cause. Not if it has just started and
-   * not signed yet, and not so often that the signer of a bad key disturbs the others.
+   * Whether the module may be restarted for an error that can also have another cause: not if it has just started and has
+   * not signed yet, and not too often, since one bad key must not disturb the signers of others.
    */
   #mayRestart(): boolean {
     const now = performance.now()
@@ -195,7 +195,7 @@ export class Connection {
     port.kill()
   }
 
-  /** The error of a module in this process, where nothing is recovered. */
+  /** Describes the error of a module in this process, which is not recovered. */
   #describeInProcess(error: unknown): unknown {
     if (lossBehind(error) === undefined || !SignerError.is(error)) return this.#describe(error)
     this.#isLost = true
@@ -212,7 +212,7 @@ export class Connection {
     return error instanceof ProcessLost ? describeLoss(error, this.#timeoutSeconds) : error
   }
 
-  /** The error of opening the token; if it was open before, the options are right. */
+  /** Describes an error while the token is opened. If it was open before, the options were right. */
   #describeOpening(error: unknown): unknown {
     const isConfig = SignerError.is(error) && error.code === 'ERR_SIGNER_CONFIG'
     if (!(this.#wasOpen && isConfig) || this.#closed) return this.#describe(error)
@@ -224,20 +224,20 @@ function describeLoss({ how, message }: ProcessLost, seconds: number): SignerErr
   if (how === 'hung') {
     return failure(
       'ERR_SIGNER_TIMEOUT',
-      `The token gave no answer within ${seconds} s; check that it is up`,
+      `The token did not answer within ${seconds} s; check that it is up`,
     )
   }
   return failure(
     'ERR_SIGNER_UNAVAILABLE',
     how === 'ended'
-      ? `The process that the PKCS#11 module runs in ended (${message}); if it happens again, the module crashes`
-      : `The process that the PKCS#11 module is to run in did not start (${message}); it needs the files of this package as they were installed, so leave them out of a bundle, or set "isolate" to false`,
+      ? `The subprocess of the PKCS#11 module ended (${message}); if this happens again, the module crashes`
+      : `The subprocess of the PKCS#11 module did not start (${message}); it needs the files of this package as they were installed, so exclude the package from a bundle, or set "isolate" to false`,
   )
 }
 
 const modules = new Map<string, { native: Promise<PKCS11>; parameters: string | undefined }>()
 
-/** Loads a module once for this process. */
+/** Loads each module once for this process. */
 async function sharedModule(location: TokenLocation): Promise<PKCS11> {
   const { module, libraryParameters: parameters } = location
   const path = await realpath(module).catch(() => module)
@@ -250,7 +250,7 @@ async function sharedModule(location: TokenLocation): Promise<PKCS11> {
   if (shared.parameters === parameters) return shared.native
   throw failure(
     'ERR_SIGNER_CONFIG',
-    `The PKCS#11 module ${module} runs in this process with other "libraryParameters" already; leave out "isolate: false" to run it in another`,
+    `The PKCS#11 module ${module} already runs in this process with other "libraryParameters"; without "isolate: false" it runs in a subprocess`,
   )
 }
 

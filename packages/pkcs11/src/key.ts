@@ -24,7 +24,7 @@ const CKA_EC_PARAMS = 0x180
 const CKA_EC_POINT = 0x181
 const CKA_ALWAYS_AUTHENTICATE = 0x202
 
-/** A private key and its handle, which is good as long as the login lasts. */
+/** A private key and its handle, which is valid until the login ends. */
 export interface FoundKey {
   readonly handle: Buffer
   readonly alwaysAuthenticate: boolean
@@ -32,7 +32,7 @@ export interface FoundKey {
   readonly description: KeyOnToken
 }
 
-/** What a token says of a key: octets in hexadecimal, so that it can travel. */
+/** The attributes of a key on a token. Octets are in hexadecimal. */
 export interface KeyOnToken {
   readonly label: string
   readonly id: string
@@ -41,13 +41,13 @@ export interface KeyOnToken {
   readonly ecPoint?: string | undefined
   readonly modulus?: string | undefined
   readonly publicExponent?: string | undefined
-  /** A certificate of the same ID, in DER. */
+  /** A certificate with the same ID, in DER. */
   readonly certificate?: string | undefined
 }
 
-/** A key with what its token can do. */
+/** A key, with the mechanisms of its token. */
 export interface KeyDescription extends KeyOnToken {
-  /** Identifies the key among all that may come to have its name. */
+  /** Identifies the key: another key may get the same name later. */
   readonly identity: string
   readonly mechanisms: readonly number[]
 }
@@ -62,7 +62,7 @@ type Attributes = ReadonlyMap<number, Buffer>
 
 const most = 64
 
-/** Finds the one private key that a selector means, or says which there are. */
+/** Finds the one private key that a selector means, or throws an error that lists the keys. */
 export function findKey(native: PKCS11, session: Buffer, selector: KeySelector): FoundKey {
   const handles = findObjects(native, session, CKO_PRIVATE_KEY, selector)
   const [handle] = handles
@@ -90,11 +90,11 @@ export function findKey(native: PKCS11, session: Buffer, selector: KeySelector):
   }
   throw failure(
     'ERR_SIGNER_KEY_NOT_FOUND',
-    `No private key has ${describeSelector(selector)}; ${listed.length === 0 ? 'the token shows none: it may want a login, or another PIN' : `there are: ${listed.join('; ')}`}`,
+    `No private key has ${describeSelector(selector)}; ${listed.length === 0 ? 'the token shows no key: it may require a login, or another PIN' : `there are: ${listed.join('; ')}`}`,
   )
 }
 
-/** Reads what the token tells of a key and of the public objects that belong to it. */
+/** Reads the attributes of a key, and of the public key and the certificate that belong to it. */
 function describe(native: PKCS11, session: Buffer, handle: Buffer): KeyOnToken {
   const own = read(native, session, handle, [
     CKA_LABEL,
@@ -157,7 +157,7 @@ function findObjects(
   }
 }
 
-/** Reads attributes one by one: a token answers none of them if it lacks one. */
+/** Reads attributes one by one: if a token does not have one of them, it returns none. */
 function read(
   native: PKCS11,
   session: Buffer,
@@ -170,7 +170,7 @@ function read(
       const [attribute] = native.C_GetAttributeValue(session, object, [{ type }])
       if (attribute?.value !== undefined) values.set(type, attribute.value)
     } catch (error) {
-      // Not every object has every attribute; but to take a lost token for one would make it another key.
+      // An object may lack an attribute. But after a lost connection, the key would look like another one.
       const isGone = returnValueOf(error) === CKR_OBJECT_HANDLE_INVALID
       if (isGone || lossBehind(error) === 'certain') throw error
     }
@@ -210,16 +210,16 @@ export function algorithmsOf(key: KeyOnToken): readonly JwsAlgorithm[] {
   }
   throw failure(
     'ERR_SIGNER_KEY_UNSUPPORTED',
-    `The key ${JSON.stringify(key.label)} is of the PKCS#11 type 0x${key.keyType.toString(16)}${key.ecParams === undefined ? '' : ` with the parameters ${key.ecParams}`}; use RSA, EC (P-256, P-384, P-521, secp256k1) or Ed25519`,
+    `The key ${JSON.stringify(key.label)} has the PKCS#11 type 0x${key.keyType.toString(16)}${key.ecParams === undefined ? '' : ` with the parameters ${key.ecParams}`}; use RSA, EC (P-256, P-384, P-521, secp256k1) or Ed25519`,
   )
 }
 
-/** The public half as the token has it: in the public object, else in a certificate of the same ID. */
+/** The public half: from the public object, or else from a certificate with the same ID. */
 export function publicKeyOnToken(key: KeyOnToken): KeyObject | undefined {
   return (key.keyType === CKK_RSA ? rsaKey(key) : pointKey(key)) ?? certificateKey(key)
 }
 
-/** Identifies a key by its public half, or by its name where the token has no public half. */
+/** Identifies a key by its public half, or by its name if the token has no public half. */
 export function keyIdentity(key: KeyOnToken): string {
   const { keyType, ecParams, label, id } = key
   const half = publicKeyOnToken(key)?.export({ format: 'der', type: 'spki' }).toString('base64')
@@ -249,7 +249,7 @@ function pointKey({ ecParams, ecPoint }: KeyOnToken): KeyObject | undefined {
   return readable(() => createPublicKey({ key, format: 'jwk' }))
 }
 
-/** The octets of a point, which some tokens wrap in a DER OCTET STRING and others do not. */
+/** The octets of a point, which some tokens wrap in a DER OCTET STRING. */
 function unwrapped(point: Buffer, length: number): Buffer | undefined {
   if (point.byteLength === length) return point
   const header = length < 0x80 ? [0x04, length] : [0x04, 0x81, length]

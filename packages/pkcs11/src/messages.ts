@@ -5,7 +5,7 @@ import type { BoundKey } from './key.ts'
 import type { KeySelector, TokenLocation, TokenSelector } from './options.ts'
 import type { Login } from './token.ts'
 
-/** A request of the parent, without its number. Octets are base64. */
+/** A request of the parent. Octets are in base64. */
 export type Request =
   | { readonly op: 'identify'; readonly location: TokenLocation; readonly token: TokenSelector }
   | { readonly op: 'open'; readonly login: Login | undefined }
@@ -16,21 +16,21 @@ export type Request =
       readonly mechanism: Mechanism
       readonly data: string
     }
-  /** Nobody waits for the answer to the request of this number any more. */
+  /** The caller of the request with this number does not wait any more. */
   | { readonly op: 'forget' }
   | { readonly op: 'close' }
 
-/** A request with the number that its answer bears. */
+/** A request and its number, which its answer repeats. */
 export type NumberedRequest = Request & { readonly id: number }
 
-/** The answer to the request of the same number. */
+/** The answer to the request with the same number. */
 export type Answer =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: SentError }
 
 /**
- * Sends as one message what is posted in one turn of the event loop: under load, few messages carry many requests or
- * answers.
+ * Makes a function that collects items, and sends those of one turn of the event loop as one message. Under load, few
+ * messages carry many requests or answers.
  */
 export function batch<T>(send: (items: readonly T[]) => void): (item: T) => void {
   let items: T[] = []
@@ -45,16 +45,16 @@ export function batch<T>(send: (items: readonly T[]) => void): (item: T) => void
   }
 }
 
-/** An error on its way between the processes. */
+/** An error that is sent between the processes. */
 export interface SentError {
   readonly code: SignerError['code']
   readonly message: string
   readonly retryable: boolean
-  /** Message and return value of the error behind it. */
+  /** Message and return value of its cause. */
   readonly cause?: { readonly message: string; readonly code?: number | undefined } | undefined
 }
 
-/** Takes along only what is known to hold no secret. */
+/** Packs an error, with only those members that contain no secret. */
 export function packError(error: unknown): SentError {
   const known = SignerError.is(error) ? error : failure('ERR_SIGNER_BACKEND', 'The token failed')
   const { code, message, retryable } = known
@@ -66,7 +66,7 @@ export function packError(error: unknown): SentError {
   return { code, message, retryable, cause: { message: String(cause.message), code: value } }
 }
 
-/** The error that was sent. */
+/** Makes the error that was sent. */
 export function unpackError({ code, message, retryable, cause }: SentError): SignerError {
   if (cause === undefined) return failure(code, message, { retryable })
   const inner = Object.assign(

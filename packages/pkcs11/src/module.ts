@@ -16,17 +16,17 @@ const CKF_OS_LOCKING_OK = 0x2
 
 const notForHere = /ELF|file too short|exec format|wrong architecture|mach-o|not a valid win32/i
 
-/** Loads a vendor's module into this process, and initialises it. */
+/** Loads a module into this process, and initialises it. */
 export async function startModule({
   module,
   libraryParameters,
 }: Pick<TokenLocation, 'module' | 'libraryParameters'>): Promise<PKCS11> {
   const native = await loadModule(module)
-  // The library cuts off the last character; modules read up to the first zero.
+  // The library removes the last character, and modules read to the first zero.
   const parameters =
     libraryParameters === undefined ? {} : { libraryParameters: `${libraryParameters}\0` }
   try {
-    // Without locking by the operating system, some modules corrupt their memory when threads sign.
+    // Without the locks of the operating system, some modules corrupt their memory when several threads sign.
     native.C_Initialize({ flags: CKF_OS_LOCKING_OK, ...parameters })
   } catch (error) {
     if (returnValueOf(error) !== CKR_CRYPTOKI_ALREADY_INITIALIZED)
@@ -46,7 +46,7 @@ export interface FoundToken {
   readonly flags: number
 }
 
-/** Finds the one token that a selector means, or says which there are. */
+/** Finds the one token that a selector means, or throws an error that lists the tokens. */
 export function findToken(native: PKCS11, selector: TokenSelector): FoundToken {
   const found: FoundToken[] = []
   const silent: string[] = []
@@ -54,7 +54,7 @@ export function findToken(native: PKCS11, selector: TokenSelector): FoundToken {
     try {
       found.push(readToken(native, slot))
     } catch (error) {
-      // Perhaps it was removed in between; another one may still be the one that is meant.
+      // It may have been removed meanwhile; the selector may mean another one.
       const { message } = moduleFailure(error, 'Its token')
       silent.push(`slot ${readUlong(slot)} does not answer (${message})`)
     }
@@ -65,7 +65,7 @@ export function findToken(native: PKCS11, selector: TokenSelector): FoundToken {
   const listed = [...found.map((one) => describe(one, selector)), ...silent]
   const there =
     listed.length === 0
-      ? 'there is no token at all; the module may need a configuration, or a variable that "env" has to name'
+      ? 'there is no token; the module may need a configuration, or a variable that "env" must name'
       : `there are: ${listed.join('; ')}`
   const wanted = describeSelector(selector)
   throw failure(
@@ -73,7 +73,7 @@ export function findToken(native: PKCS11, selector: TokenSelector): FoundToken {
     token === undefined
       ? `No token has ${wanted}; ${there}`
       : `${matching.length} tokens have ${wanted}; choose by serial or slot: ${there}`,
-    // Where there is no token at all, one may have been removed.
+    // If there is no token, it may have been removed.
     { retryable: found.length === 0 },
   )
 }
@@ -81,7 +81,7 @@ export function findToken(native: PKCS11, selector: TokenSelector): FoundToken {
 function listSlots(native: PKCS11): Buffer[] {
   return guarded('Listing the slots', () => {
     const slots = native.C_GetSlotList(true)
-    // Some modules see what is plugged in only when they are asked for the second time.
+    // Some modules find new tokens only at the second call.
     return slots.length === 0 ? native.C_GetSlotList(true) : slots
   })
 }
@@ -113,19 +113,19 @@ function describe(token: FoundToken, selector: TokenSelector): string {
   return named ? `${names}${maker}` : names
 }
 
-/** Text fields of PKCS#11 are filled up with blanks, and by some modules with zeros. */
+/** Modules pad the text fields of PKCS#11 with spaces, some with zeros. */
 function trim(text: string): string {
   return text.replace(/[\s\0]+$/, '')
 }
 
-/** Reads a CK_ULONG, which is 4 or 8 octets wide and in the byte order of the machine. */
+/** Reads a CK_ULONG, which has 4 or 8 octets, in the byte order of the machine. */
 export function readUlong(octets: Buffer): number {
   const little = endianness() === 'LE'
   if (octets.byteLength === 4) return little ? octets.readUInt32LE() : octets.readUInt32BE()
   return Number(little ? octets.readBigUInt64LE() : octets.readBigUInt64BE())
 }
 
-/** Loads a module's library, or says why it is of no use. */
+/** Loads a module's library, or throws an error that says why that is not possible. */
 async function loadModule(path: string): Promise<PKCS11> {
   const { PKCS11 } = await import('pkcs11js').catch((cause) => {
     throw failure(
@@ -134,7 +134,7 @@ async function loadModule(path: string): Promise<PKCS11> {
       { cause },
     )
   })
-  // A bare name is searched for by the system's loader.
+  // The system's loader searches for a bare name.
   const isPath = /[\\/]/.test(path)
   if (isPath) await requireFile(path)
   const native = new PKCS11()
@@ -144,14 +144,14 @@ async function loadModule(path: string): Promise<PKCS11> {
     const text = String((cause as { readonly message?: unknown } | undefined)?.message ?? cause)
     throw failure(
       'ERR_SIGNER_CONFIG',
-      `The PKCS#11 module ${path} is of no use here: ${reason(text, isPath ? path : undefined)}`,
+      `The PKCS#11 module ${path} cannot be loaded: ${reason(text, isPath ? path : undefined)}`,
       { cause },
     )
   }
   return native
 }
 
-/** The command that compiles the addon, with the headers on this machine, since a firewall may refuse to download them. */
+/** The command that compiles the addon. It uses the headers on this machine, since a firewall may prevent a download. */
 function rebuild(): string {
   const folders = [dirname(dirname(process.execPath)), '/usr', '/usr/local']
   const found = folders.find((folder) => existsSync(join(folder, 'include/node/node_api.h')))
@@ -168,20 +168,20 @@ async function requireFile(path: string): Promise<void> {
     })
   })
   if (!found?.isDirectory()) return
-  throw failure('ERR_SIGNER_CONFIG', `${path} is a folder; "module" must be the file in it`)
+  throw failure('ERR_SIGNER_CONFIG', `${path} is a folder; "module" must be the path of a file`)
 }
 
 function reason(text: string, path: string | undefined): string {
-  if (/permission denied/i.test(text)) return 'this user may not read it'
-  // The GNU loader calls a file of another architecture absent, although it is there.
+  if (/permission denied/i.test(text)) return 'this user is not allowed to read it'
+  // The GNU loader reports a file for another architecture as missing.
   const notThere = /no such file|cannot open shared object/i.test(text)
   const foreign = notThere && path !== undefined && text.startsWith(`${path}:`)
   if (foreign || notForHere.test(text)) {
-    return `it is no library for ${process.platform} on ${process.arch}; install the one for this machine`
+    return `it is not a library for ${process.platform} on ${process.arch}; install the one for this machine`
   }
   if (/C_GetFunctionList|procedure could not be found/i.test(text)) {
-    return 'it is a library, but not one of PKCS#11'
+    return 'it is a library, but not a PKCS#11 module'
   }
   if (notThere) return 'it, or a library that it needs, was not found'
-  return 'it cannot be loaded; the cause says why'
+  return 'the cause says why'
 }

@@ -1,10 +1,16 @@
 import { resolve } from 'node:path'
-import type { JwsAlgorithm, PublicKeyInput } from '@countersign/core'
-import { ownOptions } from '@countersign/core/backend'
+import type { PublicKeyInput } from '@countersign/core'
+import {
+  type LoadSignerOptions,
+  ownOptions,
+  requireSignal,
+  requireString,
+  requireTimeout,
+} from '@countersign/core/backend'
 
 /**
- * Which token: by its label, its serial number, or the number of the slot it is in. Manufacturer and model do not name
- * a token, but must be those of the token when they are given.
+ * Which token: by its label, its serial number, or the number of its slot. `manufacturer` and `model` do not identify a
+ * token, but if they are given, the token must have them.
  */
 export interface TokenSelector {
   readonly label?: string | undefined
@@ -20,7 +26,7 @@ export interface KeySelector {
   readonly id?: string | undefined
 }
 
-/** The names of a selector for people. */
+/** Describes a selector in an error. */
 export function describeSelector(selector: TokenSelector | KeySelector): string {
   return Object.entries(selector)
     .filter(([, value]) => value !== undefined)
@@ -28,65 +34,57 @@ export function describeSelector(selector: TokenSelector | KeySelector): string 
     .join(' and ')
 }
 
-/** A PIN, or a function that is asked for it whenever a login is needed. */
+/** A PIN, or a function that is called for it at each login. */
 export type Pin = string | (() => string | Promise<string>)
 
-/** Options of {@link pkcs11Signer}. */
-export interface Pkcs11SignerOptions {
+/** Options of {@link pkcs11Signer}. The longest `timeoutSeconds` of the signers on a token also bounds opening it. */
+export interface Pkcs11SignerOptions extends LoadSignerOptions {
   /** Path of the vendor's PKCS#11 module, such as `/usr/lib/softhsm/libsofthsm2.so`. */
   readonly module: string
-  /** Which token: by label, serial number or slot number; of this manufacturer and model, if they are given. */
+  /** Which token: by label, serial number or slot number. */
   readonly token: TokenSelector
-  /** Which private key on it: by label, or by ID, as octets or in hexadecimal. */
+  /** Which private key on the token: by label, or by ID, as octets or in hexadecimal. */
   readonly key: {
     readonly label?: string | undefined
     readonly id?: string | Uint8Array | undefined
   }
-  /** The user PIN, or a function that is asked for it whenever a login is needed. */
+  /** The user PIN, or a function that is called for it at each login. */
   readonly pin?: Pin | undefined
-  /** The algorithm; by default the key's only one, RS256 for RSA and EdDSA for Ed25519. */
-  readonly alg?: JwsAlgorithm | undefined
-  /** Key ID; by default the RFC 7638 thumbprint. */
-  readonly kid?: string | undefined
-  /** Most sessions to sign in at once; 4 by default. */
+  /** How many sessions sign at the same time at most; 4 by default. */
   readonly sessions?: number | undefined
   /**
-   * The public key, where the token has neither a public object nor a certificate for it; where it has, it must be this
-   * one.
+   * The public key, if the token has neither a public object nor a certificate for it. If it has one, that must be the
+   * same key. Signatures with a key that the token has no public half of are always verified.
    */
   readonly publicKey?: PublicKeyInput | undefined
-  /** What the module wants at initialisation, for those that do; NSS is one. */
+  /** Parameters that some modules need at initialisation, such as NSS. */
   readonly libraryParameters?: string | undefined
   /**
-   * Whether the module runs in a process of its own, which can hang or crash without harm and is replaced when the
-   * token is lost; `true` by default. With `false` there is no such recovery.
+   * Whether the module runs in a subprocess, which is replaced when it hangs, crashes or loses the token; `true` by
+   * default. With `false` nothing is recovered.
    */
   readonly isolate?: boolean | undefined
   /**
-   * Environment variables that the module needs in its own process, beyond the usual ones: names, in which `*` at the
-   * end stands for the rest, as in `AWS_*`; by default the names in `COUNTERSIGN_PKCS11_ENV`, separated by commas.
+   * Names of environment variables that the module needs in its subprocess, in addition to the usual ones. A `*` at the
+   * end stands for the rest of a name, as in `AWS_*`. By default the names in `COUNTERSIGN_PKCS11_ENV`, separated by commas.
    */
   readonly env?: readonly string[] | undefined
-  /** Bound on one signature; 10 by default. The longest one among the signers on a token also bounds its opening. */
-  readonly timeoutSeconds?: number | undefined
-  /** Whether each signature is verified before it is returned; `true` by default, and always with a `publicKey` that the token does not have. */
-  readonly verify?: boolean | undefined
-  /** Whether to log in although the token says that one more wrong PIN locks it; `false` by default. */
+  /** Whether to log in although the token reports that one more wrong PIN locks it; `false` by default. */
   readonly allowFinalPinTry?: boolean | undefined
 }
 
-/** What is needed to reach a token. */
+/** Where a token is. */
 export interface TokenLocation {
   readonly module: string
   readonly libraryParameters: string | undefined
   readonly token: TokenSelector
-  /** Most sessions to sign in at once. */
+  /** How many sessions sign at the same time at most. */
   readonly sessions: number
-  /** Environment variables for the module's own process, beyond the usual ones. */
+  /** Names of environment variables for the subprocess, in addition to the usual ones. */
   readonly env: readonly string[]
 }
 
-/** The options of a connection to a token, which signers can share. */
+/** The options of a connection that signers can share. */
 export interface ConnectionOptions {
   readonly location: TokenLocation
   readonly isolate: boolean
@@ -101,14 +99,12 @@ interface CheckedOptions {
 }
 
 const mostSessions = 64
-const longestTimeout = 600
 
-/** Checks the types of the options, before the token is asked; throws a `TypeError`. */
+/** Checks the types of the options; throws a `TypeError`. */
 export function checkOptions(options: Pkcs11SignerOptions): CheckedOptions {
   const { module, pin, libraryParameters, sessions = 4, timeoutSeconds = 10 } = options
   const { isolate = true, allowFinalPinTry = false, env = namesInEnvironment() } = options
-  if (typeof module !== 'string' || module === '')
-    throw new TypeError('"module" must be the path of a PKCS#11 module')
+  requireString(module, 'module')
   if (pin !== undefined && typeof pin !== 'string' && typeof pin !== 'function') {
     throw new TypeError('"pin" must be a string or a function that returns one')
   }
@@ -116,12 +112,8 @@ export function checkOptions(options: Pkcs11SignerOptions): CheckedOptions {
   if (!(Number.isInteger(sessions) && sessions >= 1 && sessions <= mostSessions)) {
     throw new TypeError(`"sessions" must be a whole number from 1 to ${mostSessions}`)
   }
-  if (
-    typeof timeoutSeconds !== 'number' ||
-    !(timeoutSeconds > 0 && timeoutSeconds <= longestTimeout)
-  ) {
-    throw new TypeError(`"timeoutSeconds" must be a number above 0 and up to ${longestTimeout}`)
-  }
+  requireTimeout(timeoutSeconds)
+  requireSignal(options.signal)
   if (!(Array.isArray(env) && env.every(isVariable))) {
     throw new TypeError(
       '"env" must be a list of names of environment variables, such as "VENDOR_CONF" or "VENDOR_*"',
@@ -130,7 +122,7 @@ export function checkOptions(options: Pkcs11SignerOptions): CheckedOptions {
   requireBoolean(isolate, 'isolate')
   requireBoolean(allowFinalPinTry, 'allowFinalPinTry')
   const location = {
-    // A process that is started later may have another working directory. The system's loader looks for a bare name.
+    // A later subprocess may have another working directory. The system's loader searches for a bare name.
     module: /[\\/]/.test(module) ? resolve(module) : module,
     libraryParameters,
     token: checkToken(options.token),
@@ -145,7 +137,7 @@ function isVariable(name: unknown): boolean {
   return typeof name === 'string' && /^[^\s=*]*[^\s=]$/.test(name)
 }
 
-/** The names for programs that do not pass on options, such as the command. */
+/** The names that COUNTERSIGN_PKCS11_ENV has, for programs without this option, such as the command. */
 function namesInEnvironment(): string[] {
   return process.env['COUNTERSIGN_PKCS11_ENV']?.split(/[\s,]+/).filter((name) => name !== '') ?? []
 }

@@ -4,20 +4,20 @@ import { failure, isRefusal } from './errors.ts'
 import type { ConnectionOptions, Pin } from './options.ts'
 import type { Login, TokenIdentity } from './token.ts'
 
-/** Logs in with what it is given; returns whether the token accepted the PIN, `false` when it did not look at it. */
+/** Logs in. Returns whether the token accepted the PIN; `false` if the process was logged in before. */
 type LogIn = (login: Login | undefined) => Promise<boolean>
 
 /**
- * Gives one token its PIN, within the limits of {@link guardPin}.
+ * Logs in to one token, within the limits of {@link guardPin}.
  *
- * After a refusal it gives no PIN at all: a function could return a wrong one each time, and recovery would lock the
- * token without anybody's decision.
+ * After a refusal it does not log in again: a function could return a wrong PIN each time, and recovery would lock the
+ * token.
  */
 export class PinHolder {
   readonly #module: string
   readonly #pin: Pin | undefined
   readonly #allowFinalTry: boolean
-  /** The last PIN that was given to the token. */
+  /** The last PIN that was sent to the token. */
   #given: Trial | undefined
   #wasRefused = false
 
@@ -38,12 +38,12 @@ export class PinHolder {
     }
   }
 
-  /** Whether the module's process logged in with this PIN, or without any. */
+  /** Whether the last login was with this PIN, or without one if it is `undefined`. */
   has(pin: string | undefined): boolean {
     return this.#given?.pin === pin
   }
 
-  /** Whether the token refused a PIN from here, so that only a new signer can log in. */
+  /** Whether the token refused a PIN. After that, only a new signer can log in. */
   get wasRefused(): boolean {
     return this.#wasRefused
   }
@@ -55,7 +55,7 @@ export class PinHolder {
     )
   }
 
-  /** Records that the token refused the PIN that it had accepted before. */
+  /** Records that the token refused a PIN that it accepted before. */
   refused(): void {
     this.#wasRefused = true
     if (this.#given !== undefined) addRefusal(historyOf(this.#given.token), hash(this.#given))
@@ -74,7 +74,7 @@ export class PinHolder {
       await guardPin(this.#given, (cautious) => logIn({ pin, allowFinalTry, cautious }))
     } else if (!loginRequired) await logIn(undefined)
     else if (hasPinPad) await logIn({ allowFinalTry, cautious: false })
-    else throw denied(`The token ${JSON.stringify(label)} wants a login; give its "pin"`)
+    else throw denied(`The token ${JSON.stringify(label)} requires a login; give its "pin"`)
   }
 }
 
@@ -85,21 +85,21 @@ export async function askForPin(pin: Pin): Promise<string> {
   return value
 }
 
-/** Keys the hashes of the PINs, which are of no use outside this process. */
+/** The key of the PINs' hashes, so that they are useless outside this process. */
 const key = randomBytes(32)
 
-/** A token that locks earliest does so at the third wrong PIN. */
+/** Some tokens lock at the third wrong PIN. */
 const mostRefusalsInARow = 2
 
-/** What became of the logins at one token. The PINs are kept as hashes. */
+/** The results of the logins at one token. PINs are stored as hashes. */
 interface LoginHistory {
   readonly refused: Set<string>
-  /** PINs whose login ended without an answer. */
+  /** PINs whose login failed without an answer about the PIN. */
   readonly unanswered: Set<string>
   /** The PIN of the last successful login. */
   accepted: string | undefined
   refusalsInARow: number
-  /** Settles when the latest login is done; the next one waits for it. */
+  /** Settles when the latest login is done. The next login waits for it. */
   latest: Promise<unknown>
 }
 
@@ -115,11 +115,10 @@ interface Trial {
 /**
  * Logs in, unless this process knows that the PIN is wrong or that one more wrong PIN could lock the token.
  *
- * Logins at one token run one after the other, so that each knows the outcome of those before it. Worker threads have
- * a history each, since they share no memory.
+ * Logins at one token run one after another, so that each one knows the results of those before it. Each worker thread
+ * has its own history.
  *
- * @param logIn - gives the PIN to the token; `cautious` says that it may have been given before, with an unknown
- *   outcome.
+ * @param logIn - sends the PIN to the token; `cautious` says that it may have been sent before, with an unknown result.
  */
 async function guardPin(
   trial: Trial,

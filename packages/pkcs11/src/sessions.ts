@@ -5,7 +5,7 @@ interface Waiting {
   reject(error: unknown): void
 }
 
-/** The sessions to sign in: opened as they are needed, lent for one operation each, in the order of the requests. */
+/** A pool of sessions. It opens them as needed, and lends each one for one operation, in the order of the requests. */
 export class SessionPool {
   readonly #open: () => Buffer
   readonly #close: (session: Buffer) => void
@@ -16,7 +16,7 @@ export class SessionPool {
   #count = 0
   #ended = false
 
-  /** @param anchor - the session that keeps the login; it signs only on a token that has no other. */
+  /** @param anchor - the session that keeps the login. It signs only if the token has no other session. */
   constructor(
     open: () => Buffer,
     close: (session: Buffer) => void,
@@ -29,7 +29,7 @@ export class SessionPool {
     this.#most = sessions
   }
 
-  /** Returns a session, at once if one is free. */
+  /** Returns a session, without a promise if one is free. */
   lend(): Buffer | Promise<Buffer> {
     if (this.#ended) throw closed()
     const session = this.#idle.pop() ?? this.#another()
@@ -48,10 +48,10 @@ export class SessionPool {
     else next.resolve(session)
   }
 
-  /** Takes back a session in which an operation failed; it is replaced, since it may be stuck in the operation. */
+  /** Closes a session in which an operation failed, since the operation may still be active in it. */
   discard(session: Buffer): void {
     if (session === this.#anchor) {
-      // The login would go with it.
+      // Closing it would end the login.
       this.giveBack(session)
       return
     }
@@ -62,14 +62,14 @@ export class SessionPool {
       const another = this.#another()
       if (another !== undefined) this.#waiting.shift()?.resolve(another)
     } catch (error) {
-      this.#dismiss(error)
+      this.#rejectWaiting(error)
     }
   }
 
-  /** Closes the idle sessions now, and the others when they come back. */
+  /** Closes the idle sessions now, and the others after their operations. */
   end(): void {
     this.#ended = true
-    this.#dismiss(closed())
+    this.#rejectWaiting(closed())
     for (const session of this.#idle.splice(0)) {
       if (session !== this.#anchor) this.#close(session)
     }
@@ -83,7 +83,7 @@ export class SessionPool {
       return session
     } catch (error) {
       if (returnValueOf(error) !== CKR_SESSION_COUNT) throw error
-      // The token has fewer sessions than were asked for.
+      // The token has fewer sessions than the options ask for.
       this.#most = Math.max(this.#count, 1)
       if (this.#count > 0) return undefined
       this.#count = 1
@@ -91,8 +91,8 @@ export class SessionPool {
     }
   }
 
-  /** Nobody is left to give a session back to those who wait. */
-  #dismiss(error: unknown): void {
+  /** Rejects all requests that wait for a session. */
+  #rejectWaiting(error: unknown): void {
     for (const { reject } of this.#waiting.splice(0)) reject(error)
   }
 }

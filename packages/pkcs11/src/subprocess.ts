@@ -6,32 +6,32 @@ import { type Answer, batch, type NumberedRequest, type Request, unpackError } f
 import type { KeySelector, TokenLocation, TokenSelector } from './options.ts'
 import type { Login, TokenIdentity } from './token.ts'
 
-/** The caller who asked for a signature, and whether they still wait for it. */
+/** The caller of a signature: whether they aborted. */
 export type Caller = Pick<SignRequest, 'aborted' | 'signal'>
 
-/** A token, in this process or in another one. */
+/** A token, in this process or in a subprocess. */
 export interface TokenPort {
-  /** Loads the module if that was not done yet, and finds a token. */
+  /** Finds a token; loads the module first, if necessary. */
   identify(selector: TokenSelector): Promise<TokenIdentity>
-  /** Opens the token and logs in, once; returns whether the token accepted the PIN. */
+  /** Opens the token and logs in. Called once. Returns whether the token accepted the PIN. */
   open(login: Login | undefined): Promise<boolean>
   describeKey(selector: KeySelector): Promise<KeyDescription>
   /**
-   * Settles when the token has answered, or never will. A caller who left, as `caller` tells, is taken out of the
-   * queue, and keeps no process alive.
+   * Makes a signature. The promise settles when the token has answered, or when its process has ended. The request of a
+   * caller who aborted leaves the queue, and keeps no process alive.
    */
   sign(key: BoundKey, mechanism: Mechanism, data: Uint8Array, caller: Caller): Promise<Uint8Array>
-  /** Gives back what was opened, after the running calls. */
+  /** Closes the token, after the running calls. */
   close(): Promise<void>
-  /** Ends it at once; running calls reject with {@link ProcessLost}, where that is possible. */
+  /** Ends the process at once; running calls reject with {@link ProcessLost}. In this process, closes the token. */
   kill(): void
-  /** Whether it can be used no more. */
+  /** Whether it was closed or has ended. */
   readonly gone: boolean
 }
 
-/** The process of the module ended under a call. */
+/** The process of the module ended during a call. */
 export class ProcessLost extends Error {
-  /** `hung`: it was ended since it did not answer; `unstarted`: it ended before its first answer. */
+  /** `hung`: it did not answer, so the parent ended it. `unstarted`: it ended before its first answer. */
   readonly how: 'hung' | 'unstarted' | 'ended'
 
   constructor(how: ProcessLost['how'], message = '') {
@@ -43,16 +43,16 @@ export class ProcessLost extends Error {
 interface Pending {
   resolve(value: unknown): void
   reject(error: unknown): void
-  /** Whether somebody still waits for it. */
+  /** Whether the caller still waits. */
   wanted: boolean
 }
 
 const secondsToClose = 1
 
 /**
- * A token whose module runs in a process of its own, which can hang, crash and be ended without harm to this one.
+ * A token whose module runs in a subprocess.
  *
- * @param timeoutSeconds - the process hangs if it gives no answer for so long.
+ * @param timeoutSeconds - the subprocess is ended if it does not answer for so long.
  */
 export function isolatedToken(location: TokenLocation, timeoutSeconds: () => number): TokenPort {
   const child = startChild(location)
@@ -64,11 +64,11 @@ export function isolatedToken(location: TokenLocation, timeoutSeconds: () => num
   let hasAnswered = false
   let watching = false
 
-  /** A signer for which nobody waits does not keep this process alive. */
+  /** Only a call whose caller waits keeps this process alive. */
   function keepAlive(): void {
     const act = wanted > 0 ? 'ref' : 'unref'
     child[act]()
-    // Where the channel has no such methods, as in Bun, it goes with the child.
+    // In Bun the channel does not have these methods.
     child.channel?.[act]?.()
   }
 
@@ -93,12 +93,12 @@ export function isolatedToken(location: TokenLocation, timeoutSeconds: () => num
     lose(lost)
   }
 
-  /** One timer for all calls, since a busy token answers one after another. */
+  /** Starts one timer for all calls, since a busy token answers one after another. */
   function watch(): void {
     if (watching) return
     watching = true
     const milliseconds = silentSince + timeoutSeconds() * 1000 - performance.now()
-    // After the answers that may have arrived: this process can have been the busy one.
+    // After the answers that have arrived meanwhile: this process may have been busy.
     setTimeout(() => setImmediate(look), Math.max(0, milliseconds)).unref()
   }
 
@@ -131,7 +131,7 @@ export function isolatedToken(location: TokenLocation, timeoutSeconds: () => num
   keepAlive()
 
   const post = batch<NumberedRequest>((requests) => {
-    // A message that cannot be sent belongs to a child that is about to be reported as gone.
+    // A message cannot be sent when the child has ended, and then its exit event rejects the calls.
     child.send?.(requests, ignore)
   })
 
@@ -182,12 +182,12 @@ export function isolatedToken(location: TokenLocation, timeoutSeconds: () => num
 
 function startChild({ sessions, env }: TokenLocation): ChildProcess {
   return fork(new URL('./child.js', import.meta.url), [], {
-    // The module's own output does not belong into that of this process.
+    // The module must not write to the output of this process.
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     execArgv: [],
     env: {
       ...moduleEnvironment(process.env, env),
-      // One thread for each session, since a module blocks the thread it signs in.
+      // One thread for each session, since a signature blocks its thread.
       UV_THREADPOOL_SIZE: String(Math.max(4, sessions)),
     },
     serialization: 'json',
@@ -206,19 +206,18 @@ const usual = [
   ...['TSS2_*', 'NSS_*', 'WOLFPKCS11_TOKEN_PATH', 'KRYOPTIC_CONF', 'PARSEC_SERVICE_ENDPOINT'],
 ]
 
-/** Names of this kind are for modules, such as SOFTHSM2_CONF and P11_KIT_SERVER_ADDRESS, ... */
+/** Variables with these names are for modules, such as SOFTHSM2_CONF and P11_KIT_SERVER_ADDRESS, ... */
 const forModules = /pkcs11|p11|hsm|cryptoki|tpm2/i
 /** ... unless they look like a secret, such as HSM_PASSWORD. */
 const secret = /pin|pass|pwd|secret|token|key|cred|auth/i
 
-/** What the parent is made to load or to trace must not reach the process that knows the PIN. */
+/** The subprocess knows the PIN, so it must not load the parent's instrumentation. */
 const never = /^(?:node|bun)_options$/i
 
 /**
- * The part of an environment that the process of a module gets: what modules usually need, and no secrets of the
- * application.
+ * The part of an environment that the subprocess gets: what modules usually need, without the application's secrets.
  *
- * @param more - names beyond the usual ones; `*` at the end stands for the rest of a name.
+ * @param more - additional names; `*` at the end stands for the rest of a name.
  */
 function moduleEnvironment(
   environment: NodeJS.ProcessEnv,

@@ -25,38 +25,38 @@ const CKU_CONTEXT_SPECIFIC = 2
 
 const longestSignature = 1024
 
-/** No octets, but at an address: the library passes NULL for other empty buffers, which modules refuse. */
+/** An empty buffer with an address: for other empty buffers the library passes NULL, which modules refuse. */
 const nothing = Buffer.alloc(1).subarray(0, 0)
 
 /** Which token was found. */
 export interface TokenIdentity {
   readonly label: string
   readonly serial: string
-  /** Identifies the token, whichever module it is reached through. */
+  /** Identifies the token, also when it is reached through another module. */
   readonly name: string
   readonly slot: number
   readonly loginRequired: boolean
-  /** Whether the token asks for its PIN itself, on a pad of its own. */
+  /** Whether the token has a PIN pad. */
   readonly hasPinPad: boolean
 }
 
-/** How to log in, and how far to go. */
+/** How to log in. */
 export interface Login {
-  /** Absent for a token that asks for its PIN itself. */
+  /** Absent for a token with a PIN pad. */
   readonly pin?: string | undefined
-  /** Log in even though the token says that one more wrong PIN locks it. */
+  /** Log in although the token reports that one more wrong PIN locks it. */
   readonly allowFinalTry: boolean
-  /** Do not log in if the token says that a wrong PIN was given since the last login. */
+  /** Do not log in if the token reports a wrong PIN since the last login. */
   readonly cautious: boolean
 }
 
-/** A token of a module in this process: its login, its sessions, its keys and its signatures. */
+/** A token of a module in this process. */
 export class Token {
   readonly #native: PKCS11
   readonly #location: TokenLocation
-  /** The keys that were looked up, by identity. */
+  /** The keys that were found, by identity. */
   readonly #keys = new Map<string, FoundKey>()
-  /** Where the signatures of a session are written, one after the other. */
+  /** The buffer of each session for its signatures. */
   readonly #outputs = new WeakMap<Buffer, Buffer>()
   #opened: { readonly anchor: Buffer; readonly sessions: SessionPool } | undefined
   #mechanisms: readonly number[] = []
@@ -70,7 +70,7 @@ export class Token {
     this.#location = location
   }
 
-  /** Finds the token, or another one; nothing is opened. */
+  /** Finds a token, without opening it. */
   identify(selector: TokenSelector): TokenIdentity {
     const { label, serial, manufacturer, model, slotNumber, flags } = findToken(
       this.#native,
@@ -115,9 +115,9 @@ export class Token {
   }
 
   /**
-   * Makes one signature; waits for a session when all are in use.
+   * Makes one signature; waits for a session if all are in use.
    *
-   * @param isWanted - asked once there is a session, since the caller may have left.
+   * @param isWanted - called when there is a session: the caller may have aborted.
    */
   async sign(
     key: BoundKey,
@@ -132,7 +132,7 @@ export class Token {
       const session = lent instanceof Promise ? await lent : lent
       if (!isWanted()) {
         sessions.giveBack(session)
-        throw new Error('nobody waits for this signature')
+        throw new Error('the caller of this signature does not wait any more')
       }
       try {
         const signature = Buffer.from(await this.#signIn(session, key, mechanism, data))
@@ -150,7 +150,7 @@ export class Token {
     }
   }
 
-  /** Closes the sessions, after the running signatures, and leaves the module to others in this process. */
+  /** Closes the sessions, after the running signatures. Does not finalise the module, which others may use. */
   async close(): Promise<void> {
     const opened = this.#opened
     this.#opened = undefined
@@ -178,7 +178,7 @@ export class Token {
     return native.C_SignAsync(session, data.byteLength === 0 ? nothing : data, output)
   }
 
-  /** Logs in for one signature, with a key that asks for that. */
+  /** Logs in for one signature, if the key requires that. */
   #logInForOne(session: Buffer): void {
     if (this.#pinRefused)
       throw denied('The token refused this PIN before, so it was not tried again')
@@ -190,13 +190,13 @@ export class Token {
     }
   }
 
-  /** Looks a key up, and makes sure that it is the one that is meant. */
+  /** Finds a key, and checks that it is the same key as at load. */
   #find(session: Buffer, { selector, identity }: BoundKey): FoundKey {
     const key = findKey(this.#native, session, selector)
     if (key.identity !== identity) {
       throw failure(
         'ERR_SIGNER_INTEGRITY',
-        'The token has another key under this name now; make a new signer for it',
+        'The token now has another key under this name; make a new signer for it',
       )
     }
     this.#keys.set(identity, key)
@@ -207,33 +207,34 @@ export class Token {
     try {
       this.#native.C_CloseSession(session)
     } catch {
-      // It is closed already.
+      // It was closed before.
     }
   }
 }
 
 /**
- * Logs the process in, unless the token says that this could lock it.
+ * Logs the process in, unless the token reports that this could lock it.
  *
- * @returns whether the token accepted the PIN; `false` when the process was logged in already and the token did not
- *   look at it.
+ * @returns whether the token accepted the PIN; `false` if the process was logged in before, and the PIN was not checked.
  */
 function logIn(native: PKCS11, session: Buffer, flags: number, login: Login): boolean {
   if ((flags & CKF_USER_PIN_LOCKED) !== 0) {
-    throw denied('The token says that its PIN is locked; the security officer has to set a new one')
+    throw denied(
+      'The token reports that its PIN is locked; the security officer must set a new one',
+    )
   }
   if ((flags & CKF_USER_PIN_FINAL_TRY) !== 0 && !login.allowFinalTry) {
     throw denied(
-      'The token says that one more wrong PIN locks it, so none was tried; log in by other means first, or allow it by "allowFinalPinTry"',
+      'The token reports that one more wrong PIN locks it, so no PIN was tried; log in by other means first, or set "allowFinalPinTry"',
     )
   }
   if ((flags & CKF_USER_PIN_COUNT_LOW) !== 0 && login.cautious) {
     throw denied(
-      'The token says that a wrong PIN was given since the last login, and whether it was this one is not known, so it was not tried again; log in by other means first',
+      'The token reports a wrong PIN since the last login, which may have been this one, so it was not tried again; log in by other means first',
     )
   }
   try {
-    // The library takes no absent PIN; a token that asks for its PIN itself ignores an empty one.
+    // The library requires a PIN; a token with a PIN pad ignores it.
     native.C_Login(session, CKU_USER, login.pin ?? '')
     return true
   } catch (error) {

@@ -41,6 +41,7 @@ describe('an option of the wrong type is a TypeError, before anything is started
     ['timeoutSeconds', Number.NaN],
     ['timeoutSeconds', 601],
     ['timeoutSeconds', '10'],
+    ['signal', {}],
     ['env', 'VENDOR_CONF'],
     ['env', ['VENDOR_CONF=/etc/vendor.conf']],
     ['env', ['']],

@@ -106,11 +106,11 @@ export const pkcs11: KeyScheme<Pkcs11Key> = {
     }
   },
 
-  async open(uri, { pin: fallback, timeoutSeconds, allowSharedFiles = false }) {
+  async open(uri, { pin: fallback, timeoutSeconds, signal, allowSharedFiles = false }) {
     const { module, token, key, alg, kid } = uri
     const pin = uri.pin === undefined ? fallback : pinFrom(uri.pin, allowSharedFiles)
     const { pkcs11Signer } = await loadPkcs11()
-    return pkcs11Signer({ module, token, key, pin, alg, kid, timeoutSeconds })
+    return pkcs11Signer({ module, token, key, pin, alg, kid, timeoutSeconds, signal })
   },
 }
 
