@@ -20,6 +20,7 @@ afterAll(() => rmSync(home, { recursive: true, force: true }))
 
 const own = {
   countersign: 'cli',
+  agent: 'agent',
   core: 'core',
   local: 'local',
   mcp: 'mcp',
@@ -103,5 +104,16 @@ it('a program in a clone is told to build it', () => {
   const message = 'The package pkcs11js is not installed; run "npm install pkcs11js"'
   expect(withInstallAdvice(message, '/home/a/countersign/packages/cli/dist/x.js')).toBe(
     'The package pkcs11js is not installed; run "npm run build" in the clone, which installs what the packages need',
+  )
+})
+
+it('a program that lacks one of its own packages says which, and fails', async () => {
+  const path = join(home, 'incomplete')
+  const bin = installBelow(path)
+  rmSync(join(path, 'node_modules/@countersign/agent'), { recursive: true })
+  const { code, stderr } = await inspectKms(bin)
+  expect(code).toBe(70)
+  expect(stderr).toMatch(
+    /^countersign: Cannot find package '@countersign\/agent' imported from .*; install countersign again$/m,
   )
 })

@@ -58,8 +58,15 @@ function endUnlessClosedPipe({ code }: NodeJS.ErrnoException, { json }: ReportOp
 }
 
 async function report(error: unknown, options: ReportOptions): Promise<void> {
-  const { reportFailure } = await import('./failure.ts')
-  reportFailure(error, options)
+  try {
+    const { reportFailure } = await import('./failure.ts')
+    reportFailure(error, options)
+  } catch (cause) {
+    // A package is missing. Without this, the command would exit with 0.
+    process.exitCode = exitCodes.internal
+    const [reason = ''] = String((cause as Error).message).split('\n')
+    process.stderr.write(`countersign: ${withoutControls(reason)}; install countersign again\n`)
+  }
 }
 
 /** Warnings about the version of Node.js or of a library, which users of the command did not choose. */
