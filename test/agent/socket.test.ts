@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chmodSync,
   chownSync,
@@ -14,7 +15,6 @@ import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { agentSocketPath, listenOnSocket } from '@countersign/agent/internal'
 import { expect, onTestFinished, test } from 'vitest'
 
@@ -31,26 +31,29 @@ async function listen(path: string): Promise<Server> {
   return server
 }
 
-const run = promisify(execFile)
 const internal = fileURLToPath(new URL('../../packages/agent/dist/internal.js', import.meta.url))
 
-/** Listens in a process of its own, and is killed there or says why it cannot listen. */
-async function listenElsewhere(path: string, then: 'die' | 'stay'): Promise<string> {
+/** Listens in another process, which says that it does, or why it cannot. It ends when it is told to `die`. */
+async function listenElsewhere(path: string) {
   const program = `
     const { listenOnSocket } = await import(${JSON.stringify(internal)})
     const server = (await import('node:net')).createServer((socket) => socket.end())
     try {
       await listenOnSocket(server, ${JSON.stringify(path)})
       console.log('listens')
-      ${then === 'die' ? "process.kill(process.pid, 'SIGKILL')" : 'setTimeout(() => process.exit(), 5000)'}
     } catch (error) {
       console.log(error.code, error.message)
     }`
   const args = ['--input-type=module', '-e', program]
-  const { stdout } = await run(process.execPath, args, { timeout: 30_000 }).catch(
-    (error: { readonly stdout: string }) => error,
-  )
-  return stdout.trim()
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const closed = once(child, 'close')
+  const die = async () => {
+    child.kill('SIGKILL')
+    await closed
+  }
+  onTestFinished(die)
+  const [said] = await once(child.stdout.setEncoding('utf8'), 'data')
+  return { said: String(said).trim(), die }
 }
 
 test('the socket has the mode 0600, and its folder is made with 0700', async () => {
@@ -134,13 +137,16 @@ test('the socket of a live process is not taken over', async () => {
 test('of eight processes that find the socket of a killed one, one takes it over', async () => {
   const path = join(newFolder(), 'agent.sock')
   for (let round = 0; round < 2; round++) {
-    await listenElsewhere(path, 'die')
+    const killed = await listenElsewhere(path)
+    await killed.die()
     expect(existsSync(path)).toBe(true)
-    const said = await Promise.all(Array.from({ length: 8 }, () => listenElsewhere(path, 'stay')))
+    const all = await Promise.all(Array.from({ length: 8 }, () => listenElsewhere(path)))
+    const said = all.map((one) => one.said)
     expect(said.filter((line) => line === 'listens')).toHaveLength(1)
     expect(
       said.filter((line) => /^ERR_AGENT_SOCKET another process listens/.test(line)),
     ).toHaveLength(7)
+    await Promise.all(all.map(({ die }) => die()))
   }
 }, 60_000)
 
