@@ -12,6 +12,9 @@ export interface ProxyOptions extends KeyOptions, ClientOptions, AgentOption {
   readonly denyTool?: readonly string[]
   readonly readOnly?: boolean
   readonly config?: HostName
+  readonly listen?: string
+  readonly allowOrigin?: readonly string[]
+  readonly secretFile?: string
 }
 
 /** `countersign proxy URL` */
@@ -19,7 +22,7 @@ export function proxyCommand(): Command {
   const command = defineCommand('proxy', {
     summary: 'connect a host that knows no OAuth to an MCP server',
     description:
-      'Runs a local MCP server on standard input and output, for a host such as an editor or a chat program. It forwards all messages to a remote MCP server, and authorizes them with the key. It waits for a server that cannot be reached, for as long as --timeout says, and starts a new session when the server has forgotten the old one. It ends when the host closes standard input.',
+      'Runs a local MCP server on standard input and output, for a host such as an editor or a chat program. It forwards all messages to a remote MCP server, and authorizes them with the key. It waits for a server that cannot be reached, for as long as --timeout says, and starts a new session when the server has forgotten the old one. It ends when the host closes standard input. With --listen it serves Streamable HTTP at the path /mcp instead, until it is interrupted; on TCP, hosts send a secret as a bearer token.',
     examples: [
       [
         'countersign proxy https://mcp.example.com/mcp --key /etc/agent/key.pem --client-id billing-agent',
@@ -32,6 +35,10 @@ export function proxyCommand(): Command {
       [
         'countersign proxy https://mcp.example.com/mcp --key /etc/agent/key.pem --client-id billing-agent --config vscode',
         'Print the configuration of a host',
+      ],
+      [
+        'countersign proxy https://mcp.example.com/mcp --agent billing --listen unix:/run/user/1000/countersign/mcp.sock',
+        'A local MCP server for several programs',
       ],
     ],
   }).argument('[url]', 'MCP server (env: COUNTERSIGN_MCP_URL)')
@@ -49,6 +56,20 @@ export function proxyCommand(): Command {
       ).argParser(collect),
     )
     .option('--read-only', 'show only tools that say of themselves that they change nothing')
+    .option(
+      '--listen <address>',
+      'serve Streamable HTTP on 127.0.0.1:PORT or unix:PATH; port 0 chooses a free one',
+    )
+    .option(
+      '--secret-file <path>',
+      'file with the secret that hosts on TCP send as a bearer token; without it, a new one is printed',
+    )
+    .addOption(
+      new Option(
+        '--allow-origin <origin>',
+        'accept requests whose header Origin has this value; may be repeated',
+      ).argParser(collect),
+    )
     .addOption(configOption())
     .action(
       runs<[string | undefined], ProxyOptions>(
@@ -86,7 +107,9 @@ async function runProxy(
   try {
     opened = await open(context, argument, options)
   } catch (error) {
-    await answerFirstRequest(process.stdin, process.stdout, error, options.timeout)
+    if (options.listen === undefined) {
+      await answerFirstRequest(process.stdin, process.stdout, error, options.timeout)
+    }
     throw error
   }
   await using authorization = opened.authorization
@@ -99,14 +122,49 @@ async function runProxy(
   const { openToolList } = await import('./proxy/tool-list.ts')
   const { toolFilter } = await import('./proxy/tool-filter.ts')
   const tools = openToolList()
-  const { serveStdio } = await import('./proxy/stdio.ts')
-  await serveStdio({
+  if (options.listen !== undefined && options.readOnly) {
+    throw new UsageError(
+      '--read-only works on standard input and output; with --listen, name tools with --allow-tool',
+    )
+  }
+  const forward = {
     ...{ upstream, describe, notice: noticeLine, signal: context.signal },
     ...{ tools, filter: toolFilter(options, tools) },
+  }
+  if (options.listen !== undefined) {
+    const { serveHttp } = await import('./proxy/listen.ts')
+    const secret = await secretOf(options, options.listen)
+    const origins = options.allowOrigin ?? []
+    await serveHttp({ ...forward, address: options.listen, secret, origins })
+    return
+  }
+  const { serveStdio } = await import('./proxy/stdio.ts')
+  await serveStdio({
+    ...forward,
     input: process.stdin,
     output: process.stdout,
     graceSeconds: options.timeout,
   })
+}
+
+/** The secret of the file, or a new one, which is printed once. */
+async function secretOf(
+  { secretFile, allowSharedFiles = false }: ProxyOptions,
+  address: string,
+): Promise<string> {
+  if (secretFile !== undefined) {
+    const { readSecretText } = await import('@countersign/uri/internal')
+    return readSecretText({
+      ...{ path: secretFile, secret: 'proxy secret', absent: 'ERR_SIGNER_CONFIG' },
+      ...{ maxOctets: 4096, allowShared: allowSharedFiles },
+    })
+  }
+  const { randomBytes } = await import('node:crypto')
+  const secret = randomBytes(32).toString('base64url')
+  if (!address.startsWith('unix:')) {
+    process.stderr.write(`countersign: hosts send this header: Authorization: Bearer ${secret}\n`)
+  }
+  return secret
 }
 
 interface Opened {

@@ -8,7 +8,7 @@ import { failure, refused } from './error.ts'
 export interface SecretFile {
   readonly path: string
   /** What the secret is, for errors. */
-  readonly secret: 'key' | 'PIN' | 'passphrase'
+  readonly secret: 'key' | 'PIN' | 'passphrase' | 'proxy secret'
   /** The code of the error when the file does not exist. */
   readonly absent: SignerErrorCode
   readonly maxOctets: number

@@ -53,6 +53,8 @@ export const errorCodes = {
   parse: -32700,
   invalidRequest: -32600,
   invalidParams: -32602,
+  /** The message has too many octets. */
+  tooLong: -32001,
   /** The server did not get the request, or its answer is not known. */
   proxy: -32000,
 } as const
