@@ -1,6 +1,6 @@
-import type { JwsAlgorithm } from '@countersign/core'
+import type { ClosableSigner, JwsAlgorithm } from '@countersign/core'
 import { clientAssertion, jwks } from '@countersign/core'
-import { type Pkcs11Signer, pkcs11Signer } from '@countersign/pkcs11'
+import { pkcs11Signer } from '@countersign/pkcs11'
 import { checkSigner } from '@countersign/testkit'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startAuthorizationServer } from '../servers/authorization-server.js'
@@ -35,7 +35,7 @@ let hsm: SoftHsm
 let token: Token
 let server: P11KitServer
 /** Kept open, so that the others share its process and need not start one each. */
-const kept: Pkcs11Signer[] = []
+const kept: ClosableSigner[] = []
 
 beforeAll(async () => {
   hsm = createSoftHsm()
@@ -83,7 +83,7 @@ describe('through p11-kit', () => {
     await expect(opening).rejects.toMatchObject({
       code: 'ERR_SIGNER_KEY_UNSUPPORTED',
       message:
-        'The token has no mechanism for EdDSA; it can make ES256, ES384, ES512, ES256K, RS256, RS384, RS512, PS256, PS384, PS512',
+        'The token has no mechanism for EdDSA; it has those for ES256, ES384, ES512, ES256K, RS256, RS384, RS512, PS256, PS384, PS512',
     })
   })
 })

@@ -154,7 +154,44 @@ describe('a module that hangs for ever', () => {
   })
 })
 
-/** A signature as soon as there is one: a process that was ended takes a moment to be back. */
+describe('an abort of the load', () => {
+  const reason = { why: 'the caller changed its mind' }
+
+  test.each(['C_Initialize', 'C_Login', 'C_Sign'])(
+    'rejects with its reason while the module hangs in %s, and ends the subprocess',
+    async (where) => {
+      shim.set(`${where}.hang`)
+      const controller = new AbortController()
+      const opening = pkcs11Signer({ ...options(), signal: controller.signal })
+      opening.catch(() => {})
+      await until(() => shim.count(where) > 0)
+      const child = shim.calls().at(-1)?.pid ?? Number.NaN
+      controller.abort(reason)
+      const before = performance.now()
+      await expect(opening).rejects.toBe(reason)
+      expect(performance.now() - before).toBeLessThan(500)
+      await until(() => !isAlive(child))
+    },
+  )
+
+  test('before it starts opens nothing', async () => {
+    const opening = pkcs11Signer({ ...options(), signal: AbortSignal.abort(reason) })
+    await expect(opening).rejects.toBe(reason)
+    expect(shim.calls()).toEqual([])
+  })
+
+  test('does not affect later signatures, or the signers that share the token', async () => {
+    const controller = new AbortController()
+    await using other = await pkcs11Signer(options())
+    await using signer = await pkcs11Signer({ ...options(), signal: controller.signal })
+    controller.abort(reason)
+    for (const each of [signer, other]) {
+      expect(isSignatureOf(each, await each.sign(input))).toBe(true)
+    }
+  })
+})
+
+/** The first signature that succeeds: after its end, the subprocess needs a moment to start again. */
 async function firstSignature(signer: Awaited<ReturnType<typeof pkcs11Signer>>): Promise<boolean> {
   const deadline = performance.now() + 5000
   for (;;) {

@@ -87,7 +87,7 @@ describe.each(modes)('$where', ({ isolate }) => {
   test('a public key that is not that of the private one is refused at load', async () => {
     const refusal = {
       code: 'ERR_SIGNER_INTEGRITY',
-      message: expect.stringContaining('is not that of the private key on the token'),
+      message: expect.stringContaining('does not belong to the private key on the token'),
     }
     const { publicKey } = full
     await expect(open({ key: { label: 'bare' }, publicKey })).rejects.toMatchObject(refusal)

@@ -75,15 +75,15 @@ test('an algorithm without a mechanism is refused with those that there are', as
   hsm.setMechanisms('CKM_RSA_PKCS,CKM_SHA1_RSA_PKCS,CKM_MD5')
   await expect(signs('rsa', 'PS256')).rejects.toMatchObject({
     code: 'ERR_SIGNER_KEY_UNSUPPORTED',
-    message: 'The token has no mechanism for PS256; it can make RS256, RS384, RS512',
+    message: 'The token has no mechanism for PS256; it has those for RS256, RS384, RS512',
   })
   await expect(signs('prime256v1', 'ES256')).rejects.toMatchObject({
     code: 'ERR_SIGNER_KEY_UNSUPPORTED',
-    message: 'The token has no mechanism for ES256; it can make RS256, RS384, RS512',
+    message: 'The token has no mechanism for ES256; it has those for RS256, RS384, RS512',
   })
   hsm.setMechanisms('CKM_MD5,CKM_SHA_1')
   await expect(signs('rsa', 'RS256')).rejects.toMatchObject({
-    message: 'The token has no mechanism for RS256; it can make no JWS signature at all',
+    message: 'The token has no mechanism for RS256; it has those for no JWS algorithm',
   })
 })
 

@@ -8,40 +8,35 @@ import {
   SignerError,
   thumbprint,
 } from '@countersign/core'
-import { chooseAlgorithm, ownOptions } from '@countersign/core/backend'
+import { chooseAlgorithm, closable, ownOptions, unlessAborted } from '@countersign/core/backend'
 import { possibleAlgorithms, signingMethod } from './algorithms.ts'
 import { Connection } from './connection.ts'
-import { backend, closed, failure } from './errors.ts'
+import { backend, failure } from './errors.ts'
 import { algorithmsOf, type KeyDescription, type KeyOnToken, publicKeyOnToken } from './key.ts'
 import {
   type ConnectionOptions,
   checkOptions,
+  type KeySelector,
   type Pin,
   type Pkcs11SignerOptions,
 } from './options.ts'
 import { askForPin } from './pin.ts'
 
-/** A signer over a token, which `close()` or `await using` gives back. */
-export interface Pkcs11Signer extends ClosableSigner {
-  /** Gives the token back; the last signer that shares it ends its process and its login. */
-  close(): Promise<void>
-}
-
 /**
  * Makes a signer over a key on a PKCS#11 token: an HSM, a smart card, a TPM.
  *
- * The vendor's module runs in a child process of its own, one for each module and token, so that a hang, a crash or a
- * lost token ends in an error here and in nothing worse; signers on one token share it, its login and its sessions. A
- * token that went away is found again. A PIN that the token refused is never tried a second time, and a signer whose
- * PIN was refused logs in no more.
+ * The vendor's module runs in a subprocess, one for each module and token. Signers on one token share it, its login and
+ * its sessions. When it hangs, crashes or loses the token, it is replaced, and the call is made once more. A PIN that the
+ * token refused is never tried again, and a signer whose PIN was refused does not log in again.
  *
  * @param given - module, token, key and PIN.
- * @returns a frozen signer. An open one keeps no process alive.
- * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when module, token or options do not fit, with what there is;
- *   `ERR_SIGNER_KEY_NOT_FOUND` with the keys there are; `ERR_SIGNER_KEY_UNSUPPORTED` when key or token cannot make the
- *   signature; `ERR_SIGNER_ACCESS_DENIED` when the PIN is wrong, locked, or not to be tried;
+ * @returns a frozen signer that has signed once. It keeps no process alive. `close()` of the last signer on a token ends
+ *   the subprocess and the login.
+ * @throws {@link SignerError} `ERR_SIGNER_CONFIG` when module, token or options do not fit; the message lists the
+ *   tokens. `ERR_SIGNER_KEY_NOT_FOUND` with the keys on the token; `ERR_SIGNER_KEY_UNSUPPORTED` when the key or the token
+ *   does not have the algorithm; `ERR_SIGNER_ACCESS_DENIED` when the PIN is wrong, locked, or must not be tried;
  *   `ERR_SIGNER_UNAVAILABLE` and `ERR_SIGNER_TIMEOUT` when the token does not answer; `ERR_SIGNER_INTEGRITY` when the
- *   public key is not that of the private key.
+ *   public key does not belong to the private key. `signal.reason` when aborted.
  * @throws `TypeError` when an option is not of its type.
  *
  * @example
@@ -61,61 +56,68 @@ export interface Pkcs11Signer extends ClosableSigner {
  *
  * @see [PKCS #11 Specification Version 3.1](https://docs.oasis-open.org/pkcs11/pkcs11-spec/v3.1/pkcs11-spec-v3.1.html)
  */
-export async function pkcs11Signer(given: Pkcs11SignerOptions): Promise<Pkcs11Signer> {
+export async function pkcs11Signer(given: Pkcs11SignerOptions): Promise<ClosableSigner> {
   const options = ownOptions(given)
+  const { signal } = options
   const { connection: wanted, selector, timeoutSeconds } = checkOptions(options)
-  const { connection, release } = await shareConnection(wanted, timeoutSeconds)
-  let isOpen = true
-  const close = () => {
-    isOpen = false
-    return release()
-  }
+  signal?.throwIfAborted()
+  const sharing = shareConnection(wanted, timeoutSeconds)
+  const loading = sharing.then(({ connection }) => loadKey(connection, selector, options))
   try {
-    const key = await connection.describeKey(selector)
-    const alg = chooseAlgorithm(options.alg, byMechanism(key), backend)
-    const method = signingMethod(alg, key.mechanisms)
-    if (method === undefined) throw impossible(alg, key.mechanisms)
-    const bound = { selector, identity: key.identity }
-    const own = publicKeyOnToken(key)
-    const make = (publicKey: PublicKeyInput, verify: boolean | undefined) =>
-      createSigner(
-        {
-          name: backend,
-          alg,
-          publicKey,
-          sign(request) {
-            if (!isOpen) throw closed()
-            return connection.sign(bound, method.mechanism, method.input(request), request)
-          },
-        },
-        { kid: options.kid, timeoutSeconds, verify },
-      )
-    const publicKey = requirePublicKey(own ?? options.publicKey, key)
-    const trial = make(publicKey, true)
-    if (options.publicKey !== undefined) requireSameKey(make(options.publicKey, true), trial)
-    await trial.sign(Buffer.from('countersign')).catch((error) => {
-      throw own === undefined && isIntegrity(error) ? notThisKey() : error
-    })
-    // Without a public half on the token, nothing else would tell that the key was replaced.
-    const signer = make(publicKey, own === undefined || options.verify)
-    return Object.freeze({ ...signer, close, [Symbol.asyncDispose]: close })
+    const signer = await unlessAborted(loading, signal)
+    return closable(signer, backend, async () => (await sharing).release())
   } catch (error) {
-    await close()
+    const releasing = sharing.then(({ release }) => release())
+    // After an abort this does not wait, since the token may hang.
+    await unlessAborted(releasing, signal).catch(() => {})
     throw error
   }
 }
 
-/** The algorithms of a key, first those that its token has a mechanism for. */
+/** Makes a signer over a key, which signs once. */
+async function loadKey(
+  connection: Connection,
+  selector: KeySelector,
+  options: Pkcs11SignerOptions,
+): Promise<Signer> {
+  const { kid, timeoutSeconds, verify } = options
+  const key = await connection.describeKey(selector)
+  const alg = chooseAlgorithm(options.alg, byMechanism(key), backend)
+  const method = signingMethod(alg, key.mechanisms)
+  if (method === undefined) throw unsupported(alg, key.mechanisms)
+  const bound = { selector, identity: key.identity }
+  const own = publicKeyOnToken(key)
+  const make = (publicKey: PublicKeyInput, verify: boolean | undefined) =>
+    createSigner(
+      {
+        name: backend,
+        alg,
+        publicKey,
+        sign: (request) => connection.sign(bound, method.mechanism, method.input(request), request),
+      },
+      { kid, timeoutSeconds, verify },
+    )
+  const publicKey = requirePublicKey(own ?? options.publicKey, key)
+  const trial = make(publicKey, true)
+  if (options.publicKey !== undefined) requireSameKey(make(options.publicKey, true), trial)
+  await trial.sign(Buffer.from('countersign')).catch((error) => {
+    throw own === undefined && isIntegrity(error) ? anotherKey() : error
+  })
+  // If the token has no public half, only verification shows that the key was replaced.
+  return make(publicKey, own === undefined || verify)
+}
+
+/** The algorithms of a key; those that the token has a mechanism for are first. */
 function byMechanism(key: KeyDescription): JwsAlgorithm[] {
   const has = (alg: JwsAlgorithm) => Number(signingMethod(alg, key.mechanisms) !== undefined)
   return [...algorithmsOf(key)].sort((one, other) => has(other) - has(one))
 }
 
-function impossible(alg: JwsAlgorithm, mechanisms: readonly number[]): SignerError {
-  const possible = possibleAlgorithms(mechanisms).join(', ') || 'no JWS signature at all'
+function unsupported(alg: JwsAlgorithm, mechanisms: readonly number[]): SignerError {
+  const possible = possibleAlgorithms(mechanisms).join(', ') || 'no JWS algorithm'
   return failure(
     'ERR_SIGNER_KEY_UNSUPPORTED',
-    `The token has no mechanism for ${alg}; it can make ${possible}`,
+    `The token has no mechanism for ${alg}; it has those for ${possible}`,
   )
 }
 
@@ -128,17 +130,17 @@ function requirePublicKey(found: PublicKeyInput | undefined, key: KeyOnToken): P
 }
 
 function requireSameKey(given: Signer, found: Signer): void {
-  if (thumbprint({ ...given.publicJwk }) !== thumbprint({ ...found.publicJwk })) throw notThisKey()
+  if (thumbprint({ ...given.publicJwk }) !== thumbprint({ ...found.publicJwk })) throw anotherKey()
 }
 
 function isIntegrity(error: unknown): boolean {
   return SignerError.is(error) && error.code === 'ERR_SIGNER_INTEGRITY'
 }
 
-function notThisKey(): SignerError {
+function anotherKey(): SignerError {
   return failure(
     'ERR_SIGNER_INTEGRITY',
-    'The "publicKey" that was given is not that of the private key on the token; check "key" and "publicKey"',
+    'The option "publicKey" does not belong to the private key on the token; check "key" and "publicKey"',
   )
 }
 
@@ -148,7 +150,7 @@ interface Shared {
   users: number
 }
 
-/** A connection, and how to give it back. */
+/** A connection, and a function to release it. */
 interface Lease {
   readonly connection: Connection
   readonly release: () => Promise<void>
@@ -160,9 +162,9 @@ const functions = new WeakMap<() => unknown, number>()
 let functionsSeen = 0
 
 /**
- * The connection to a token, the one that is there already if there is one.
+ * Returns the connection to a token: an open one if there is one, or else a new one.
  *
- * @param seconds - for how long a call may take.
+ * @param seconds - how long a call may take.
  */
 async function shareConnection(options: ConnectionOptions, seconds: number): Promise<Lease> {
   const name = nameOf(options)
@@ -171,7 +173,7 @@ async function shareConnection(options: ConnectionOptions, seconds: number): Pro
     const candidates = [...shared.values()].filter((one) => isAlike(one, options))
     if (candidates.length > 0) entry = await findSharable(candidates, options)
   }
-  // Another call may have added it meanwhile.
+  // Another call may have added one meanwhile.
   entry ??= usable(shared.get(name))
   if (entry === undefined) {
     entry = { options, connection: new Connection(options), users: 0 }
@@ -195,19 +197,19 @@ async function shareConnection(options: ConnectionOptions, seconds: number): Pro
   }
 }
 
-/** A new signer does not inherit the refused PIN or the lost token of another one. */
+/** A new signer does not share a connection whose PIN was refused or whose token is lost. */
 function usable(entry: Shared | undefined): Shared | undefined {
   return entry?.connection.usable ? entry : undefined
 }
 
-/** Whether two connections differ at most in how they name the token and its PIN. */
+/** Whether two connections differ at most in the names of the token and in the PIN. */
 function isAlike({ options, connection }: Shared, wanted: ConnectionOptions): boolean {
   const rest = ({ location, isolate, allowFinalPinTry }: ConnectionOptions) =>
     JSON.stringify([{ ...location, token: undefined }, isolate, allowFinalPinTry])
   return connection.usable && rest(options) === rest(wanted)
 }
 
-/** Finds a connection to the same token under another name of it, or with another function for the same PIN. */
+/** Finds a connection to the same token by another name, or with another function for the same PIN. */
 async function findSharable(
   candidates: readonly Shared[],
   { location, pin }: ConnectionOptions,
@@ -225,7 +227,7 @@ function nameOf({ location, isolate, allowFinalPinTry, pin }: ConnectionOptions)
   return JSON.stringify([location, isolate, allowFinalPinTry, pinName(pin)])
 }
 
-/** Tells two PINs apart without being one. A signer with another PIN has to log in for itself. */
+/** Identifies a PIN without containing it. A signer with another PIN must log in itself. */
 function pinName(pin: Pin | undefined): string | number | undefined {
   if (typeof pin !== 'function') {
     return pin && createHmac('sha256', secret).update(pin).digest('base64url')
