@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { GetPublicKeyCommand } from '@aws-sdk/client-kms'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { input, rejection } from '../clouds/fixtures.ts'
+import { input, rejection, textOf } from '../clouds/fixtures.ts'
 import { type AwsKms, type FaultName, type KmsKey, startAwsKms } from '../servers/aws-kms.js'
 import { watchConnections } from '../support/connections.js'
 import { until } from '../support/until.js'
@@ -98,4 +99,17 @@ test("the deadline includes the SDK's retries, and the error is that of the last
   const started = performance.now()
   expect(await rejection(signer.sign(input))).toMatchObject({ code: 'ERR_SIGNER_THROTTLED' })
   expect(performance.now() - started).toBeLessThan(6000)
+})
+
+// The fault matrix looks for leaked secrets with `textOf`, and this is the SDK's own error that has one.
+test('a session token that is hidden in an error of the SDK is found by the search for secrets', async () => {
+  const credentials = {
+    accessKeyId: 'AKIA',
+    secretAccessKey: 'secret',
+    sessionToken: 'canary-of-a-session-token',
+  }
+  kms.fail('expired token')
+  const command = new GetPublicKeyCommand({ KeyId: key.arn })
+  const error = await rejection(clientOf(kms, { credentials }).send(command))
+  expect(textOf(error)).toContain(credentials.sessionToken)
 })
