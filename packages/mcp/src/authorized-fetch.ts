@@ -1,6 +1,5 @@
 import type { Fetch } from '@countersign/oauth'
 import {
-  bearerChallenge,
   boundedFetch,
   type Dpop,
   firstHop,
@@ -8,6 +7,7 @@ import {
   isReplayable,
   isWithin,
   requireReachable,
+  tokenChallenge,
   tokenSchemes,
 } from '@countersign/oauth/internal'
 import { type ResourceTokens, type TargetSource, tokenRefused } from './resource-tokens.ts'
@@ -50,7 +50,7 @@ export function authorizedFetch(settings: AuthorizedFetchSettings): Fetch {
   ): Promise<Response> {
     const { status } = response
     if (used === undefined || (status !== 401 && status !== 403)) return response
-    const challenge = await bearerChallenge(response, schemes)
+    const challenge = await tokenChallenge(response, schemes)
     if (status === 403 && challenge?.error !== 'insufficient_scope') return response
     await response.body?.cancel()
     const advice = dpop === undefined && (await demandsDpop(response)) ? demandedDpop : undefined
@@ -85,16 +85,12 @@ export function authorizedFetch(settings: AuthorizedFetchSettings): Fetch {
   }
 }
 
-const demandedDpop =
-  'it accepts only tokens that are bound to a key; set the option "dpop" (--dpop of the command)'
+const demandedDpop = 'it accepts only tokens that are bound to a key; set the option "dpop"'
 
 /** Whether a resource asks for a DPoP-bound token, and not for a bearer token, RFC 9449 §7.1. */
 async function demandsDpop(response: Response): Promise<boolean> {
-  const [dpop, bearer] = await Promise.all([
-    bearerChallenge(response, ['dpop']),
-    bearerChallenge(response),
-  ])
-  return dpop !== undefined && bearer === undefined
+  const challenge = await tokenChallenge(response, ['dpop', 'bearer'])
+  return challenge?.schemes.includes('bearer') === false
 }
 
 function covers({ resource }: TargetSource, url: URL): boolean {

@@ -6,7 +6,7 @@ import {
   OAuthError,
   type ResourceServer,
 } from '@countersign/oauth'
-import { bearerChallenge, Deadline, sameIssuer, sanitize } from '@countersign/oauth/internal'
+import { Deadline, sameIssuer, sanitize, tokenChallenge } from '@countersign/oauth/internal'
 
 /** What a client has to know to request a token for a resource. */
 export interface DiscoveredResource {
@@ -71,7 +71,7 @@ async function discover(
 ): Promise<DiscoveredResource> {
   const request = { fetch, signal }
   const response = given ?? (await sendPing(url, request))
-  const challenge = await bearerChallenge(response, ['bearer', 'dpop'])
+  const challenge = await tokenChallenge(response, ['bearer', 'dpop'])
   const { href } = new URL(url.pathname, url)
   const metadata = await discoverProtectedResource(href, {
     metadataUrl: challenge?.resourceMetadata,

@@ -1,5 +1,5 @@
 import type { DpopSession } from './dpop.ts'
-import { bearerChallenge, type Fetch, type TokenScheme } from './http.ts'
+import { type Fetch, type TokenScheme, tokenChallenge } from './http.ts'
 import { isWithin, leadsToLoopback } from './server-checks.ts'
 import type { CachedToken, Refusal, TokenCache } from './token-cache.ts'
 
@@ -35,7 +35,7 @@ export function authorizedFetch(settings: AuthorizedFetchSettings): Fetch {
   async function refusalIn({ response, withToken }: Sent): Promise<Refusal | undefined> {
     const { status } = response
     if (!withToken || (status !== 401 && status !== 403)) return undefined
-    const challenge = await bearerChallenge(response, tokenSchemes(session))
+    const challenge = await tokenChallenge(response, tokenSchemes(session))
     if (status === 403 && challenge?.error !== 'insufficient_scope') return undefined
     if (status === 401 && refusesProof(challenge?.error)) return undefined
     return { status, scope: challenge?.scope }
@@ -90,7 +90,7 @@ export async function sendWithToken(first: Hop, settings: SendSettings): Promise
   const { response, hop, withToken } = sent
   if (!withToken || settings.session?.observeNonce(response, hop.url) !== true) return sent
   if (response.status !== 401 || !isReplayable(hop.init.body)) return sent
-  const challenge = await bearerChallenge(response, tokenSchemes(settings.session))
+  const challenge = await tokenChallenge(response, tokenSchemes(settings.session))
   if (challenge?.error !== 'use_dpop_nonce') return sent
   await response.body?.cancel()
   const again = await sendOnce(hop, settings)

@@ -98,27 +98,29 @@ export function retryAfterSeconds(response: Response, now: number): number | und
   return Number.isNaN(date) ? undefined : Math.max(0, (date - now) / 1000)
 }
 
-/** The parameters with which a resource refuses a token, RFC 6750 §3, RFC 9449 §7.1 and RFC 9728 §5.1. */
-export interface BearerChallenge {
+/** How a resource refuses a token, RFC 6750 §3, RFC 9449 §7.1 and RFC 9728 §5.1. */
+export interface TokenChallenge {
   readonly error: string | undefined
   readonly scope: string | undefined
   /** The URL of the resource's metadata. */
   readonly resourceMetadata: string | undefined
+  /** The schemes that the resource names, of those that were asked for. */
+  readonly schemes: readonly TokenScheme[]
 }
 
 /** Authentication schemes of access tokens, RFC 6750 and RFC 9449. */
 export type TokenScheme = 'bearer' | 'dpop'
 
 /**
- * Reads the challenges of a response as one.
+ * Reads the challenges for an access token in `WWW-Authenticate`, as one.
  *
  * @param schemes - which challenges; a parameter of the first one that has it is used.
  * @returns `undefined` if the response has none of them.
  */
-export async function bearerChallenge(
+export async function tokenChallenge(
   response: Response,
   schemes: readonly TokenScheme[] = ['bearer'],
-): Promise<BearerChallenge | undefined> {
+): Promise<TokenChallenge | undefined> {
   const header = response.headers.get('www-authenticate')
   if (header === null) return undefined
   // The library exports no parser, but each function that reads a response throws the challenges of a 401.
@@ -130,8 +132,12 @@ export async function bearerChallenge(
   if (found.length === 0) return undefined
   const first = (name: 'error' | 'scope' | 'resource_metadata') =>
     found.find(({ parameters }) => parameters[name] !== undefined)?.parameters[name]
-  const resourceMetadata = first('resource_metadata')
-  return { error: first('error'), scope: first('scope'), resourceMetadata }
+  return {
+    error: first('error'),
+    scope: first('scope'),
+    resourceMetadata: first('resource_metadata'),
+    schemes: schemes.filter((wanted) => found.some(({ scheme }) => scheme === wanted)),
+  }
 }
 
 /** Limits of {@link retry}. */

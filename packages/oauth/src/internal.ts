@@ -24,7 +24,7 @@ export {
   tokenSchemes,
 } from './authorized-fetch.ts'
 export { acceptsProofs, type Dpop, readDpop, requireTokenType } from './dpop.ts'
-export { type BearerChallenge, bearerChallenge, boundedFetch } from './http.ts'
+export { boundedFetch, type TokenChallenge, tokenChallenge } from './http.ts'
 export { limitScope, uniteScopes } from './scope.ts'
 export {
   isWithin,

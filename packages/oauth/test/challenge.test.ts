@@ -1,13 +1,18 @@
-import { bearerChallenge } from '@countersign/oauth/internal'
+import { tokenChallenge } from '@countersign/oauth/internal'
 import { describe, expect, it } from 'vitest'
 
 function challenge(header: string) {
-  return bearerChallenge(new Response(null, { headers: { 'www-authenticate': header } }))
+  return tokenChallenge(new Response(null, { headers: { 'www-authenticate': header } }))
 }
 
-const nothing = { error: undefined, scope: undefined, resourceMetadata: undefined }
+const nothing = {
+  error: undefined,
+  scope: undefined,
+  resourceMetadata: undefined,
+  schemes: ['bearer'],
+}
 
-describe('a bearer challenge', () => {
+describe('a challenge for a token', () => {
   it('has the error, the scope and the metadata URL', async () => {
     const url = 'https://api.test/.well-known/oauth-protected-resource'
     const header = `Bearer realm="a, b", error="insufficient_scope", scope="read write", resource_metadata="${url}"`
@@ -15,6 +20,7 @@ describe('a bearer challenge', () => {
       error: 'insufficient_scope',
       scope: 'read write',
       resourceMetadata: url,
+      schemes: ['bearer'],
     })
   })
 
@@ -43,18 +49,19 @@ describe('a bearer challenge', () => {
     const header =
       'Bearer error="insufficient_scope", scope=read, DPoP error="use_dpop_nonce", algs="ES256"'
     const response = new Response(null, { headers: { 'www-authenticate': header } })
-    expect(await bearerChallenge(response, ['dpop', 'bearer'])).toEqual({
+    expect(await tokenChallenge(response, ['dpop', 'bearer'])).toEqual({
       ...nothing,
       error: 'use_dpop_nonce',
       scope: 'read',
+      schemes: ['dpop', 'bearer'],
     })
   })
 
   it('is not in a response without the header, and leaves the body unread', async () => {
-    expect(await bearerChallenge(new Response())).toBeUndefined()
+    expect(await tokenChallenge(new Response())).toBeUndefined()
     const headers = { 'www-authenticate': 'Bearer scope=read' }
     const response = new Response('mine', { status: 401, headers })
-    await bearerChallenge(response)
+    await tokenChallenge(response)
     expect(await response.text()).toBe('mine')
   })
 

@@ -9,7 +9,7 @@ import {
   type TokenSource,
   tokenSource,
 } from '@countersign/oauth'
-import { type BearerChallenge, bearerChallenge } from '@countersign/oauth/internal'
+import { type TokenChallenge, tokenChallenge } from '@countersign/oauth/internal'
 import { pinnedAuthentication } from '../authentication.ts'
 import { registerSecret } from '../output.ts'
 import type { AssertionSettings, Examination, Target } from './step.ts'
@@ -90,7 +90,7 @@ export function isUnauthenticated(error: unknown): error is OAuthError {
 /** The last response of a server. */
 export interface Answer {
   readonly status: number
-  readonly challenge: BearerChallenge | undefined
+  readonly challenge: TokenChallenge | undefined
 }
 
 /** A `fetch` that records the last response of each server, and nothing of the requests. */
@@ -116,7 +116,7 @@ export function observeFetch(fetch: Fetch, now: () => number): ObservedFetch {
       if (clock !== undefined) clocks.set(url.origin, clock)
       // An MCP client also sends a GET for a stream, which a server may refuse.
       if (init?.method === 'POST') {
-        const challenge = await bearerChallenge(response)
+        const challenge = await tokenChallenge(response)
         answers.set(withoutQuery(url), { status: response.status, challenge })
       }
       return response
