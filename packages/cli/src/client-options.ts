@@ -17,19 +17,6 @@ export interface ClientOptions extends AuthenticationOptions {
   readonly maxScope?: string
 }
 
-/** The option of DPoP, as commander parses it. */
-export interface DpopOption {
-  readonly dpop?: boolean
-}
-
-/** `--dpop` */
-export const dpopOption = (): Option =>
-  new Option(
-    '--dpop',
-    'bind the token to a new key in memory, RFC 9449 (env: COUNTERSIGN_DPOP=1)',
-    // Not by .env(), with which an empty variable or 0 would turn the option on.
-  ).default(process.env['COUNTERSIGN_DPOP'] === '1' || undefined)
-
 /** `--client-id` */
 export const clientIdOption = (): Option =>
   new Option('--client-id <id>', 'client ID at the authorization server').env(

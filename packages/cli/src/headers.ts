@@ -1,8 +1,10 @@
 import { addAbortSignal } from 'node:stream'
-import { type Command, Option } from 'commander'
+import type { DpopSession } from '@countersign/oauth'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { type AgentOption, addAgentOption, agentClient } from './agent-client.ts'
 import { addClientOptions, required, requireUrl } from './client-options.ts'
 import { type Context, defineCommand, runs } from './command.ts'
+import { addDpopOptions, openDpop, requireNoDpop, wantsDpop } from './dpop-options.ts'
 import { UsageError } from './errors.ts'
 import { addKeyOptions } from './key-options.ts'
 import { jsonText } from './output.ts'
@@ -11,6 +13,8 @@ import { requestToken, resourceOption, type TokenOptions } from './token.ts'
 /** Options of `countersign headers`. */
 interface HeadersOptions extends TokenOptions, AgentOption {
   readonly format: 'json' | 'bazel'
+  readonly method: string
+  readonly dpopNonce?: string
 }
 
 /** Less than the 10 seconds that Claude Code waits for its helper. */
@@ -21,7 +25,7 @@ export function headersCommand(): Command {
   const command = defineCommand('headers', {
     summary: 'print the headers that authorize requests to a URL',
     description:
-      'Gets an access token for a resource, and prints the headers of a request as one JSON object, for programs that run a helper to get them: headersHelper of Claude Code, and with --format bazel the credential helper of Bazel. The resource says which authorization server and scope it needs, as for countersign token --mcp; with --issuer and --resource, it is not asked. A URL that is not within the resource gets no token. --timeout bounds the whole command.',
+      'Gets an access token for a resource, and prints the headers of a request as one JSON object, for programs that run a helper to get them: headersHelper of Claude Code, and with --format bazel the credential helper of Bazel. The resource says which authorization server and scope it needs, as for countersign token --mcp; with --issuer and --resource, it is not asked. A URL that is not within the resource gets no token. With --dpop or --dpop-key, it also prints the proof, which is valid once, for about a minute, and for a request to this URL with the method of --method: run the command again for the next request. --timeout bounds the whole command.',
     examples: [
       [
         'countersign headers https://mcp.example.com/mcp --key /etc/agent/key.pem --client-id billing-agent',
@@ -36,6 +40,10 @@ export function headersCommand(): Command {
         'With the token that a running agent shares, which is fastest',
       ],
       [
+        'countersign headers https://mcp.example.com/mcp --key /etc/agent/key.pem --client-id billing-agent --dpop --method POST',
+        'With a token that is bound to a key, and the proof for one request',
+      ],
+      [
         'countersign headers --format bazel --key /etc/agent/key.pem --client-id builder --issuer https://as.example.com --resource https://cache.example.com get < request.json',
         'For Bazel, which writes the URL to standard input',
       ],
@@ -45,14 +53,31 @@ export function headersCommand(): Command {
     'URL of the request, by default that of CLAUDE_CODE_MCP_SERVER_URL (env: COUNTERSIGN_MCP_URL); with --format bazel, the word get',
   )
   const keyOptions = addKeyOptions(command, { defaultTimeoutSeconds: timeoutSeconds })
-  return addAgentOption(addClientOptions(keyOptions))
+  return addAgentOption(addDpopOptions(addClientOptions(keyOptions)))
     .addOption(resourceOption())
     .addOption(
       new Option('--format <name>', 'whose format to print')
         .choices(['json', 'bazel'])
         .default('json'),
     )
+    .addOption(
+      new Option('--method <name>', 'method of the request that the proof of --dpop is for')
+        .default('POST')
+        .argParser(httpMethod),
+    )
+    .addOption(
+      new Option(
+        '--dpop-nonce <value>',
+        'nonce for the proof: the DPoP-Nonce of the last response, after error="use_dpop_nonce"',
+      ),
+    )
     .action(runs<[string | undefined], HeadersOptions>(printHeaders))
+}
+
+/** An HTTP method, RFC 9110 §9.1. */
+function httpMethod(value: string): string {
+  if (/^[!#$%&'*+.^_`|~\w-]{1,64}$/.test(value)) return value
+  throw new InvalidArgumentError('It must be an HTTP method, such as GET.')
 }
 
 async function printHeaders(
@@ -63,19 +88,20 @@ async function printHeaders(
   const { Deadline } = await import('@countersign/core/backend')
   const tooLate = () => new DOMException('There was no answer in time', 'TimeoutError')
   const deadline = new Deadline(options.timeout, context.signal, tooLate)
-  const { authorization, expiresIn } = await deadline.settle(
+  const { authorization, proof, expiresIn } = await deadline.settle(
     authorize({ ...context, signal: deadline.signal }, argument, options),
   )
   const headers =
     options.format === 'bazel'
       ? { headers: { Authorization: [authorization] }, ...expiryOf(expiresIn) }
-      : { Authorization: authorization }
+      : { Authorization: authorization, ...(proof === undefined ? {} : { DPoP: proof }) }
   process.stdout.write(`${jsonText(headers)}\n`)
 }
 
-/** The value of the header `Authorization`, and how long it is valid. */
+/** The value of the header `Authorization`, how long it is valid, and the proof of a bound token. */
 interface Authorization {
   readonly authorization: string
+  readonly proof?: string
   readonly expiresIn: number | undefined
 }
 
@@ -86,9 +112,11 @@ async function authorize(
 ): Promise<Authorization> {
   const { agent, format, issuer, resource, scope, timeout } = options
   const { signal } = context
+  if (wantsDpop(options)) requireOneRequest(format)
   const given = format === 'bazel' ? await bazelUrl(argument, signal) : givenUrl(argument)
   const url = await requireUrl(given, 'URL of the request')
   if (agent !== undefined) {
+    requireNoDpop(options)
     const client = await agentClient(context, agent, timeout)
     const { headers, expires_in: expiresIn } = await context.progress('Waiting for the agent', () =>
       client.headers(url, { scope: scope || undefined, signal }),
@@ -97,15 +125,40 @@ async function authorize(
   }
   if (resource) await requireWithin(url, await requireUrl(resource, 'resource of --resource'))
   const mcp = issuer && resource ? undefined : url.href
-  const { response, resource: target } = await requestToken(context, undefined, {
-    ...options,
-    mcp,
-  })
+  await using dpop = await openDpop(context, options)
+  if (dpop !== undefined) observeNonce(dpop.session, options.dpopNonce, url)
+  const own = { ...options, mcp }
+  const requested = await requestToken(context, undefined, own, dpop?.session)
+  const { response, resource: target } = requested
   if (target !== undefined) await requireWithin(url, new URL(target))
-  return {
-    authorization: `Bearer ${response.access_token}`,
-    expiresIn: response.expires_in,
+  const { access_token: accessToken, expires_in: expiresIn } = response
+  if (dpop === undefined) return { authorization: `Bearer ${accessToken}`, expiresIn }
+  const request = { htm: options.method, htu: url, accessToken, signal }
+  const proof = await dpop.session.buildProof(request)
+  return { authorization: `DPoP ${accessToken}`, proof, expiresIn }
+}
+
+/** Refuses a proof for programs that send the printed headers more than once. */
+function requireOneRequest(format: HeadersOptions['format']): void {
+  const isClaudeCode = Boolean(process.env['CLAUDE_CODE_MCP_SERVER_URL'])
+  if (format === 'json' && !isClaudeCode) return
+  const host = format === 'bazel' ? 'Bazel' : 'Claude Code'
+  throw new UsageError(
+    `${host} sends the headers of its helper with many requests, and a DPoP proof is valid for one; leave --dpop and --dpop-key out, or let countersign proxy make the proofs for an MCP client`,
+  )
+}
+
+/** Stores the nonce of `--dpop-nonce`, as if the resource had sent it in its last response. */
+function observeNonce(session: DpopSession, nonce: string | undefined, url: URL): void {
+  if (nonce === undefined) return
+  try {
+    if (session.observeNonce(new Response(null, { headers: { 'dpop-nonce': nonce } }), url)) return
+  } catch {
+    // It has characters that no header can have.
   }
+  throw new UsageError(
+    'The value of --dpop-nonce is not a nonce; give the value of the header DPoP-Nonce unchanged',
+  )
 }
 
 /** Refuses a URL that must not get the token of a resource. */

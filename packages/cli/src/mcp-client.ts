@@ -4,8 +4,9 @@ import { clientCredentialsProvider } from '@countersign/mcp'
 import { OAuthError, privateKeyJwt } from '@countersign/oauth'
 import type { Client, RequestOptions } from '@modelcontextprotocol/client'
 import { assertionOptions } from './authentication.ts'
-import { type ClientOptions, type DpopOption, required, requireUrl } from './client-options.ts'
+import { type ClientOptions, required, requireUrl } from './client-options.ts'
 import { type Context, version } from './command.ts'
+import { type DpopOptions, type OpenDpop, openDpop } from './dpop-options.ts'
 import { McpError } from './errors.ts'
 import type { KeyOptions } from './key-options.ts'
 import { describeUnreachable, useProxy } from './network.ts'
@@ -15,17 +16,18 @@ import { openKey } from './open-key.ts'
 export async function withMcpServer<T>(
   context: Context,
   server: string,
-  options: KeyOptions & ClientOptions & DpopOption,
+  options: KeyOptions & ClientOptions & DpopOptions,
   use: (client: Client, request: RequestOptions) => Promise<T>,
 ): Promise<T> {
   const clientId = required(options.clientId, '--client-id', 'COUNTERSIGN_CLIENT_ID')
   const url = await requireUrl(server, 'URL of the MCP server')
   if (options.issuer) await requireUrl(options.issuer, 'issuer of --issuer')
   await using opened = await openKey(context, undefined, options)
+  await using dpop = await openDpop(context, options)
   await useProxy()
   const request = { signal: context.signal, timeout: options.timeout * 1000 }
   const { Client, StreamableHTTPClientTransport } = await import('@modelcontextprotocol/client')
-  const fetch = fetchFor(clientId, opened.signer, options)
+  const fetch = fetchFor(clientId, opened.signer, dpop, options)
   const client = new Client({ name: 'countersign', version })
   try {
     await context.progress('Connecting to the MCP server', () =>
@@ -45,7 +47,8 @@ export async function withMcpServer<T>(
 function fetchFor(
   clientId: string,
   signer: Signer,
-  options: KeyOptions & ClientOptions & DpopOption,
+  dpop: OpenDpop | undefined,
+  options: KeyOptions & ClientOptions,
 ) {
   return clientCredentialsProvider({
     clientId,
@@ -54,7 +57,7 @@ function fetchFor(
     maxScope: options.maxScope || undefined,
     authentication: privateKeyJwt(signer, assertionOptions(options)),
     timeoutSeconds: options.timeout,
-    dpop: options.dpop === true,
+    dpop: dpop && { session: dpop.session },
   }).fetch
 }
 

@@ -1,15 +1,16 @@
 import type { AgentToken } from '@countersign/agent/internal'
 import type { DiscoveredResource } from '@countersign/mcp/internal'
-import type { TokenSource, TokenSourceOptions } from '@countersign/oauth'
+import type { DpopSession, TokenSource, TokenSourceOptions } from '@countersign/oauth'
 import { type Command, Option } from 'commander'
 import { type AgentOption, addAgentOption, agentClient, requireNoKey } from './agent-client.ts'
 import { addClientOptions, type ClientOptions, required, requireUrl } from './client-options.ts'
 import { addJsonOption, type Context, defineCommand, runs } from './command.ts'
+import { addDpopOptions, type DpopOptions, openDpop, requireNoDpop } from './dpop-options.ts'
 import { UsageError } from './errors.ts'
 import { addKeyOptions, type KeyOptions, keyArgument } from './key-options.ts'
 
 /** Options of `countersign token`. */
-export interface TokenOptions extends KeyOptions, ClientOptions {
+export interface TokenOptions extends KeyOptions, ClientOptions, DpopOptions {
   readonly mcp?: string | undefined
   readonly resource?: string
 }
@@ -19,7 +20,7 @@ export function tokenCommand(): Command {
   const command = defineCommand('token', {
     summary: 'get an access token',
     description:
-      'Authenticates the client with private_key_jwt and prints the access token. The authorization server is that of --issuer, or the one that the MCP server of --mcp names; with both, they must be the same. With --mcp, the token is for that MCP server, with the scope that it asks for.',
+      'Authenticates the client with private_key_jwt and prints the access token. The authorization server is that of --issuer, or the one that the MCP server of --mcp names; with both, they must be the same. With --mcp, the token is for that MCP server, with the scope that it asks for. With --dpop-key, the token is bound to that key, and --json also prints its thumbprint (cnf.jkt); every request with the token needs a proof that the key signs, as countersign headers makes it.',
     examples: [
       [
         'countersign token key.pem --client-id billing-agent --issuer https://as.example.com --scope invoices',
@@ -33,10 +34,14 @@ export function tokenCommand(): Command {
         'countersign token key.pem --client-id billing-agent --issuer https://as.example.com --json | jq .expires_in',
         'The whole token response',
       ],
+      [
+        'countersign token key.pem --client-id billing-agent --issuer https://as.example.com --dpop-key proofs.pem --json',
+        'A token that is bound to another key',
+      ],
       ['countersign token --agent billing', 'The token that a running agent shares'],
     ],
   }).argument('[key]', keyArgument)
-  return addAgentOption(addJsonOption(addClientOptions(addKeyOptions(command))))
+  return addAgentOption(addJsonOption(addDpopOptions(addClientOptions(addKeyOptions(command)))))
     .addOption(
       new Option('--mcp <url>', 'MCP server that the token is for').env('COUNTERSIGN_MCP_URL'),
     )
@@ -59,9 +64,25 @@ async function printToken(
   const { agent } = options
   const response =
     agent === undefined
-      ? (await requestToken(context, key, options)).response
+      ? await requestOwnToken(context, key, options)
       : await requestAgentToken(context, agent, key, options)
   output.print(response, () => output.clean(response.access_token))
+}
+
+/** Requests a token with the key. Of a bound token, the thumbprint of its key is added, as introspection shows it. */
+async function requestOwnToken(
+  context: Context,
+  key: string | undefined,
+  options: TokenOptions,
+): Promise<RequestedToken['response']> {
+  if (options.dpop && !options.dpopKey) {
+    throw new UsageError(
+      'With --dpop alone, the token would be bound to a key in memory that no other process has, so it could not be used; give --dpop-key, or use countersign headers, call, tools or proxy, which also make the proofs',
+    )
+  }
+  await using dpop = await openDpop(context, options)
+  const { response } = await requestToken(context, key, options, dpop?.session)
+  return dpop === undefined ? response : { ...response, cnf: { jkt: await dpop.session.jkt() } }
 }
 
 /** The agent's configuration decides everything but scope and resource, which the options may choose among its own. */
@@ -69,9 +90,11 @@ async function requestAgentToken(
   context: Context,
   agent: string | true,
   key: string | undefined,
-  { resource, mcp, scope, timeout }: TokenOptions,
+  options: TokenOptions,
 ): Promise<AgentToken> {
   requireNoKey(key)
+  requireNoDpop(options)
+  const { resource, mcp, scope, timeout } = options
   const { signal } = context
   const client = await agentClient(context, agent, timeout)
   return context.progress('Waiting for the agent', () =>
@@ -85,11 +108,16 @@ export interface RequestedToken {
   readonly resource: string | undefined
 }
 
-/** Opens the key, and gets an access token from the authorization server of the options. */
+/**
+ * Opens the key, and gets an access token from the authorization server of the options.
+ *
+ * @param session - binds the token to its key.
+ */
 export async function requestToken(
   context: Context,
   key: string | undefined,
   options: TokenOptions,
+  session?: DpopSession,
 ): Promise<RequestedToken> {
   const [{ tokenSource }, { assertionOptions, pinnedAuthentication }, { useProxy }, { openKey }] =
     await Promise.all([
@@ -103,7 +131,7 @@ export async function requestToken(
   if (options.resource) await requireUrl(options.resource, 'resource of --resource')
   await using opened = await openKey(context, key, options)
   await useProxy()
-  const target = await targetOf(context, options)
+  const target = await targetOf(context, options, session)
   const source = tokenSource({
     ...target,
     clientId,
@@ -112,6 +140,7 @@ export async function requestToken(
       issuer: options.issuer || undefined,
     }),
     timeoutSeconds: options.timeout,
+    dpop: session && { session },
   })
   const response = await context.progress('Getting an access token', () =>
     source.tokenResponse({ signal: context.signal }),
@@ -122,11 +151,15 @@ export async function requestToken(
 type Target = Pick<TokenSourceOptions, 'issuer' | 'metadata' | 'resource' | 'scope'>
 
 /** The authorization server and the resource: from the options, or from the challenge of the MCP server. */
-async function targetOf(context: Context, options: TokenOptions): Promise<Target> {
+async function targetOf(
+  context: Context,
+  options: TokenOptions,
+  session: DpopSession | undefined,
+): Promise<Target> {
   const { issuer, scope, resource, mcp } = options
   if (mcp) {
     const { chooseScope } = await import('./authentication.ts')
-    const found = await discoveredResource(context, mcp, options)
+    const found = await discoveredResource(context, mcp, options, session)
     return {
       issuer: found.as.issuer,
       metadata: found.as,
@@ -140,18 +173,26 @@ async function targetOf(context: Context, options: TokenOptions): Promise<Target
   )
 }
 
-/** Sends a request without a token to the MCP server, and reads from its challenge where to get one. */
+/**
+ * Sends a request without a token to the MCP server, and reads from its challenge where to get one. A nonce in the
+ * response is stored for the proof.
+ */
 async function discoveredResource(
   context: Context,
   mcp: string,
   { issuer, timeout }: TokenOptions,
+  session: DpopSession | undefined,
 ): Promise<DiscoveredResource> {
   const { discoverResource } = await import('@countersign/mcp/internal')
   const url = await requireUrl(mcp, 'MCP server of --mcp')
   return context.progress('Asking the MCP server where to get a token', () =>
     discoverResource(url, {
       issuer: issuer || undefined,
-      fetch,
+      async fetch(input, init) {
+        const response = await fetch(input, init)
+        session?.observeNonce(response, input instanceof Request ? input.url : input)
+        return response
+      },
       timeoutSeconds: timeout,
       signal: context.signal,
     }),

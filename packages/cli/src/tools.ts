@@ -1,13 +1,8 @@
 import type { CallToolResult } from '@modelcontextprotocol/client'
 import type { Command } from 'commander'
-import {
-  addClientOptions,
-  type ClientOptions,
-  type DpopOption,
-  dpopOption,
-  required,
-} from './client-options.ts'
+import { addClientOptions, type ClientOptions, required } from './client-options.ts'
 import { addJsonOption, type Context, defineCommand, runs } from './command.ts'
+import { addDpopOptions, type DpopOptions } from './dpop-options.ts'
 import { type ExitCode, exitCodes, UsageError } from './errors.ts'
 import { addKeyOptions, type KeyOptions } from './key-options.ts'
 
@@ -28,15 +23,15 @@ export function toolsCommand(): Command {
       ],
     ],
   }).argument('[url]', 'MCP server (env: COUNTERSIGN_MCP_URL)')
-  return addJsonOption(addClientOptions(addKeyOptions(command)).addOption(dpopOption())).action(
-    runs<[string | undefined], KeyOptions & ClientOptions & DpopOption>(listTools),
+  return addJsonOption(addDpopOptions(addClientOptions(addKeyOptions(command)))).action(
+    runs<[string | undefined], KeyOptions & ClientOptions & DpopOptions>(listTools),
   )
 }
 
 async function listTools(
   context: Context,
   [url]: readonly [string | undefined],
-  options: KeyOptions & ClientOptions & DpopOption,
+  options: KeyOptions & ClientOptions & DpopOptions,
 ): Promise<undefined> {
   const { withMcpServer } = await import('./mcp-client.ts')
   const { output } = context
@@ -89,8 +84,8 @@ export function callCommand(): Command {
     .argument('<url>', 'MCP server')
     .argument('<tool>', 'name of the tool')
     .argument('[json]', 'its arguments, as a JSON object; "-" reads them from standard input', '{}')
-  return addJsonOption(addClientOptions(addKeyOptions(command)).addOption(dpopOption())).action(
-    runs<[string, string, string], KeyOptions & ClientOptions & DpopOption>(callTool),
+  return addJsonOption(addDpopOptions(addClientOptions(addKeyOptions(command)))).action(
+    runs<[string, string, string], KeyOptions & ClientOptions & DpopOptions>(callTool),
   )
 }
 
@@ -98,7 +93,7 @@ export function callCommand(): Command {
 async function callTool(
   context: Context,
   [url, tool, json]: readonly [string, string, string],
-  options: KeyOptions & ClientOptions & DpopOption,
+  options: KeyOptions & ClientOptions & DpopOptions,
 ): Promise<ExitCode> {
   const { output } = context
   const args = parseArguments(json === '-' ? await readStandardInput() : json)

@@ -11,6 +11,10 @@ const wordings: readonly (readonly [RegExp, string])[] = [
   [/"clientId"/g, '--client-metadata'],
   [/"jwksUri"/g, '--jwks-uri'],
   [/"clientName"/g, '--client-name'],
+  [/set the option "dpop"/g, 'give --dpop'],
+  [/Set the option "dpop"/g, 'Give --dpop'],
+  [/accept a bearer token with dpop: \{ required: false \}/g, 'leave --dpop and --dpop-key out'],
+  [/use a DPoP key of a listed algorithm/g, 'give a key of a listed algorithm with --dpop-key'],
   [/"maxScope"/g, '--max-scope'],
   [
     /Pin the authorization server whose tokens it accepts with the option "issuer"/g,
