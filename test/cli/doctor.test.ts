@@ -275,7 +275,7 @@ describe('countersign doctor', { timeout: 60_000 }, () => {
     expect(ended).toMatchObject({ code: 0, stderr: expect.stringMatching(progress) })
     expect(ended.stdout).toBe(stripVTControlCharacters(ended.stdout))
     const lines = ended.stdout.trimEnd().split('\n')
-    expect(lines).toHaveLength(21)
+    expect(lines).toHaveLength(22)
     for (const one of lines) expect(one).toMatch(/^✓ [\w ]{21} {2}\S/)
 
     const json = await doctor(whole(fixtures), '--json')

@@ -26,7 +26,7 @@ const rows = new Map(
 describe('docs/troubleshooting.md', () => {
   test('is compared with all codes', () => {
     expect(signerCodes).toHaveLength(10)
-    expect(oauthCodes).toHaveLength(13)
+    expect(oauthCodes).toHaveLength(14)
     expect(signerCodes).toContain('ERR_SIGNER_BACKEND')
     expect(oauthCodes).toContain('ERR_OAUTH_TIMEOUT')
   })

@@ -141,7 +141,7 @@ test('a redirect to another origin gets neither the token nor a proof', async ()
 test('a server that grants a bearer token is refused, unless DPoP is only preferred', async () => {
   const { source } = await startDpopServers('off')
   const error = await refusal(() => source().token())
-  expect(error.code).toBe('ERR_OAUTH_INVALID_RESPONSE')
+  expect(error.code).toBe('ERR_OAUTH_TOKEN_TYPE')
   expect(error.message).toContain('granted a token of type "bearer"; the client requires DPoP')
   const preferred = source({ dpop: { required: false } })
   expect(await preferred.tokenResponse()).toMatchObject({ token_type: 'bearer' })

@@ -65,7 +65,7 @@ describe('a refusal', () => {
   })
 })
 
-const notTokens: [string, () => Answer][] = [
+const notTokens: [string, () => Answer, code?: string][] = [
   ['truncated JSON', truncatedJson],
   ['a body of 2 MB', () => enormousBody(2_000_000)],
   ['a web page', () => new Response('<html>', { headers: { 'content-type': 'text/html' } })],
@@ -85,18 +85,18 @@ const notTokens: [string, () => Answer][] = [
   ['an access_token of two words', () => tokenResponse({ access_token: 'two words' })],
   ['no token_type', () => tokenResponse({ token_type: undefined })],
   ['a list for its token_type', () => tokenResponse({ token_type: ['bearer'] })],
-  ['a DPoP token', () => tokenResponse({ token_type: 'DPoP' })],
+  ['a DPoP token', () => tokenResponse({ token_type: 'DPoP' }), 'ERR_OAUTH_TOKEN_TYPE'],
   ['a MAC token', () => tokenResponse({ token_type: 'mac' })],
   ['a token of type N_A', () => tokenResponse({ token_type: 'N_A' })],
   ['a list for its scope', () => tokenResponse({ scope: ['read'] })],
 ]
 
 describe('a response that is not a token response is refused after one request:', () => {
-  it.each(notTokens)('%s', async (_what, answer) => {
+  it.each(notTokens)('%s', async (_what, answer, code = 'ERR_OAUTH_INVALID_RESPONSE') => {
     const { source, tokenRequests } = await startTokenSource(answer)
     const signatures = await signaturesOf(async () => {
       const error = await refusal(() => source.token())
-      expect(error).toMatchObject({ code: 'ERR_OAUTH_INVALID_RESPONSE', retryable: false })
+      expect(error).toMatchObject({ code, retryable: false })
     })
     expect(tokenRequests()).toHaveLength(1)
     expect(signatures).toHaveLength(1)

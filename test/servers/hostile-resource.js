@@ -9,6 +9,7 @@ import { startScriptedServer } from './scripted-server.js'
  * @property {readonly string[]} authorizationServers  what its metadata says, true or not
  * @property {string} [resource]  the resource it claims to be; by default what it is
  * @property {readonly string[]} [scopesSupported]
+ * @property {Readonly<Record<string, unknown>>} [metadata]  further members of its metadata
  * @property {(request: ScriptedRequest, resource: Resource) => Answer | Promise<Answer>} [answer]  to everything but
  *   metadata requests; by default a 401 challenge
  */
@@ -33,6 +34,7 @@ export async function startScriptedResource(options) {
         resource: options.resource ?? resource.url,
         authorization_servers: options.authorizationServers,
         scopes_supported: options.scopesSupported,
+        ...options.metadata,
       })
     }
     if (request.path.startsWith('/.well-known/')) return new Response(null, { status: 404 })

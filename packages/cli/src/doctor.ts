@@ -2,12 +2,13 @@ import { type Command, Option } from 'commander'
 import { addClientOptions, type ClientOptions, required } from './client-options.ts'
 import { addJsonOption, type Context, defineCommand, runs } from './command.ts'
 import type { StepResult, StepState } from './doctor/step.ts'
+import { addDpopOptions, type DpopOptions, openDpop, wantsDpop } from './dpop-options.ts'
 import { type ExitCode, exitCodes, UsageError } from './errors.ts'
 import { addKeyOptions, type KeyOptions, keyUriOf } from './key-options.ts'
 import type { Output, Style } from './output.ts'
 
 /** Options of `countersign doctor`. */
-interface DoctorOptions extends KeyOptions, ClientOptions {
+interface DoctorOptions extends KeyOptions, ClientOptions, DpopOptions {
   readonly mcp?: string
   readonly resource?: string
 }
@@ -17,7 +18,7 @@ export function doctorCommand(): Command {
   const command = defineCommand('doctor', {
     summary: 'find out which step between a key and a tool fails',
     description:
-      'Checks each step from the key to the tools of an MCP server, or to a token when only --issuer is given, and prints what was found, what was expected and what to do. It makes a signature, requests a token and lists the tools; it does not call a tool. When the client or the request is refused, it sends up to six more token requests, each with one change that some servers need, and names the option that helps.',
+      'Checks each step from the key to the tools of an MCP server, or to a token when only --issuer is given, and prints what was found, what was expected and what to do. It makes a signature, requests a token and lists the tools; it does not call a tool. When the client or the request is refused, it sends up to six more token requests, each with one change that some servers need, and names the option that helps. With --dpop or --dpop-key, all of it is done with tokens that are bound to a key; without, it says if a server demands that.',
     examples: [
       [
         'countersign doctor --key key.pem --client-id billing-agent --mcp https://mcp.example.com/mcp',
@@ -33,7 +34,7 @@ export function doctorCommand(): Command {
       ],
     ],
   })
-  return addJsonOption(addClientOptions(addKeyOptions(command)))
+  return addJsonOption(addDpopOptions(addClientOptions(addKeyOptions(command))))
     .addOption(new Option('--mcp <url>', 'URL of the MCP server').env('COUNTERSIGN_MCP_URL'))
     .addOption(
       new Option('--resource <url>', 'resource that the token is for, RFC 8707').conflicts('mcp'),
@@ -66,6 +67,9 @@ async function runDoctor(
     openKey: (signal) => openKeyUri({ ...context, signal }, uri, options),
     keyStore: keyStoreOf(uri),
     clientId,
+    openDpop: wantsDpop(options)
+      ? (signal) => openDpop({ ...context, signal }, options)
+      : undefined,
     mcp: options.mcp || undefined,
     issuer: options.issuer || undefined,
     resource: options.resource || undefined,

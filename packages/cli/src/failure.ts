@@ -145,6 +145,9 @@ const remedies: Readonly<Record<string, string>> = {
   unauthorized_client: 'allow the grant client_credentials for the client',
   unsupported_grant_type: 'enable the grant client_credentials on the server',
   invalid_scope: 'request a scope that the client may have, with --scope',
+  invalid_dpop_proof:
+    'give --dpop if it was left out; else compare the clocks, and the URL that the server has for itself; countersign doctor finds the cause',
+  use_dpop_nonce: 'give --dpop if it was left out; countersign doctor finds the cause',
   invalid_target: 'register this resource at the server, or give another one with --resource',
 }
 

@@ -260,7 +260,7 @@ export function requireTokenType(issuer: string, type: string, dpop: Dpop | unde
   if (found === 'dpop' && dpop !== undefined) return
   if (found === 'bearer' && dpop?.required !== true) return
   throw new OAuthError(
-    'ERR_OAUTH_INVALID_RESPONSE',
+    'ERR_OAUTH_TOKEN_TYPE',
     `${sanitize(issuer)} granted a token of type ${sanitizeValue(type)}; ${tokenTypeAdvice(found, dpop)}`,
   )
 }

@@ -14,6 +14,7 @@
  * | `ERR_OAUTH_RESPONSE` | the server refused, with its `error` and `error_description` | yes |
  * | `ERR_OAUTH_TOKEN_REFUSED` | the resource refuses the token that was just issued for it | no |
  * | `ERR_OAUTH_INVALID_RESPONSE` | the response is not a token response | yes |
+ * | `ERR_OAUTH_TOKEN_TYPE` | the token is bound to a key or not, other than requested | yes |
  * | `ERR_OAUTH_UNAVAILABLE` | no connection, 5xx or 429 | perhaps |
  * | `ERR_OAUTH_TIMEOUT` | the deadline passed | perhaps |
  */
@@ -29,6 +30,7 @@ export type OAuthErrorCode =
   | 'ERR_OAUTH_RESPONSE'
   | 'ERR_OAUTH_TOKEN_REFUSED'
   | 'ERR_OAUTH_INVALID_RESPONSE'
+  | 'ERR_OAUTH_TOKEN_TYPE'
   | 'ERR_OAUTH_UNAVAILABLE'
   | 'ERR_OAUTH_TIMEOUT'
 

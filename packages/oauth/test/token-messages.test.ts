@@ -94,7 +94,7 @@ describe('a token source says', () => {
         { access_token: 'a', token_type: 'DPoP' },
         { 'content-type': 'application/json' },
       ),
-      'ERR_OAUTH_INVALID_RESPONSE',
+      'ERR_OAUTH_TOKEN_TYPE',
       'https://as.test granted a token of type "dpop"; no proof was sent, so the token is bound to another key. Set the option "dpop"',
     ],
     [

@@ -12,6 +12,7 @@ import {
   sanitizeValue,
 } from '@countersign/oauth/internal'
 import { describeFailure } from '../failure.ts'
+import { explainDpop } from './dpop.ts'
 import { adviceOn, examineRefusal, type Refused } from './refusal.ts'
 import {
   type ClockReading,
@@ -133,11 +134,15 @@ function isOfClock({ candidates = [] }: Failure, clock: ClockReading | undefined
   return isFirst && (candidates.length === 1 || (clock !== undefined && differs(clock)))
 }
 
-function judgeToken({ scope, expires_in }: TokenResponse, asked: string | undefined): StepResult {
+function judgeToken(
+  { scope, expires_in, token_type: type }: TokenResponse,
+  asked: string | undefined,
+): StepResult {
   const lifetime = expires_in === undefined ? 'of unknown lifetime' : `for ${expires_in} s`
   const granted = scope ?? asked
   const withScope = granted === undefined ? '' : `, scope ${sanitizeValue(granted)}`
-  const found = `a Bearer token ${lifetime}${withScope}`
+  const kind = type.toLowerCase() === 'dpop' ? 'DPoP-bound' : 'Bearer'
+  const found = `a ${kind} token ${lifetime}${withScope}`
   const values = granted?.split(' ') ?? []
   const missing = asked?.split(' ').filter((value) => !values.includes(value)) ?? []
   if (missing.length === 0) return passed('token', found)
@@ -166,6 +171,8 @@ async function explain(
     const remedy = 'find out why the key signed a moment ago and does not sign now'
     return { found: describeFailure(error).message, remedy, side: 'key', code: error.code }
   }
+  const ofDpop = OAuthError.is(error) ? await explainDpop(inputs, error, clock) : undefined
+  if (ofDpop !== undefined) return ofDpop
   const failure = describeOAuthFailure(error)
   if (!isUnauthenticated(error)) return withRemedy(failure, error)
   const finding = await examineRefusal(inputs, error, clock)

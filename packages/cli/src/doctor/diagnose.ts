@@ -1,6 +1,7 @@
 import { Deadline } from '@countersign/core/backend'
 import { redact, withoutControls } from '../output.ts'
 import { examineServer, examineToken } from './authorization-server.ts'
+import { examineDpop, examineProofKey } from './dpop.ts'
 import { examineKey } from './key.ts'
 import { observeFetch } from './requests.ts'
 import { examineResource } from './resource.ts'
@@ -76,7 +77,8 @@ function clean(result: StepResult): StepResult {
 function stepsOf({
   mcp,
   resource,
-}: Pick<DiagnoseOptions, 'mcp' | 'resource'>): readonly StepName[] {
+  openDpop,
+}: Pick<DiagnoseOptions, 'mcp' | 'resource' | 'openDpop'>): readonly StepName[] {
   const ofMcp: readonly StepName[] = [
     'mcp server',
     'resource metadata',
@@ -87,6 +89,7 @@ function stepsOf({
   ]
   const all = Object.keys(expectations) as StepName[]
   return all.filter((name) => {
+    if (name === 'proof key') return openDpop !== undefined
     if (name === 'token audience') return mcp !== undefined || resource !== undefined
     return mcp !== undefined || !ofMcp.includes(name)
   })
@@ -96,11 +99,14 @@ async function* runSteps(context: Examination): AsyncGenerator<StepResult, void>
   const { mcp, issuer = '', resource, scope } = context
   await using opened = yield* examineKey(context)
   const { signer } = opened
-  const observed = observeFetch(context.fetch, context.now)
+  await using proofs = yield* examineProofKey(context)
+  const session = proofs?.session
+  const observed = observeFetch(context.fetch, context.now, session !== undefined)
   const target: Target =
     mcp === undefined ? { issuer, resource, scope } : yield* examineResource(context, observed, mcp)
   const as = yield* examineServer(context, observed, target, signer.alg)
-  const inputs = { context, observed, signer, as, target }
+  yield await examineDpop(session, as, target)
+  const inputs = { context, observed, signer, session, as, target }
   const granted = yield* examineToken(inputs)
   if (target.resource === undefined) return
   if (mcp === undefined) yield await examineAudience(inputs, granted, target.resource)

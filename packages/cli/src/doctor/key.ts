@@ -137,6 +137,12 @@ function describe(error: unknown): [step: KeyStep, failure: Failure] {
   return [step, { found: describeFailure(error).message, remedy, side, code: error.code }]
 }
 
+/** Describes why a key that is not the client's own cannot be opened; rethrows an error that is not a signer's. */
+export function describeRefusedKey(error: unknown, context: Examination): Failure {
+  const [, failure] = describe(inTime(error, context))
+  return failure
+}
+
 /** Makes a `SignerError` of an error of the deadline. */
 function inTime(error: unknown, { timeoutSeconds }: Examination): unknown {
   if (!isTimeout(error)) return error

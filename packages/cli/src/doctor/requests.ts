@@ -2,6 +2,7 @@ import type { Signer } from '@countersign/core'
 import {
   type AuthorizationServer,
   type ClientAuthentication,
+  type DpopSession,
   type Fetch,
   OAuthError,
   type PrivateKeyJwtOptions,
@@ -19,6 +20,8 @@ export interface TokenInputs {
   readonly context: Examination
   readonly observed: ObservedFetch
   readonly signer: Signer
+  /** Binds the token to its key. */
+  readonly session: DpopSession | undefined
   readonly as: AuthorizationServer
   readonly target: Target
 }
@@ -46,7 +49,7 @@ export function authenticationOf(
 
 /** Sends one token request, with the library's token source. */
 export async function requestToken(inputs: TokenInputs, change: Change = {}): Promise<Outcome> {
-  const { context, observed, as, target } = inputs
+  const { context, observed, session, as, target } = inputs
   const { within, clientId, now, timeoutSeconds } = context
   try {
     const source = tokenSource({
@@ -57,6 +60,7 @@ export async function requestToken(inputs: TokenInputs, change: Change = {}): Pr
       maxScope: context.maxScope,
       resource: target.resource,
       metadata: as,
+      dpop: session && { session },
       retries: 0,
       timeoutSeconds,
       fetch: observed.fetch,
@@ -104,7 +108,9 @@ export interface ObservedFetch {
   clockOf(url: string | URL): ClockReading | undefined
 }
 
-export function observeFetch(fetch: Fetch, now: () => number): ObservedFetch {
+/** @param hasProofs - whether the challenges for bound tokens decide, or those for bearer tokens. */
+export function observeFetch(fetch: Fetch, now: () => number, hasProofs: boolean): ObservedFetch {
+  const schemes = hasProofs ? (['dpop', 'bearer'] as const) : (['bearer', 'dpop'] as const)
   const answers = new Map<string, Answer>()
   const clocks = new Map<string, ClockReading>()
   return {
@@ -116,7 +122,7 @@ export function observeFetch(fetch: Fetch, now: () => number): ObservedFetch {
       if (clock !== undefined) clocks.set(url.origin, clock)
       // An MCP client also sends a GET for a stream, which a server may refuse.
       if (init?.method === 'POST') {
-        const challenge = await tokenChallenge(response)
+        const challenge = await tokenChallenge(response, schemes)
         answers.set(withoutQuery(url), { status: response.status, challenge })
       }
       return response

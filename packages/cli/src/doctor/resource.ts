@@ -4,7 +4,13 @@ import {
   OAuthError,
   type ResourceServer,
 } from '@countersign/oauth'
-import { requireSecureUrl, sameIssuer, sanitize, sanitizeValue } from '@countersign/oauth/internal'
+import {
+  requireSecureUrl,
+  sameIssuer,
+  sanitize,
+  sanitizeValue,
+  type TokenChallenge,
+} from '@countersign/oauth/internal'
 import { chooseScope } from '../authentication.ts'
 import type { ObservedFetch } from './requests.ts'
 import {
@@ -14,6 +20,7 @@ import {
   FailedStep,
   type Failure,
   passed,
+  type ResourceDpop,
   type StepResult,
   type Target,
   warned,
@@ -41,7 +48,8 @@ export async function* examineResource(
     yield passed('resource', `${href}, because there is no metadata`)
     yield passed('authorization server', `${sanitize(found.issuer)}, ${found.source}`)
     const scope = chooseScope(context, challenge?.scope, undefined)
-    return { issuer: found.issuer, resource: href, scope }
+    const dpop = dpopOf(challenge, undefined)
+    return { issuer: found.issuer, resource: href, scope, dpop }
   }
   yield passed(
     'resource metadata',
@@ -61,6 +69,26 @@ export async function* examineResource(
     namedBy: context.issuer === undefined ? href : undefined,
     resource: metadata.resource,
     scope: chooseScope(context, challenge?.scope, supported),
+    dpop: dpopOf(challenge, metadata),
+  }
+}
+
+/** Reads from the challenge and the metadata whether the resource demands DPoP. */
+function dpopOf(
+  challenge: TokenChallenge | undefined,
+  metadata: ResourceServer | undefined,
+): ResourceDpop {
+  const algs: unknown = metadata?.dpop_signing_alg_values_supported
+  if (metadata?.dpop_bound_access_tokens_required === true) {
+    return {
+      demand: 'the metadata of the MCP server says that it requires DPoP-bound tokens',
+      algs,
+    }
+  }
+  const isOnlyDpop = challenge?.schemes.includes('bearer') === false
+  return {
+    demand: isOnlyDpop ? 'the MCP server asks for DPoP, and not for Bearer' : undefined,
+    algs,
   }
 }
 

@@ -5,6 +5,7 @@ import {
   type OAuthErrorCode,
   type PrivateKeyJwtOptions,
 } from '@countersign/oauth'
+import type { OpenDpop } from '../dpop-options.ts'
 import { describeOAuthError } from '../failure.ts'
 import { describeUnreachable } from '../network.ts'
 import type { OpenKey } from '../open-key.ts'
@@ -16,7 +17,8 @@ export const expectations = {
   key: 'the key exists and is enabled',
   'key algorithm': 'the key fits the algorithm',
   signature: 'the key signs, and the signature verifies with the public key',
-  'mcp server': 'the MCP server asks for a token: HTTP status 401 with a Bearer challenge',
+  'proof key': 'the key of the DPoP proofs can be opened',
+  'mcp server': 'the MCP server asks for a token: HTTP status 401 with a Bearer or DPoP challenge',
   'resource metadata': 'the MCP server publishes protected resource metadata (RFC 9728)',
   resource: 'the metadata is for the URL that is used',
   'authorization server':
@@ -29,6 +31,8 @@ export const expectations = {
   'signing algorithm':
     '"token_endpoint_auth_signing_alg_values_supported" lists the algorithm of the key',
   grant: '"grant_types_supported" lists client_credentials',
+  'token binding':
+    'tokens are bound to a key by DPoP (RFC 9449) if a server demands it, and the servers list the algorithm of the proofs',
   clock: 'this clock and that of the authorization server differ by less than 10 s',
   token: 'the authorization server knows the client and its key, and issues a token',
   'token audience': 'the audience of the token is the resource',
@@ -124,6 +128,8 @@ export interface DiagnoseOptions {
   /** The name of the key store, such as `AWS KMS`. */
   readonly keyStore: string
   readonly clientId: string
+  /** Opens the key of DPoP proofs, which is closed at the end; bearer tokens are used without it. */
+  readonly openDpop?: ((signal: AbortSignal) => Promise<OpenDpop | undefined>) | undefined
   /** URL of the MCP server. */
   readonly mcp?: string | undefined
   /** The issuer identifier of the authorization server; with an MCP server also, it is pinned. */
@@ -160,6 +166,16 @@ export interface Target {
   /** What the token is for. */
   readonly resource: string | undefined
   readonly scope: string | undefined
+  /** What the resource says about DPoP. */
+  readonly dpop?: ResourceDpop | undefined
+}
+
+/** What a resource says about DPoP, RFC 9728 §2. */
+export interface ResourceDpop {
+  /** How it demands DPoP, if it does. */
+  readonly demand: string | undefined
+  /** Its list of algorithms, as it was published. */
+  readonly algs: unknown
 }
 
 /** The codes of network failures and of servers that fail. */
@@ -187,6 +203,7 @@ const remedies: { readonly [code in OAuthErrorCode]: string } = {
     'compare what the MCP server expects of a token (issuer, audience, scope) with what the authorization server puts into it',
   ERR_OAUTH_INVALID_RESPONSE:
     'check that "token_endpoint" in the metadata is the token endpoint, and what a proxy in front of it answers',
+  ERR_OAUTH_TOKEN_TYPE: 'follow the message',
   ERR_OAUTH_UNAVAILABLE:
     'check that the server runs and that this machine reaches it: name, port, network, proxy, certificate',
   ERR_OAUTH_TIMEOUT: 'check the network to the server, or raise --timeout if it needs longer',

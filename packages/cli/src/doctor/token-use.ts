@@ -9,6 +9,7 @@ import type { Client } from '@modelcontextprotocol/client'
 import { version } from '../command.ts'
 import { McpError } from '../errors.ts'
 import { describeMcpError } from '../mcp-client.ts'
+import { explainResourceDpop } from './dpop.ts'
 import { type Answer, authenticationOf, type Granted, type TokenInputs } from './requests.ts'
 import {
   describeOAuthFailure,
@@ -47,7 +48,9 @@ export async function* examineMcp(
       return { result: await context.within(request) }
     } catch (error) {
       const failed = describeMcpError(error, url, context.timeoutSeconds)
-      return { failure: explain(failed, observed.answerOf(url)) }
+      const answer = observed.answerOf(url) ?? {}
+      const ofDpop = explainResourceDpop(inputs, answer, observed.clockOf(url))
+      return { failure: ofDpop ?? explain(failed, answer) }
     }
   }
 
@@ -100,8 +103,7 @@ async function listTools(client: Client, signal: AbortSignal): Promise<string> {
 }
 
 /** Describes why a request to the MCP server failed. */
-function explain(error: unknown, answer: Answer | undefined): Failure {
-  const { status, challenge } = answer ?? {}
+function explain(error: unknown, { status, challenge }: Partial<Answer>): Failure {
   const renewal = OAuthError.is(error) ? error : undefined
   if (status === 403 && challenge?.error === 'insufficient_scope') {
     const { scope } = challenge
