@@ -1,7 +1,6 @@
-import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
+import { randomUUID, timingSafeEqual } from 'node:crypto'
+import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { onAbort } from '@countersign/core/backend'
 import { mediaTypeOf, readEvents, readExcerpt, readText } from './body.ts'
 import { openBudget } from './budget.ts'
@@ -57,7 +56,7 @@ export class HttpHandler {
 
   constructor(options: HttpHandlerOptions) {
     this.#options = options
-    this.#secret = options.secret === undefined ? undefined : digest(options.secret)
+    this.#secret = options.secret === undefined ? undefined : Buffer.from(options.secret)
   }
 
   /** Accepts requests that name this machine and the port. Before that, all requests on TCP are refused. */
@@ -67,7 +66,9 @@ export class HttpHandler {
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const controller = new AbortController()
-    response.once('close', () => controller.abort(new Error('the host closed the connection')))
+    response.once('close', () => {
+      if (!response.writableFinished) controller.abort(new Error('the host closed the connection'))
+    })
     const stopped = onAbort(this.#options.signal, () => controller.abort())
     try {
       const refusal = this.#refuse(request)
@@ -97,7 +98,7 @@ export class HttpHandler {
       return [403, 'requests with a header Origin are refused; see --allow-origin']
     }
     const [, given = ''] = /^Bearer +(.*)$/i.exec(authorization) ?? []
-    if (this.#secret !== undefined && !timingSafeEqual(digest(given), this.#secret)) {
+    if (this.#secret !== undefined && !isEqual(Buffer.from(given), this.#secret)) {
       return [401, 'the secret of the proxy is missing or wrong']
     }
     if (url !== serverPath) return [404, `the path of the MCP server is ${serverPath}`]
@@ -131,7 +132,7 @@ export class HttpHandler {
       }
       const found = await this.#send(request, envelope, local?.session, signal)
       release()
-      await this.#answer(response, found, envelope, local, String(id))
+      await this.#answer(response, found, envelope, local, String(id), signal)
     } catch (error) {
       if (error instanceof MessageError) {
         // The rest of a body that is too long is not read.
@@ -179,6 +180,7 @@ export class HttpHandler {
     envelope: Envelope | undefined,
     local: LocalSession | undefined,
     id: string,
+    signal: AbortSignal,
   ): Promise<void> {
     const [first] = envelope?.messages ?? []
     const isStart = first?.kind === 'request' && first.method === 'initialize'
@@ -195,14 +197,18 @@ export class HttpHandler {
       if (isPassed(name)) response.setHeader(name, value)
     }
     if (local !== undefined) response.setHeader('mcp-session-id', id)
-    response.flushHeaders()
+    // Not at once: the first octets of the body, if they are here already, go out together with the headers.
+    setImmediate(() => response.flushHeaders())
     const { filter } = this.#options
     const parts = passThrough(found, {
       envelope,
       change: filter !== undefined && found.ok ? (text) => this.#filterList(text) : undefined,
       whenBroken: (ids, cause) => this.#failures(envelope, ids, cause),
     })
-    await pipeline(Readable.from(parts, { objectMode: false }), response)
+    for await (const part of parts) {
+      if (!response.write(part)) await once(response, 'drain', { signal })
+    }
+    response.end()
   }
 
   /** Answers `initialize`, and opens the session that begins with it. */
@@ -278,7 +284,9 @@ export class HttpHandler {
   }
 }
 
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+/** Compares a secret in constant time; its length is not secret. */
+const isEqual = (one: Buffer, other: Buffer): boolean =>
+  one.length === other.length && timingSafeEqual(one, other)
 
 const requestsOf = (envelope: Envelope | undefined) =>
   envelope?.messages.filter((one) => one.kind === 'request') ?? []

@@ -23,7 +23,11 @@ export async function* passThrough(
   const { change } = options
   if (mediaTypeOf(response) === 'text/event-stream') yield* passStream(response, options)
   else if (change === undefined) yield* chunksOf(response)
-  else yield change(await readText(response))
+  else {
+    const text = await readText(response)
+    // The response to a notification has no body.
+    yield text.trim() === '' ? text : change(text)
+  }
 }
 
 async function* passStream(
