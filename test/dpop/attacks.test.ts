@@ -1,5 +1,7 @@
 import { dpopSession, privateKeyJwt } from '@countersign/oauth'
 import { describe, expect, test } from 'vitest'
+import { closing, refusal } from '../oauth/fixtures.ts'
+import { startScriptedServer } from '../servers/scripted-server.js'
 import { type DpopServers, startDpopServers } from './servers.ts'
 
 interface Request {
@@ -7,6 +9,13 @@ interface Request {
   readonly proof: string
   readonly method?: string
   readonly path?: string
+}
+
+/** The proof with the public key of another session, whose private key did not sign it. */
+async function forged(proof: string): Promise<string> {
+  const [, payload, signature] = proof.split('.')
+  const other = await dpopSession().buildProof({ htm: 'GET', htu: 'https://other.test' })
+  return [other.split('.')[0], payload, signature].join('.')
 }
 
 /** A token that was granted with a proof of a session. */
@@ -57,6 +66,14 @@ describe('the resource refuses', () => {
     expect(refused).toBe('401 invalid_dpop_proof: ERR_JWT_EXPIRED')
   })
 
+  test('a proof with a public key whose private key did not sign it', async () => {
+    const servers = await startDpopServers()
+    const { token, proof } = await bound(servers)
+    const authorization = `DPoP ${token}`
+    const refused = await send(servers, { authorization, proof: await forged(await proof()) })
+    expect(refused).toBe('401 invalid_dpop_proof: ERR_JWS_SIGNATURE_VERIFICATION_FAILED')
+  })
+
   test('the token of one key with the proof of another', async () => {
     const servers = await startDpopServers()
     const { token } = await bound(servers)
@@ -73,13 +90,16 @@ describe('the resource refuses', () => {
     expect(refused).toContain('401')
   })
 
-  test('a stale nonce', async () => {
+  test('a proof without a nonce, or with a stale one', async () => {
     const servers = await startDpopServers()
     const { session, token, proof } = await bound(servers)
-    session.observeNonce(new Response(null, { headers: { 'dpop-nonce': 'old' } }), servers.url)
     servers.resource.requireNonce('new')
-    const refused = await send(servers, { authorization: `DPoP ${token}`, proof: await proof() })
-    expect(refused).toBe('401 use_dpop_nonce: nonce')
+    const authorization = `DPoP ${token}`
+    const missing = await send(servers, { authorization, proof: await proof() })
+    expect(missing).toBe('401 use_dpop_nonce: nonce')
+    session.observeNonce(new Response(null, { headers: { 'dpop-nonce': 'old' } }), servers.url)
+    const stale = await send(servers, { authorization, proof: await proof() })
+    expect(stale).toBe('401 use_dpop_nonce: nonce')
   })
 })
 
@@ -118,6 +138,23 @@ describe('oidc-provider refuses a token request', () => {
     expect(await request(servers, proof)).toBe('invalid_grant')
   })
 
+  test('with a proof whose public key did not sign it', async () => {
+    const servers = await startDpopServers()
+    const htu = servers.as.metadata.token_endpoint
+    const proof = await dpopSession().buildProof({ htm: 'POST', htu })
+    expect(await request(servers, await forged(proof))).toBe('invalid_dpop_proof')
+  })
+
+  test('with an old proof', async () => {
+    const servers = await startDpopServers()
+    const htu = servers.as.metadata.token_endpoint
+    const old = dpopSession(undefined, { now: () => Date.now() - 3600_000 })
+    // A server that has nonces asks for one, which says more about the age than the clock of the client.
+    expect(await request(servers, await old.buildProof({ htm: 'POST', htu }))).toBe(
+      'use_dpop_nonce',
+    )
+  })
+
   test('without a nonce, or with a stale one', async () => {
     const servers = await startDpopServers('nonce')
     const htu = servers.as.metadata.token_endpoint
@@ -126,5 +163,47 @@ describe('oidc-provider refuses a token request', () => {
     expect(await request(servers, await proof())).toBe('use_dpop_nonce')
     session.observeNonce(new Response(null, { headers: { 'dpop-nonce': 'stale' } }), htu)
     expect(await request(servers, await proof())).toBe('use_dpop_nonce')
+  })
+})
+
+describe('a client with DPoP', () => {
+  test('does not send its token as a bearer token to a resource that asks for one', async () => {
+    const servers = await startDpopServers()
+    const seen: unknown[] = []
+    const api = closing(
+      await startScriptedServer(({ headers }) => {
+        seen.push([String(headers['authorization']).split(' ')[0], headers['dpop'] !== undefined])
+        return new Response(null, {
+          status: 401,
+          headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
+        })
+      }),
+    )
+    servers.as.registerResource(api.url, [])
+    const source = servers.source({ resource: api.url })
+    expect((await source.fetch(api.url)).status).toBe(401)
+    expect((await source.fetch(api.url)).status).toBe(401)
+    expect(new Set(seen.map(String))).toEqual(new Set(['DPoP,true']))
+  })
+
+  test('replaces a proof that the caller puts on a request', async () => {
+    const servers = await startDpopServers()
+    const headers = { dpop: 'of the caller', authorization: 'Bearer of-the-caller' }
+    expect((await servers.source().fetch(servers.url, { headers })).status).toBe(200)
+  })
+
+  test('sends no proof to a server that it has no token for', async () => {
+    const servers = await startDpopServers()
+    const other = closing(await startScriptedServer(() => new Response('other')))
+    await servers.source().fetch(other.url)
+    expect(other.requests[0]?.headers).not.toHaveProperty('dpop')
+    expect(servers.as.counters.token).toBe(0)
+  })
+
+  test('refuses a bearer token, so that a server cannot take the binding away', async () => {
+    const servers = await startDpopServers('off')
+    const error = await refusal(() => servers.source().fetch(servers.url))
+    expect(error.code).toBe('ERR_OAUTH_TOKEN_TYPE')
+    expect(servers.api.requests).toEqual([])
   })
 })

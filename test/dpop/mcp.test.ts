@@ -1,22 +1,12 @@
-import { jwks } from '@countersign/core'
-import { clientCredentialsProvider, withClientAuthentication } from '@countersign/mcp'
+import { clientCredentialsProvider } from '@countersign/mcp'
 import { dpopSession, privateKeyJwt } from '@countersign/oauth'
-import {
-  Client as ClientV2,
-  StreamableHTTPClientTransport as TransportV2,
-} from '@modelcontextprotocol/client'
-import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
-import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
-import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { decodeJwt } from 'jose'
 import { describe, expect, it } from 'vitest'
-import { connect, majors, type ProviderOfBoth, provide } from '../mcp/clients.ts'
+import { connect, majors, provide } from '../mcp/clients.ts'
 import { closing } from '../mcp/closing.ts'
-import { InteractiveProvider } from '../mcp/interactive-provider.ts'
 import { newSigner, startServers } from '../mcp/servers.ts'
-import { signIn, startSignInServer } from '../mcp/sign-in-server.ts'
 import { refusal } from '../oauth/fixtures.ts'
-import { startMcpServer } from '../servers/mcp-server.js'
+import { signInWithProofs } from './sign-in.ts'
 
 const waysWithProofs = [
   { major: 'v1', way: 'fetch' },
@@ -74,47 +64,19 @@ describe('a client for itself', () => {
   })
 })
 
-const self = { name: 'countersign-test', version: '1.0.0' }
-
 describe.each(majors)('an interactive client on SDK %s', (major) => {
   it('exchanges the code, calls tools and refreshes with bound tokens', async () => {
     const signer = await newSigner()
-    const as = closing(
-      await startSignInServer({
-        ...{ client_id: 'app', jwks: jwks(signer), dpop_bound_access_tokens: true },
-      }),
-    )
-    const mcp = closing(
-      await startMcpServer({ issuer: as.issuer, scopesSupported: ['use'], dpop: true }),
-    )
-    as.registerResource(mcp.url)
-    mcp.dpop.requireNonce('first')
-    const interactive = new InteractiveProvider('app')
     const session = dpopSession()
-    const wrapped = withClientAuthentication(interactive, privateKeyJwt(signer), {
-      ...{ issuer: as.issuer, dpop: { session } },
-    })
-    const authProvider = wrapped as unknown as ProviderOfBoth
-    const fetch = major === 'v1' ? { fetch: wrapped.fetch } : {}
-    const transport =
-      major === 'v1'
-        ? new TransportV1(new URL(mcp.url), { authProvider, ...fetch })
-        : new TransportV2(new URL(mcp.url), { authProvider })
-    const client = closing(major === 'v1' ? new ClientV1(self) : new ClientV2(self))
-    await expect(client.connect(transport as Transport)).rejects.toThrow('Unauthorized')
-    const answer = await signIn(interactive.sentTo)
-    await (transport instanceof TransportV1
-      ? transport.finishAuth(answer.get('code') ?? '')
-      : transport.finishAuth(answer))
-
-    const tools = closing(await connect(major, mcp.url, { authProvider, ...fetch }))
+    const signedIn = await signInWithProofs({ major, signer, session, nonces: true })
+    const { tools, as, mcp, token } = signedIn
     expect(await tools.call('whoami')).toBe('app')
-    const token = interactive.tokens()?.access_token ?? ''
-    expect(decodeJwt(token)['cnf']).toEqual({ jkt: await session.jkt() })
+    const first = token()
+    expect(decodeJwt(first)['cnf']).toEqual({ jkt: await session.jkt() })
 
     mcp.dpop.revokeAll()
     expect(await tools.call('whoami')).toBe('app')
-    expect(interactive.tokens()?.access_token).not.toBe(token)
+    expect(token()).not.toBe(first)
     const assertions = as.tokenRequests.map(({ assertion }) => assertion?.claims.jti)
     expect(new Set(assertions).size).toBe(as.tokenRequests.length)
     expect(as.tokenRequests.map(({ form, status }) => [form['grant_type'], status])).toEqual([

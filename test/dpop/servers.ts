@@ -1,13 +1,11 @@
-import { createPublicKey, generateKeyPairSync } from 'node:crypto'
-import type { Signer } from '@countersign/core'
-import { localSigner } from '@countersign/local'
+import { jwks, type Signer } from '@countersign/core'
 import {
   privateKeyJwt,
   type TokenSource,
   type TokenSourceOptions,
   tokenSource,
 } from '@countersign/oauth'
-import { closing } from '../oauth/fixtures.ts'
+import { closing, es256Signer } from '../oauth/fixtures.ts'
 import {
   type AuthorizationServer,
   startAuthorizationServer,
@@ -29,14 +27,15 @@ export interface DpopServers {
   source(options?: Partial<TokenSourceOptions>): TokenSource
 }
 
-/** @param dpop - whether the authorization server binds tokens, and asks for a nonce. */
+/**
+ * @param dpop - whether the authorization server binds tokens, and asks for a nonce.
+ * @param options - the key of the client's assertions, and the lifetime of the tokens.
+ */
 export async function startDpopServers(
   dpop: 'off' | 'supported' | 'nonce' = 'supported',
-  ttlSeconds = 3600,
+  options: { readonly signer?: Signer; readonly ttlSeconds?: number } = {},
 ): Promise<DpopServers> {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const signer = await localSigner({ key: privateKey })
-  const jwk = createPublicKey(privateKey).export({ format: 'jwk' })
+  const { signer = await es256Signer(), ttlSeconds = 3600 } = options
   const as = closing(
     await startAuthorizationServer({
       ...(dpop !== 'off' && { dpop }),
@@ -45,7 +44,7 @@ export async function startDpopServers(
         {
           client_id: 'agent',
           token_endpoint_auth_method: 'private_key_jwt',
-          jwks: { keys: [{ ...jwk, kid: signer.kid, alg: 'ES256', use: 'sig' }] },
+          jwks: jwks(signer),
         },
       ],
     }),

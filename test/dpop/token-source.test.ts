@@ -31,18 +31,6 @@ test('any signer can be the key', async () => {
   expect(decodeJwt(await bound.token())['cnf']).toEqual({ jkt: signer.kid })
 })
 
-test('100 calls at once cost 1 assertion, 1 token request and 100 proofs', async () => {
-  const { source, url, as, resource, signer } = await startDpopServers()
-  const bound = source()
-  const signatures = await signaturesOf(async () => {
-    const responses = await Promise.all(Array.from({ length: 100 }, () => bound.fetch(url)))
-    expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([200]))
-  })
-  expect(signatures.filter(({ kid }) => kid === signer.kid)).toHaveLength(1)
-  expect(as.counters.token).toBe(1)
-  expect(new Set(resource.proofs).size).toBe(100)
-})
-
 test('a server that asks for a nonce gets one more token request, with a new assertion', async () => {
   const { source, url, as, signer } = await startDpopServers('nonce')
   const bound = source()

@@ -23,12 +23,15 @@ interface GrantContext {
 }
 
 /** Starts oidc-provider for the authorization code grant with PKCE and refresh tokens. */
-export async function startSignInServer(client: {
-  readonly client_id: string
-  readonly jwks: JSONWebKeySet
-  /** Refuses token requests without a proof. */
-  readonly dpop_bound_access_tokens?: boolean
-}): Promise<SignInServer> {
+export async function startSignInServer(
+  client: {
+    readonly client_id: string
+    readonly jwks: JSONWebKeySet
+    /** Refuses token requests without a proof. */
+    readonly dpop_bound_access_tokens?: boolean
+  },
+  { requireNonce = false }: { readonly requireNonce?: boolean } = {},
+): Promise<SignInServer> {
   const resources = new Set<string>()
   let answer: ReturnType<Provider['callback']>
   const server = await listenOnLoopback((request, response) => void answer(request, response))
@@ -75,7 +78,7 @@ export async function startSignInServer(client: {
       dPoP: {
         enabled: true,
         nonceSecret: randomBytes(32),
-        requireNonce: () => client.dpop_bound_access_tokens === true,
+        requireNonce: () => requireNonce,
       },
       resourceIndicators: {
         enabled: true,
