@@ -1,8 +1,9 @@
+import type { IncomingMessage } from 'node:http'
 import { createRequire } from 'node:module'
 import { sanitize } from '@countersign/core/backend'
+import type { HttpBindings } from '@hono/node-server'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { type Context, Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { ClientSet } from './client-set.ts'
 import type { Metrics } from './metrics.ts'
@@ -34,29 +35,26 @@ const requests = {
 /** A token or an assertion in a request is far shorter. */
 const longestBody = 65_536
 
+/** The application runs on Node.js only, whose own objects are faster than a `Request` made of them. */
+interface Environment {
+  readonly Bindings: HttpBindings
+}
+
 /**
  * Makes the HTTP application of the agent, as `openapi.json` describes it.
  *
  * @see [OpenAPI 3.1](https://spec.openapis.org/oas/v3.1.0)
  */
-export function createApp({ clients, health, metrics, report }: AppState): Hono {
-  const app = new Hono()
+export function createApp({ clients, health, metrics, report }: AppState): Hono<Environment> {
+  const app = new Hono<Environment>()
 
   app.use(async (c, next) => {
     const start = performance.now()
-    await next()
+    // Before the response is made, because a header that is added to it later has it copied.
     c.header('cache-control', 'no-store')
+    await next()
     metrics.request(operationOf(c), c.res.status, (performance.now() - start) / 1000)
   })
-  app.use(
-    bodyLimit({
-      maxSize: longestBody,
-      onError() {
-        throw malformed(`The body has more than ${longestBody} octets`, 413)
-      },
-    }),
-  )
-
   app.post('/clients/:name/assertion', (c) =>
     answer(c, requests.assertion, (client, { audience }, signal) =>
       client.assertion(audience, signal),
@@ -88,7 +86,7 @@ export function createApp({ clients, health, metrics, report }: AppState): Hono 
   app.onError((error, c) => problemResponse(c, error))
 
   async function answer<T>(
-    c: Context,
+    c: Context<Environment>,
     validate: ValidateFunction<T>,
     action: (client: ServedClient, request: T, signal: AbortSignal) => Promise<object>,
   ): Promise<Response> {
@@ -120,8 +118,11 @@ function operationOf({ req }: Context): string {
 }
 
 /** Reads the JSON body of a request; none counts as an empty object. */
-async function readBody<T>({ req }: Context, validate: ValidateFunction<T>): Promise<T> {
-  const text = await req.text()
+async function readBody<T>(
+  { req, env }: Context<Environment>,
+  validate: ValidateFunction<T>,
+): Promise<T> {
+  const text = await readText(env.incoming)
   const isJson = /^application\/json\s*(?:;|$)/i.test(req.header('content-type') ?? '')
   if (text !== '' && !isJson) throw malformed('The body must be application/json', 415)
   const value = text === '' ? {} : parse(text)
@@ -131,6 +132,22 @@ async function readBody<T>({ req }: Context, validate: ValidateFunction<T>): Pro
   const { additionalProperty } = params as { readonly additionalProperty?: unknown }
   const which = additionalProperty === undefined ? '' : `: ${JSON.stringify(additionalProperty)}`
   throw malformed(`The body${instancePath && ` at ${instancePath}`} ${message}${which}`)
+}
+
+async function readText(incoming: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  // A request that is refused gets its response first; then its connection is closed.
+  for await (const chunk of incoming.iterator({
+    destroyOnReturn: false,
+  }) as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > longestBody) {
+      throw malformed(`The body has more than ${longestBody} octets`, 413)
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString()
 }
 
 function parse(text: string): unknown {

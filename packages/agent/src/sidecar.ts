@@ -35,8 +35,8 @@ export async function startSidecar(
     if (c.req.header('origin') !== undefined) {
       throw notAllowed('Requests from web pages are refused')
     }
-    await next()
     c.header('cache-control', 'no-store')
+    await next()
   })
   app.get('/healthz', (c) => c.text('Healthy'))
   app.get('/AuthorizationHeaderUnauthenticated/:name', async (c) => {
