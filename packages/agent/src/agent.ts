@@ -142,6 +142,8 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   }
 
   let socket: string
+  // Before the file is read, so that no later change is missed.
+  const identity = await identityOf(config)
   try {
     await load()
     if (configuration?.sidecar !== undefined) {
@@ -153,7 +155,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     await closeKeys()
     throw cause
   }
-  const watching = watchFile(config, serialised(reload))
+  const watching = watchFile(config, identity, serialised(reload))
   let closing: Promise<void> | undefined
 
   async function close(): Promise<void> {
@@ -254,24 +256,21 @@ function serialised(action: () => Promise<void>): () => Promise<void> {
 const debounceMs = 100
 const pollMs = 2000
 
+/** Identifies the content of a file; the same for a missing file. */
+async function identityOf(path: string): Promise<string> {
+  const status = await stat(path, { bigint: true }).catch(() => undefined)
+  return status === undefined ? '' : [status.ino, status.size, status.mtimeNs].join()
+}
+
 /** Reloads when the file changes. Some file systems send no events, so the file is also looked at every two seconds. */
-function watchFile(path: string, load: () => Promise<void>) {
-  let seen: string | undefined
+function watchFile(path: string, loaded: string, load: () => Promise<void>) {
+  let seen = loaded
   let timer: NodeJS.Timeout | undefined
   let watcher: FSWatcher | undefined
 
-  /** Identifies what the file has now; the same for a missing file. */
-  async function identity(): Promise<string> {
-    const status = await stat(path, { bigint: true }).catch(() => undefined)
-    return status === undefined ? '' : [status.ino, status.size, status.mtimeNs].join()
-  }
-
   async function look(): Promise<void> {
-    const now = await identity()
-    if (now === (seen ?? now)) {
-      seen ??= now
-      return
-    }
+    const now = await identityOf(path)
+    if (now === seen) return
     seen = now
     await load()
   }
@@ -281,7 +280,6 @@ function watchFile(path: string, load: () => Promise<void>) {
     timer = setTimeout(() => void look(), debounceMs)
     timer.unref()
   }
-  void look()
   try {
     // The folder, since the file may be replaced by another one.
     watcher = watch(dirname(path), { persistent: false }, (_event, name) => {
@@ -295,7 +293,7 @@ function watchFile(path: string, load: () => Promise<void>) {
   poll.unref()
   return {
     async reload() {
-      seen = await identity()
+      seen = await identityOf(path)
       await load()
     },
     close() {
