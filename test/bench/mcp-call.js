@@ -27,11 +27,18 @@ const connect = {
     await client.connect(/** @type {any} */ (transport))
     return { call: () => client.callTool({ name: 'whoami' }), close: () => client.close() }
   },
-  async v2(url, options) {
-    const client = new v2.Client(about)
-    await client.connect(new v2.StreamableHTTPClientTransport(url, options))
-    return { call: () => client.callTool({ name: 'whoami' }), close: () => client.close() }
-  },
+  v2: connectV2,
+}
+
+/**
+ * @param {URL} url
+ * @param {{ fetch?: Fetch, requestInit?: RequestInit }} options
+ * @returns {Promise<Connection>}
+ */
+export async function connectV2(url, options) {
+  const client = new v2.Client(about)
+  await client.connect(new v2.StreamableHTTPClientTransport(url, options))
+  return { call: () => client.callTool({ name: 'whoami' }), close: () => client.close() }
 }
 
 /**
@@ -69,6 +76,6 @@ export async function* run() {
 }
 
 /** @type {(call: () => Promise<unknown>) => import('./measure.js').Contender} */
-const repeated = (call) => async (times) => {
+export const repeated = (call) => async (times) => {
   while (times-- > 0) await call()
 }

@@ -15,6 +15,7 @@ const benches = {
   'thread-pool': () => import('./thread-pool.js'),
   'token-request': () => import('./token-request.js'),
   'mcp-call': () => import('./mcp-call.js'),
+  dpop: () => import('./dpop.js'),
   'cold-start': () => import('./cold-start.js'),
   memory: () => import('./memory.js'),
   'signature-checks': () => import('./signature-checks.js'),

@@ -16,15 +16,20 @@ export const PAIR_SCOPE = 'tools'
  * Starts an authorization server that knows one client, and an MCP server that takes its tokens.
  *
  * @param {import('./authorization-server.js').ClientRegistration} client
- * @param {{ sdk?: 'v1' | 'v2' | undefined }} [options]  what the MCP server is made with
+ * @param {{ sdk?: 'v1' | 'v2' | undefined, dpop?: boolean }} [options]  what the MCP server is made with, and whether it
+ *   accepts only tokens that are bound to a key
  * @returns {Promise<Pair>}
  */
-export async function startPair(client, { sdk = 'v2' } = {}) {
-  const authorizationServer = await startAuthorizationServer({ clients: [client] })
+export async function startPair(client, { sdk = 'v2', dpop = false } = {}) {
+  const authorizationServer = await startAuthorizationServer({
+    clients: [client],
+    ...(dpop && { dpop: 'supported' }),
+  })
   try {
     const mcpServer = await startMcpServer({
       issuer: authorizationServer.issuer,
       sdk,
+      dpop,
       scopesSupported: [PAIR_SCOPE],
       requiredScopes: [PAIR_SCOPE],
     })

@@ -30,6 +30,19 @@ const required: { readonly [kty: string]: readonly string[] } = {
  * @see [RFC 7638 §3](https://www.rfc-editor.org/rfc/rfc7638#section-3)
  */
 export function thumbprint(jwk: { readonly [member: string]: unknown }): string {
+  return createHash('sha256')
+    .update(JSON.stringify(requiredMembers(jwk)))
+    .digest('base64url')
+}
+
+/**
+ * Copies the members of a public key that RFC 7638 §3.2 requires, in its order, and no others: none of a private key.
+ *
+ * @throws `TypeError` when `kty` is not EC, RSA, OKP or AKP, or a required member is not a string.
+ */
+export function requiredMembers(jwk: { readonly [member: string]: unknown }): {
+  readonly [member: string]: string
+} {
   const kty = jwk['kty']
   const members =
     typeof kty === 'string' && Object.hasOwn(required, kty) ? required[kty] : undefined
@@ -40,7 +53,7 @@ export function thumbprint(jwk: { readonly [member: string]: unknown }): string 
     if (typeof value !== 'string') throw new TypeError(`"jwk.${member}" must be a string`)
     canonical[member] = value
   }
-  return createHash('sha256').update(JSON.stringify(canonical)).digest('base64url')
+  return canonical
 }
 
 /**

@@ -1,7 +1,7 @@
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import { rotating, thumbprint } from '@countersign/core'
 import { localSigner } from '@countersign/local'
-import { dpopSession } from '@countersign/oauth'
+import { type DpopProofRequest, dpopSession } from '@countersign/oauth'
 import { calculateJwkThumbprint, decodeProtectedHeader, EmbeddedJWK, jwtVerify } from 'jose'
 import { expect, test } from 'vitest'
 import { es256Signer } from './fixtures.js'
@@ -29,6 +29,51 @@ test.each([
 ])('htu of %s is %s', async (url, htu) => {
   const proof = await dpopSession().buildProof({ htm: 'get', htu: url })
   expect((await verify(proof)).payload).toMatchObject({ htu, htm: 'GET' })
+})
+
+test.each([
+  'https://API.test:443/a/../b/./c?x=1#y',
+  'https://api.test./%7euser/%2F%2f/a%20b/ü',
+  'https://bücher.test/[]{}|',
+  'http://[0:0::1]:80//a//',
+  'https://api.test/a\\b',
+])('htu of %s is the URL that fetch requests, without its query and fragment', async (url) => {
+  const sent = new URL(new Request(url).url)
+  const proof = await dpopSession().buildProof({ htm: 'GET', htu: url })
+  expect((await verify(proof)).payload['htu']).toBe(sent.href.replace(/[?#].*$/, ''))
+})
+
+test.each([
+  [{ htm: 'GET', htu: 'blob:https://api.test/1' }, /"htu" must be an absolute http or https URL/],
+  [{ htm: 'GET', htu: 'file:///etc' }, /"htu" must be/],
+  [{ htm: 'GET', htu: '/mcp' }, /"htu" must be/],
+  [{ htm: undefined, htu: 'https://api.test' }, /"htm"/],
+  [{ htm: 'GET', htu: 'https://api.test', accessToken: 'tökén' }, /"accessToken" must be/],
+  [{ htm: 'GET', htu: 'https://api.test', accessToken: '' }, /"accessToken" must be/],
+])('a proof for %j is refused', async (request, message) => {
+  const refused = dpopSession().buildProof(request as DpopProofRequest)
+  await expect(refused).rejects.toThrow(TypeError)
+  await expect(refused).rejects.toThrow(message)
+})
+
+test('a private key that a signer shows among its public members is not in the proof', async () => {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const signer = await localSigner({ key: privateKey })
+  const { d } = privateKey.export({ format: 'jwk' })
+  const careless = { ...signer, publicJwk: { ...signer.publicJwk, d } }
+  const proof = await dpopSession(careless).buildProof({ htm: 'GET', htu: 'https://api.test' })
+  expect(Object.keys(decodeProtectedHeader(proof).jwk ?? {}).sort()).toEqual([
+    'crv',
+    'kty',
+    'x',
+    'y',
+  ])
+})
+
+test('no member of a session leads to its key', () => {
+  const session = dpopSession()
+  expect(Object.keys(session).sort()).toEqual(['alg', 'buildProof', 'jkt', 'observeNonce'])
+  expect(Object.isFrozen(session)).toBe(true)
 })
 
 test('a method that fetch sends as it is written stays so', async () => {

@@ -12,11 +12,15 @@ export const clientId = 'billing-agent'
  * Starts an authorization server and an MCP server in another process, with one client that has an ES256 key.
  *
  * @param {'v1' | 'v2'} sdk what the MCP server is made with
+ * @param {{ dpop?: boolean }} [options] whether the MCP server accepts only tokens that are bound to a key
  */
-export async function startServers(sdk) {
+export async function startServers(sdk, { dpop = false } = {}) {
   const key = newKey('ES256')
   const signer = await localSigner({ key: key.privateKey })
-  const service = fork(fileURLToPath(new URL('./service.js', import.meta.url)), [sdk])
+  const service = fork(fileURLToPath(new URL('./service.js', import.meta.url)), [
+    sdk,
+    dpop ? 'dpop' : 'bearer',
+  ])
   service.send({
     client_id: clientId,
     token_endpoint_auth_method: 'private_key_jwt',
