@@ -65,6 +65,18 @@ describe('countersign agent', () => {
     expect(unreachable.stderr).toMatch(/start it with "countersign agent"/)
   })
 
+  test.each([
+    ['token', '--key', 'key.pem'],
+    ['token', 'key.pem'],
+    ['assertion', '--key', 'key.pem'],
+    ['headers', 'https://mcp.example.com/mcp', '--key', 'key.pem'],
+    ['proxy', 'https://mcp.example.com/mcp', '--key', 'key.pem'],
+  ])('--agent is refused together with a key: %s %s %s', async (...args) => {
+    const { code, stderr } = await countersign([...args, '--agent', name])
+    expect(code).toBe(2)
+    expect(stderr).toContain('A key and --agent were given; leave one of them out')
+  })
+
   test('a second agent on the same socket says which process listens there', async () => {
     const { pid } = await start()
     const args = ['agent', '--config', fixtures.config, '--socket', fixtures.socket]

@@ -7,6 +7,7 @@ import { decodeJwt } from 'jose'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { countersign } from '../cli/command.ts'
 import { startServers } from '../mcp/servers.ts'
+import { connectV1 } from '../proxy/hosts.ts'
 
 /** A new key, and the path of its PEM file. */
 async function writeKey() {
@@ -50,6 +51,22 @@ describe('countersign tools and call', () => {
     expect(jwk).toMatchObject({ x: signer.publicJwk.x })
   })
 })
+
+test('countersign proxy calls a tool with bound tokens, and a proof for each request', async () => {
+  const { mcp, options } = await start('nonce')
+  const setting = { url: mcp.url, env: {}, args: [...options, '--dpop'] }
+  const client = await connectV1(setting)
+  const before = mcp.dpop.proofs.length
+  for (let n = 0; n < 3; n++) {
+    expect(await client.callTool({ name: 'whoami' })).toMatchObject({
+      content: [{ text: 'agent' }],
+    })
+  }
+  // The proxy also opens the stream of the server.
+  expect(mcp.dpop.proofs.length - before).toBeGreaterThanOrEqual(3)
+  expect(new Set(mcp.dpop.proofs).size).toBe(mcp.dpop.proofs.length)
+  await expect(connectV1({ ...setting, args: options })).rejects.toThrow(/give --dpop/)
+}, 60_000)
 
 describe('countersign token', () => {
   test('binds the token to the key of --dpop-key, and says so with --json', async () => {
@@ -125,7 +142,6 @@ describe('countersign headers', () => {
       { CLAUDE_CODE_MCP_SERVER_URL: 'https://mcp.example.com/mcp' },
       'Claude Code',
     ],
-    ['with --agent', ['--agent', 'billing', '--dpop'], {}, 'configuration of the agent'],
     ['with a line break as nonce', ['--dpop', '--dpop-nonce', 'a\nb'], {}, 'is not a nonce'],
     ['with a quotation mark as nonce', ['--dpop', '--dpop-nonce', '"a"'], {}, 'is not a nonce'],
     ['for what is not a method', ['--dpop', '--method', 'GET /'], {}, 'must be an HTTP method'],
@@ -135,5 +151,12 @@ describe('countersign headers', () => {
     const { code, stdout, stderr } = await countersign(args, { env })
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toContain(expected)
+  })
+
+  test.each(['headers', 'proxy'])('%s takes no --dpop with --agent', async (name) => {
+    const args = [name, 'https://mcp.example.com/mcp', '--agent', 'billing', '--dpop']
+    const { code, stderr } = await countersign(args)
+    expect(code).toBe(2)
+    expect(stderr).toContain('The configuration of the agent decides')
   })
 })

@@ -123,9 +123,26 @@ test('a failed authorization is the error of initialize, and has no secret in it
   const env = { ...fixtures.env, COUNTERSIGN_CLIENT_ID: 'somebody-else' }
   const host = startHost({ url: server.url, env })
   const { error } = await host.initialize()
-  expect(error.message).toMatch(/invalid_client.*countersign doctor finds the cause/)
+  expect(error.message).toMatch(
+    /^token: .*invalid_client.*; .*check that the client "somebody-else" is registered at/,
+  )
   expect(error.data).toMatchObject({ code: 'ERR_OAUTH_RESPONSE', fate: 'not sent' })
   expect(JSON.stringify(error) + host.said()).not.toMatch(/eyJ/)
+  expect(await host.end()).toBe(0)
+})
+
+test('what the doctor finds is the error of initialize, and is looked for once a minute', async () => {
+  const { authorizationServer } = fixtures.servers
+  const server = await startStateful(fixtures)
+  onTestFinished(() => server[Symbol.asyncDispose]())
+  const env = { ...fixtures.env, COUNTERSIGN_KID: 'of-another-key' }
+  const before = authorizationServer.tokenRequests.length
+  const host = startHost({ url: server.url, env })
+  const { error } = await host.initialize()
+  expect(error.message).toContain('give --kid none; in code: ')
+  const { error: again } = await host.initialize()
+  expect(again.message).toBe(error.message)
+  expect(authorizationServer.tokenRequests.length - before).toBeLessThan(15)
   expect(await host.end()).toBe(0)
 })
 

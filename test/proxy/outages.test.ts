@@ -29,20 +29,33 @@ const callTool = (host: RawHost, name: string, args: object) =>
 const textOf = (answer: Json) => answer['result']?.content[0].text
 const values = (length: number) => Array.from({ length }, (_, at) => at)
 
-test('calls wait while the authorization server is down, and each runs once', async () => {
+test('while the authorization server is down for a minute, calls wait for as long as --timeout says, and none is lost or runs twice', async () => {
   const { authorizationServer } = fixtures.servers
-  const host = start()
-  await host.initialize()
+  const args = ['--timeout', '120']
+  const patient = startHost({ url: server.url, env: fixtures.env, args })
+  const other = start()
+  await Promise.all([patient.initialize(), other.initialize()])
   await authorizationServer.close()
   server.tokens.revokeAll()
-  const answers = Promise.all(values(20).map((value) => callTool(host, 'count', { value })))
-  await until(() => host.said().includes('waiting for it'), 20)
-  await sleep(3000)
+  const down = sleep(60_000)
+  const waiting = values(100).map((value) => callTool(patient, 'count', { value }))
+  const failed = await Promise.all(values(100).map((value) => callTool(other, 'count', { value })))
+  for (const { error } of failed) {
+    expect(error).toMatchObject({ code: -32000, data: { fate: 'not sent' } })
+    expect(error.message).toContain('cannot be reached')
+  }
+  await down
   expect(server.counted).toEqual([])
   await authorizationServer.reopen()
-  expect((await answers).map(textOf)).toEqual(values(20).map(String))
-  expect([...server.counted].sort((one, other) => one - other)).toEqual(values(20))
-})
+  expect((await Promise.all(waiting)).map(textOf)).toEqual(values(100).map(String))
+  expect([...server.counted].sort((one, other) => one - other)).toEqual(values(100))
+  expect(textOf(await callTool(other, 'count', { value: 100 }))).toBe('100')
+  for (const { said } of [patient, other]) expect(said()).toContain('waiting for it')
+  const answers = [...patient.received, ...other.received].filter(
+    ({ id }) => typeof id === 'number',
+  )
+  expect(answers).toHaveLength(203)
+}, 120_000)
 
 test('a key that is disabled and replaced in its file is loaded again', async () => {
   const host = start()

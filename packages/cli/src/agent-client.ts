@@ -9,14 +9,20 @@ export interface AgentOption {
   readonly agent?: string | true
 }
 
-/** Adds `--agent`. */
-export const addAgentOption = (command: Command): Command =>
-  command.addOption(
-    new Option(
-      '--agent [client]',
-      'use this client of a running agent in place of a key, or its only client; COUNTERSIGN_AGENT names the socket',
-    ),
-  )
+/** Adds `--agent`. It takes precedence over a key in the environment, and is refused together with `--key`. */
+export function addAgentOption(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--agent [client]',
+        'use this client of a running agent in place of a key, or its only client; COUNTERSIGN_AGENT names the socket',
+      ),
+    )
+    .hook('preAction', () => {
+      const isGiven = (option: string) => command.getOptionValueSource(option) === 'cli'
+      if (isGiven('agent') && isGiven('key')) refuseKey()
+    })
+}
 
 /** Connects to the client of the agent that `--agent` names. */
 export async function agentClient(
@@ -48,6 +54,9 @@ export async function agentClientName(
 
 /** Refuses a key as an argument besides `--agent`. */
 export function requireNoKey(key: string | undefined): void {
-  if (key === undefined) return
+  if (key !== undefined) refuseKey()
+}
+
+function refuseKey(): never {
   throw new UsageError('A key and --agent were given; leave one of them out')
 }

@@ -2,12 +2,13 @@ import { type Command, Option } from 'commander'
 import { type AgentOption, addAgentOption } from './agent-client.ts'
 import { addClientOptions, type ClientOptions, required, requireUrl } from './client-options.ts'
 import { type Context, defineCommand, runs } from './command.ts'
+import { addDpopOptions, type DpopOptions } from './dpop-options.ts'
 import { UsageError } from './errors.ts'
 import { configOption, type HostName } from './host-config.ts'
 import { addKeyOptions, type KeyOptions } from './key-options.ts'
 
 /** Options of `countersign proxy`. */
-export interface ProxyOptions extends KeyOptions, ClientOptions, AgentOption {
+export interface ProxyOptions extends KeyOptions, ClientOptions, AgentOption, DpopOptions {
   readonly allowTool?: readonly string[]
   readonly denyTool?: readonly string[]
   readonly readOnly?: boolean
@@ -42,7 +43,7 @@ export function proxyCommand(): Command {
       ],
     ],
   }).argument('[url]', 'MCP server (env: COUNTERSIGN_MCP_URL)')
-  return addAgentOption(addClientOptions(addKeyOptions(command)))
+  return addAgentOption(addDpopOptions(addClientOptions(addKeyOptions(command))))
     .addOption(
       new Option(
         '--allow-tool <pattern>',
@@ -128,7 +129,8 @@ async function runProxy(
     )
   }
   const forward = {
-    ...{ upstream, describe, notice: noticeLine, signal: context.signal },
+    ...{ upstream, describe, explain: authorization.explain },
+    ...{ notice: noticeLine, signal: context.signal },
     ...{ tools, filter: toolFilter(options, tools) },
   }
   if (options.listen !== undefined) {
@@ -186,7 +188,7 @@ async function open(
     )
   }
   const { openAuthorization } = await import('./proxy/authorization.ts')
-  return { url, authorization: await openAuthorization(context, options) }
+  return { url, authorization: await openAuthorization(context, url, options) }
 }
 
 function serverUrl(argument: string | undefined): Promise<URL> {

@@ -5,13 +5,18 @@ import { type AgentOption, agentClientName } from '../agent-client.ts'
 import { assertionOptions } from '../authentication.ts'
 import { type ClientOptions, required, requireUrl } from '../client-options.ts'
 import type { Context } from '../command.ts'
-import type { KeyOptions } from '../key-options.ts'
+import { keyStoreOf } from '../doctor.ts'
+import { type DpopOptions, type OpenDpop, openDpop, requireNoDpop } from '../dpop-options.ts'
+import { type KeyOptions, keyUriOf } from '../key-options.ts'
 import { useProxy } from '../network.ts'
 import { openKey } from '../open-key.ts'
+import { type Explain, explainer } from './diagnosis.ts'
 
 /** A `fetch` that authorizes requests to one MCP server. */
 export interface Authorization extends AsyncDisposable {
   readonly fetch: Fetch
+  /** Finds out why the authorization fails; absent with an agent, whose key is elsewhere. */
+  readonly explain?: Explain
 }
 
 /** A tool may take as long as it needs, so the timeouts are those of the host. A dead connection is noticed by TCP. */
@@ -25,9 +30,13 @@ const connections = {
 /** Opens the key, and makes the authorization of the proxy. The key is loaded again when it has been replaced. */
 export async function openAuthorization(
   context: Context,
-  options: KeyOptions & ClientOptions & AgentOption,
+  url: URL,
+  options: KeyOptions & ClientOptions & AgentOption & DpopOptions,
 ): Promise<Authorization> {
-  if (options.agent !== undefined) return agentAuthorization(context, options.agent, options)
+  if (options.agent !== undefined) {
+    requireNoDpop(options)
+    return agentAuthorization(context, options.agent, options)
+  }
   const clientId = required(options.clientId, '--client-id', 'COUNTERSIGN_CLIENT_ID')
   if (options.issuer) await requireUrl(options.issuer, 'issuer of --issuer')
   await useProxy(connections)
@@ -35,21 +44,37 @@ export async function openAuthorization(
     async ({ signal }) => (await openKey({ ...context, signal }, undefined, options)).signer,
     { timeoutSeconds: options.timeout },
   )
+  let dpop: OpenDpop | undefined
   try {
     await source.ready({ signal: context.signal })
+    dpop = await openDpop(context, options)
   } catch (error) {
     await source.close()
     throw error
   }
-  const { fetch } = clientCredentialsProvider({
+  const client = {
     clientId,
     issuer: options.issuer || undefined,
     scope: options.scope || undefined,
     maxScope: options.maxScope || undefined,
-    authentication: privateKeyJwt(source, assertionOptions(options)),
     timeoutSeconds: options.timeout,
+  }
+  const assertion = assertionOptions(options)
+  const { fetch } = clientCredentialsProvider({
+    ...client,
+    authentication: privateKeyJwt(source, assertion),
+    dpop: dpop && { session: dpop.session },
   })
-  return { fetch, [Symbol.asyncDispose]: () => source.close() }
+  const explain = explainer({
+    ...{ ...client, assertion, mcp: url.href, keyStore: keyStoreOf(keyUriOf(undefined, options)) },
+    source,
+    dpop,
+  })
+  async function close(): Promise<void> {
+    await source.close()
+    await dpop?.[Symbol.asyncDispose]()
+  }
+  return { fetch, explain, [Symbol.asyncDispose]: close }
 }
 
 /** The agent has the key, and caches the token for all processes. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { backoff } from '@countersign/core/backend'
 import { mediaTypeOf, readEvents, readExcerpt, readText } from './body.ts'
 import { standardHeaders, versionOf } from './headers.ts'
-import type { Envelope, Message } from './message.ts'
+import { type Envelope, isInitialize, type Message } from './message.ts'
 import { parameterHeaders } from './parameter-headers.ts'
 import { postHeaders, type Session } from './session.ts'
 import type { ToolList } from './tool-list.ts'
@@ -28,23 +28,22 @@ export interface Posted {
 /** Sends a message. After the server has forgotten the session, it is sent again in a new one: it was refused before. */
 export async function post(
   { upstream, session, tools }: Exchange,
-  { text, messages }: Envelope,
+  envelope: Envelope,
   signal: AbortSignal,
 ): Promise<Posted> {
-  const [first] = messages
+  const [first] = envelope.messages
   const version = versionOf(first)
-  const isStart = first?.kind === 'request' && first.method === 'initialize'
   for (let attempt = 0; ; attempt++) {
     const { generation } = session
     const headers = {
       ...postHeaders,
       ...(first !== undefined && version !== undefined
         ? { ...standardHeaders(first, version), ...argumentHeaders(first, tools) }
-        : isStart
+        : isInitialize(envelope)
           ? {}
           : session.headers()),
     }
-    const response = await upstream.send({ method: 'POST', headers, body: text, signal })
+    const response = await upstream.send({ method: 'POST', headers, body: envelope.text, signal })
     if (response.ok) return { response, refusal: undefined, generation }
     const refusal = await readExcerpt(response)
     const isLost = 'mcp-session-id' in headers && session.isLost(response.status, refusal)

@@ -8,6 +8,8 @@ import {
   type Envelope,
   errorCodes,
   errorResponse,
+  isFirstRequest,
+  isInitialize,
   longestMessage,
   MessageError,
   readEnvelope,
@@ -63,7 +65,7 @@ export class HostMessages {
     const work = envelope.messages.some(({ kind }) => kind === 'request')
       ? this.#call(envelope, release)
       : this.#notify(envelope)
-    work.finally(release).catch((error: unknown) => this.#options.notice(this.#explain(error)))
+    work.finally(release).catch((error: unknown) => this.#options.notice(this.#describe(error)))
   }
 
   /** Waits for the requests under way, and answers those that take longer with an error. */
@@ -87,7 +89,7 @@ export class HostMessages {
     )
     const starting = this.#starting
     const work = starting.then(() => this.#exchangeCall(call, release))
-    if (isStart(envelope)) this.#starting = work.catch(() => {})
+    if (isInitialize(envelope)) this.#starting = work.catch(() => {})
     try {
       await work
     } catch (error) {
@@ -159,7 +161,10 @@ export class HostMessages {
   async #fail(call: Call, error: unknown): Promise<void> {
     const fate: Fate = error instanceof UpstreamError ? error.fate : 'unknown'
     const { code } = ((error as Error).cause ?? {}) as { readonly code?: unknown }
-    const message = `${this.#explain(error)}; ${fateSentences[fate]}`
+    const explained = isFirstRequest(call.envelope)
+      ? await this.#options.explain?.((error as Error).cause, this.#options.signal)
+      : undefined
+    const message = `${explained ?? this.#describe(error)}; ${fateSentences[fate]}`
     this.#options.notice(message)
     const answers = this.#options.calls.fail(call, {
       ...{ message, fate },
@@ -168,7 +173,7 @@ export class HostMessages {
     for (const answer of answers) await this.#options.output.write(answer)
   }
 
-  #explain(error: unknown): string {
+  #describe(error: unknown): string {
     return error instanceof UpstreamError ? error.message : this.#options.describe(error)
   }
 
@@ -216,9 +221,6 @@ export class HostMessages {
       : undefined
   }
 }
-
-const isStart = ({ messages: [first] }: Envelope): boolean =>
-  first?.kind === 'request' && first.method === 'initialize'
 
 /** The JSON-RPC error in the body of an HTTP error. */
 function errorIn(text: string): ResponseMessage | undefined {

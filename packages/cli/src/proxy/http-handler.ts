@@ -9,6 +9,8 @@ import {
   type Envelope,
   errorCodes,
   errorResponse,
+  isFirstRequest,
+  isInitialize,
   keyOf,
   longestMessage,
   type Message,
@@ -139,7 +141,7 @@ export class HttpHandler {
         response.setHeader('connection', 'close')
         respondError(response, error.code === errorCodes.tooLong ? 413 : 400, error.message)
       } else if (signal.aborted || response.headersSent) response.destroy()
-      else this.#fail(response, envelope, error)
+      else await this.#fail(response, envelope, error, signal)
     } finally {
       release()
     }
@@ -183,11 +185,10 @@ export class HttpHandler {
     signal: AbortSignal,
   ): Promise<void> {
     const [first] = envelope?.messages ?? []
-    const isStart = first?.kind === 'request' && first.method === 'initialize'
     if (response.req.method === 'DELETE' && (found.ok || found.status === 404)) {
       this.#sessions.delete(id)
     }
-    if (found.ok && envelope !== undefined && isStart) {
+    if (found.ok && envelope !== undefined && isInitialize(envelope)) {
       await this.#start(response, found, envelope)
       return
     }
@@ -258,7 +259,12 @@ export class HttpHandler {
   }
 
   /** The answers to the requests of these IDs, which say whether the server has seen them. */
-  #failures(envelope: Envelope | undefined, ids: ReadonlySet<string>, error: unknown): string[] {
+  #failures(
+    envelope: Envelope | undefined,
+    ids: ReadonlySet<string>,
+    error: unknown,
+    explained?: string,
+  ): string[] {
     const fate: Fate = error instanceof UpstreamError ? error.fate : 'unknown'
     const said =
       error instanceof UpstreamError
@@ -266,7 +272,7 @@ export class HttpHandler {
         : error === undefined
           ? 'The MCP server ended its response without an answer'
           : this.#options.describe(error)
-    const message = `${said}; ${fateSentences[fate]}`
+    const message = `${explained ?? said}; ${fateSentences[fate]}`
     this.#options.notice(message)
     const { code } = ((error as Error | undefined)?.cause ?? {}) as { readonly code?: unknown }
     const data = { fate, ...(typeof code === 'string' ? { code } : {}) }
@@ -276,9 +282,18 @@ export class HttpHandler {
   }
 
   /** Answers with JSON-RPC errors, since hosts show these and not the body of an HTTP error. */
-  #fail(response: ServerResponse, envelope: Envelope | undefined, error: unknown): void {
+  async #fail(
+    response: ServerResponse,
+    envelope: Envelope | undefined,
+    error: unknown,
+    signal: AbortSignal,
+  ): Promise<void> {
     const ids = new Set(requestsOf(envelope).map(({ id }) => keyOf(id)))
-    const answers = this.#failures(envelope, ids, error)
+    const explained =
+      envelope !== undefined && isFirstRequest(envelope)
+        ? await this.#options.explain?.((error as Error).cause, signal)
+        : undefined
+    const answers = this.#failures(envelope, ids, error, explained)
     if (answers.length > 0) respondJson(response, 200, onlyOrAll(answers))
     else respondError(response, 502, this.#options.describe(error))
   }

@@ -125,3 +125,13 @@ export function errorResponse(
  * text are only between its parts.
  */
 export const onOneLine = (text: string): string => text.replaceAll(/[\r\n]+/g, ' ')
+
+/** Whether it starts a session. */
+export const isInitialize = ({ messages: [first] }: Envelope): boolean =>
+  first?.kind === 'request' && first.method === 'initialize'
+
+/** Whether it is the first request of a host, in either era of the protocol. */
+export const isFirstRequest = (envelope: Envelope): boolean => {
+  const [first] = envelope.messages
+  return isInitialize(envelope) || (first?.kind === 'request' && first.method === 'server/discover')
+}

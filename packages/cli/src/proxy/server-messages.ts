@@ -1,4 +1,5 @@
 import type { Calls } from './calls.ts'
+import type { Explain } from './diagnosis.ts'
 import { type Exchange, readUnsolicited } from './exchange.ts'
 import type { LineWriter } from './lines.ts'
 import {
@@ -23,6 +24,8 @@ export interface ForwardOptions {
   readonly filter?: ToolFilter | undefined
   /** Describes an error in one line. */
   readonly describe: (error: unknown) => string
+  /** Finds out why the first request of a host failed. */
+  readonly explain?: Explain | undefined
   /** Tells the user something, in one line. */
   readonly notice: (line: string) => void
 }
