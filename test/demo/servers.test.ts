@@ -6,7 +6,13 @@ import { jwks, type Signer } from '@countersign/core'
 import { startAuthorizationServer, startMcpServer, startServers } from '@countersign/demo'
 import { localSigner } from '@countersign/local'
 import { clientCredentialsProvider } from '@countersign/mcp'
-import { clientSecretBasic, privateKeyJwt, tokenSource } from '@countersign/oauth'
+import {
+  clientSecretBasic,
+  type DpopSession,
+  dpopSession,
+  privateKeyJwt,
+  tokenSource,
+} from '@countersign/oauth'
 import {
   Client as ClientV2,
   StreamableHTTPClientTransport as TransportV2,
@@ -42,6 +48,45 @@ describe('startServers', () => {
     const { content } = await client.callTool({ name: 'whoami', arguments: {} })
     expect(content).toEqual([{ type: 'text', text: 'agent' }])
     await client.close()
+  })
+
+  it('serves a client with DPoP, and refuses its token without a proof', async () => {
+    await using servers = await startServers(withKey(), { dpop: true })
+    const { issuer, mcpUrl } = servers
+    const session = dpopSession()
+    const source = tokenSource({
+      ...{ issuer, clientId: 'agent', authentication: privateKeyJwt(signer) },
+      ...{ scope: servers.scope, resource: mcpUrl, dpop: { session } },
+    })
+    const client = new ClientV2({ name: 'test', version: '1' })
+    await client.connect(new TransportV2(new URL(mcpUrl), { fetch: source.fetch }))
+    expect(await client.callTool({ name: 'whoami' })).toMatchObject({
+      content: [{ type: 'text', text: 'agent' }],
+    })
+    await client.close()
+
+    const accessToken = await source.token()
+    const proof = (by: DpopSession, htm = 'POST') =>
+      by.buildProof({ htm, htu: mcpUrl, accessToken })
+    const answer = async (authorization: string, dpop: string) => {
+      const response = await fetch(mcpUrl, { method: 'POST', headers: { authorization, dpop } })
+      return [
+        response.status,
+        /"(invalid_\w+)"/.exec(response.headers.get('www-authenticate') ?? '')?.[1],
+      ]
+    }
+    const used = await proof(session)
+    expect((await answer(`DPoP ${accessToken}`, used))[0]).not.toBe(401)
+    expect(await answer(`DPoP ${accessToken}`, used)).toEqual([401, 'invalid_dpop_proof'])
+    expect(await answer(`DPoP ${accessToken}`, await proof(session, 'GET'))).toEqual([
+      401,
+      'invalid_dpop_proof',
+    ])
+    expect(await answer(`DPoP ${accessToken}`, await proof(dpopSession()))).toEqual([
+      401,
+      'invalid_token',
+    ])
+    expect(await answer(`Bearer ${accessToken}`, await proof(session))).toEqual([401, undefined])
   })
 
   it('frees both ports at the end', async () => {

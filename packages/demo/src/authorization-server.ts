@@ -52,7 +52,7 @@ const alg = 'ES256'
 
 /**
  * Starts oidc-provider on a free port of 127.0.0.1, as an authorization server for the client credentials grant that
- * issues JWT access tokens.
+ * issues JWT access tokens, which are bound to a key if the request has a DPoP proof.
  *
  * It is for demonstrations and tests: it stores its state in memory and uses plain HTTP.
  *
@@ -89,6 +89,8 @@ export async function startAuthorizationServer(
   const { origin: issuer, close } = await listenOnLoopback((request, response) =>
     listener?.(request, response),
   )
+  // oidc-provider verifies DPoP proofs with it, and Node.js 20 does not have it.
+  URL.parse ??= (url, base) => (URL.canParse(url, base) ? new URL(url, base) : null)
   const provider = new Provider(issuer, {
     adapter: memoryAdapter,
     clients,
@@ -109,6 +111,7 @@ export async function startAuthorizationServer(
       fetch(url, init),
     features: {
       clientCredentials: { enabled: true },
+      dPoP: { enabled: true },
       devInteractions: { enabled: false },
       resourceIndicators: {
         enabled: true,

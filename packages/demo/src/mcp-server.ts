@@ -14,6 +14,7 @@ import {
   requireBearerAuth,
 } from '@modelcontextprotocol/server'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
+import { proofAlgorithms, proofVerifier } from './dpop-proof.ts'
 import { listenOnLoopback } from './loopback.ts'
 
 /** Options of {@link startMcpServer}. */
@@ -22,6 +23,8 @@ export interface McpServerOptions {
   readonly issuer: string
   /** The scope value that every request needs; `tools` by default. */
   readonly scope?: string | undefined
+  /** Accepts only tokens that are bound to a key, with a DPoP proof (RFC 9449); `false` by default. */
+  readonly dpop?: boolean | undefined
 }
 
 /** A running MCP server. */
@@ -32,6 +35,13 @@ export interface DemoMcpServer extends AsyncDisposable {
   readonly scope: string
   /** Closes all connections and frees the port. */
   close(): Promise<void>
+}
+
+interface ResourceSettings {
+  readonly url: URL
+  readonly issuer: string
+  readonly scope: string
+  readonly dpop: boolean
 }
 
 type Keys = ReturnType<typeof createRemoteJWKSet>
@@ -59,6 +69,7 @@ type Keys = ReturnType<typeof createRemoteJWKSet>
 export async function startMcpServer({
   issuer,
   scope = 'tools',
+  dpop = false,
 }: McpServerOptions): Promise<DemoMcpServer> {
   const { jwks_uri: jwksUri = '' } = await discoverAuthorizationServer(issuer)
   const keys = createRemoteJWKSet(new URL(jwksUri))
@@ -67,15 +78,13 @@ export async function startMcpServer({
     listener?.(request, response),
   )
   const url = new URL('/mcp', origin)
-  const handle = toNodeHandler({ fetch: requestHandler(url, issuer, scope, keys) })
+  const handle = toNodeHandler({ fetch: requestHandler({ url, issuer, scope, dpop }, keys) })
   listener = (request, response) => void handle(request as NodeIncomingMessageLike, response)
   return { url: url.href, scope, close, [Symbol.asyncDispose]: close }
 }
 
 function requestHandler(
-  url: URL,
-  issuer: string,
-  scope: string,
+  { url, issuer, scope, dpop }: ResourceSettings,
   keys: Keys,
 ): (request: Request) => Promise<Response> {
   const metadata = {
@@ -84,18 +93,42 @@ function requestHandler(
     resourceServerUrl: url,
     scopesSupported: [scope],
   }
+  const resourceMetadataUrl = getOAuthProtectedResourceMetadataUrl(url)
   const authenticate = requireBearerAuth({
     verifier: { verifyAccessToken: (token) => verifyAccessToken(token, keys, issuer, url) },
     requiredScopes: [scope],
-    resourceMetadataUrl: getOAuthProtectedResourceMetadataUrl(url),
+    resourceMetadataUrl,
   })
+  const verifyProof = proofVerifier(url)
+
+  const refuse = (error: string) => {
+    const parameters = [
+      error,
+      `resource_metadata="${resourceMetadataUrl}"`,
+      `algs="${proofAlgorithms.join(' ')}"`,
+    ]
+    const challenge = `DPoP ${parameters.filter(Boolean).join(', ')}`
+    return new Response(null, { status: 401, headers: { 'www-authenticate': challenge } })
+  }
+
+  /** Verifies the proof of a request, then its token, and that the token is bound to the key of the proof. */
+  async function authenticateBound(request: Request): ReturnType<typeof authenticate> {
+    if (!/^DPoP /i.test(request.headers.get('authorization') ?? '')) return refuse('')
+    const proved = await verifyProof(request).catch(() => undefined)
+    if (proved === undefined) return refuse('error="invalid_dpop_proof"')
+    const headers = { authorization: `Bearer ${proved.token}` }
+    const authInfo = await authenticate(new Request(request.url, { headers }))
+    if (authInfo instanceof Response || authInfo.extra?.['jkt'] === proved.jkt) return authInfo
+    return refuse('error="invalid_token"')
+  }
+
   const mcp = createMcpHandler(mcpServer)
   return async (request) => {
     const refused = hostHeaderValidationResponse(request, localhostAllowedHostnames())
     const published = refused ?? oauthMetadataResponse(request, metadata)
     if (published !== undefined) return published
     if (new URL(request.url).pathname !== url.pathname) return new Response(null, { status: 404 })
-    const authInfo = await authenticate(request)
+    const authInfo = await (dpop ? authenticateBound : authenticate)(request)
     return authInfo instanceof Response ? authInfo : mcp.fetch(request, { authInfo })
   }
 }
@@ -114,6 +147,7 @@ async function verifyAccessToken(token: string, keys: Keys, issuer: string, url:
       clientId: String(payload['client_id']),
       scopes: String(payload['scope'] ?? '').split(' '),
       expiresAt: Number(payload.exp),
+      extra: { jkt: (payload['cnf'] as { readonly jkt?: unknown } | undefined)?.jkt },
     }
   } catch (error) {
     throw new OAuthError(OAuthErrorCode.InvalidToken, (error as Error).message)

@@ -18,7 +18,8 @@ export interface DemoServers extends AsyncDisposable {
  *
  * @param client - the client's metadata (RFC 7591 §2), with its public keys.
  * @param options - `algorithms`: what the authorization server advertises and accepts for `private_key_jwt`; all that
- *   oidc-provider supports by default.
+ *   oidc-provider supports by default. `dpop`: whether the MCP server accepts only tokens that are
+ *   bound to a key (RFC 9449); `false` by default.
  * @returns both servers; close them, or declare them by `await using`.
  *
  * @example
@@ -40,12 +41,18 @@ export interface DemoServers extends AsyncDisposable {
  */
 export async function startServers(
   client: RegisteredClient,
-  { algorithms }: { readonly algorithms?: readonly string[] | undefined } = {},
+  {
+    algorithms,
+    dpop,
+  }: {
+    readonly algorithms?: readonly string[] | undefined
+    readonly dpop?: boolean | undefined
+  } = {},
 ): Promise<DemoServers> {
   const authorizationServer = await startAuthorizationServer({ clients: [client], algorithms })
   try {
     const { issuer } = authorizationServer
-    const mcpServer = await startMcpServer({ issuer })
+    const mcpServer = await startMcpServer({ issuer, dpop })
     const { url, scope } = mcpServer
     authorizationServer.registerResource(url, scope)
     const close = async () => {
