@@ -5,6 +5,7 @@ import { requireAdvertised, requirePinnedIssuer, requireTokenEndpoint } from './
 /** The client authentication methods of this package, by their registered names. */
 export type ClientAuthenticationMethod =
   | 'private_key_jwt'
+  | 'spiffe_jwt'
   | 'client_secret_basic'
   | 'client_secret_post'
   | 'none'

@@ -10,7 +10,7 @@
  * | `ERR_OAUTH_ALG_NOT_ADVERTISED` | the server does not list the signing algorithm | no |
  * | `ERR_OAUTH_RESOURCE_MISMATCH` | the resource metadata is another resource's | no |
  * | `ERR_OAUTH_AUDIENCE` | the assertion would be for another server, and no issuer is pinned | no |
- * | `ERR_OAUTH_ASSERTION` | the external assertion is not a signed JWT | – |
+ * | `ERR_OAUTH_ASSERTION` | an assertion or token from elsewhere is missing, is not a signed JWT, or is not the one that was requested | – |
  * | `ERR_OAUTH_RESPONSE` | the server refused, with its `error` and `error_description` | yes |
  * | `ERR_OAUTH_TOKEN_REFUSED` | the resource refuses the token that was just issued for it | no |
  * | `ERR_OAUTH_INVALID_RESPONSE` | the response is not a token response | yes |

@@ -2,30 +2,46 @@ import { ownOptions, requireString } from '@countersign/core/backend'
 import type { AuthorizationServer } from 'oauth4webapi'
 import { type ClientAuthentication, clientAuthentication } from './client-authentication.ts'
 import { OAuthError } from './errors.ts'
-import type { Grant } from './token-source.ts'
+import { isCompactJwt, jwtClaims } from './jwt.ts'
+import { requireAudience } from './server-checks.ts'
+import type { Grant, GrantRequest } from './token-source.ts'
 
-/** Returns a token for each request, such as a JWT of the platform or of a user's session. It is not stored. */
-export type TokenProvider = (as: AuthorizationServer) => string | Promise<string>
+/**
+ * Returns a token, such as a JWT of the platform or of a user's session. It is called for each request with the metadata
+ * of the authorization server that gets the token; the token is not stored.
+ */
+export type TokenProvider = (
+  as: AuthorizationServer,
+  request: GrantRequest,
+) => string | Promise<string>
 
 /**
  * The grant that exchanges a JWT for an access token.
  *
- * @param assertion - called for each token request; returns the JWT, whose audience the authorization server decides.
- *   `authorizationGrant` of `@countersign/core` makes one with a signer.
+ * The authorization server decides which audience the JWT must have. Where an MCP server has named the authorization
+ * server and no issuer is pinned, only a JWT for that authorization server is sent.
+ *
+ * @param assertion - called for each token request; returns the JWT in compact serialization. `authorizationGrant` of
+ *   `@countersign/core` makes one with a signer, and {@link workloadIdentity} uses that of a platform.
  * @returns a grant for `tokenSource`. It throws an {@link OAuthError} `ERR_OAUTH_ASSERTION` when `assertion` does not
- *   return a signed JWT in compact serialization, and whatever `assertion` throws.
+ *   return a signed JWT, `ERR_OAUTH_AUDIENCE` when the JWT is for another server and no issuer is pinned, and whatever
+ *   `assertion` throws.
  * @throws `TypeError` when `assertion` is not a function.
  *
  * @example
  * ```ts
- * import { readFile } from 'node:fs/promises'
+ * import { authorizationGrant, type Signer } from '@countersign/core'
  * import { jwtBearer, publicClient, tokenSource } from '@countersign/oauth'
+ *
+ * declare const signer: Signer
  *
  * const source = tokenSource({
  *   issuer: 'https://as.example.com',
- *   clientId: 'workload',
+ *   clientId: 'billing-agent',
  *   authentication: publicClient(),
- *   grant: jwtBearer(() => readFile('/var/run/secrets/tokens/agent', 'utf8')),
+ *   grant: jwtBearer(({ issuer: audience }) =>
+ *     authorizationGrant(signer, { issuer: 'billing-agent', subject: 'alice', audience }),
+ *   ),
  * })
  * ```
  *
@@ -33,16 +49,22 @@ export type TokenProvider = (as: AuthorizationServer) => string | Promise<string
  */
 export function jwtBearer(assertion: TokenProvider): Grant {
   requireProvider(assertion, 'the first argument')
-  return async (as) => {
-    const jwt = await provided(assertion, as)
-    if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(jwt)) {
+  return async (as, request) => {
+    const jwt = await providedToken(assertion, as, request)
+    if (!isCompactJwt(jwt)) {
       throw new OAuthError(
         'ERR_OAUTH_ASSERTION',
         'The assertion of the grant is not a signed JWT in compact serialization; nothing was sent. Fix the function that returns it',
       )
     }
-    return { grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion: jwt }
+    if (request.issuer === undefined) requireAudience(as, jwtClaims(jwt)['aud'])
+    return jwtBearerParameters(jwt)
   }
+}
+
+/** The parameters of a token request with an assertion as grant, RFC 7523 §2.1. */
+export function jwtBearerParameters(assertion: string): Readonly<Record<string, string>> {
+  return { grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion }
 }
 
 /** Options of {@link tokenExchange}. */
@@ -101,11 +123,11 @@ export function tokenExchange(options: TokenExchangeOptions): Grant {
     requireProvider(actorToken, '"actorToken"')
     requireString(actorTokenType, 'actorTokenType')
   }
-  return async (as) => ({
+  return async (as, request) => ({
     grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
-    subject_token: await provided(subjectToken, as),
+    subject_token: await providedToken(subjectToken, as, request),
     subject_token_type: subjectTokenType,
-    ...(actorToken && { actor_token: await provided(actorToken, as) }),
+    ...(actorToken && { actor_token: await providedToken(actorToken, as, request) }),
     ...(actorTokenType && { actor_token_type: actorTokenType }),
     ...(requestedTokenType && { requested_token_type: requestedTokenType }),
     ...(audience && { audience }),
@@ -133,15 +155,20 @@ export function publicClient(): ClientAuthentication {
   })
 }
 
-function requireProvider(value: unknown, what: string): asserts value is TokenProvider {
+/** Refuses a value that is not a function. */
+export function requireProvider(value: unknown, what: string): asserts value is TokenProvider {
   if (typeof value !== 'function') {
     throw new TypeError(`${what} must be a function that returns the token`)
   }
 }
 
 /** The token of the caller's function, without the line break at the end of a file. */
-async function provided(provide: TokenProvider, as: AuthorizationServer): Promise<string> {
-  const token: unknown = await provide(as)
+export async function providedToken(
+  provide: TokenProvider,
+  as: AuthorizationServer,
+  request: GrantRequest,
+): Promise<string> {
+  const token: unknown = await provide(as, request)
   if (typeof token === 'string' && token.trim() !== '') return token.trim()
   throw new OAuthError(
     'ERR_OAUTH_ASSERTION',

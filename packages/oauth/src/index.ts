@@ -36,6 +36,11 @@ export {
 } from './grants.ts'
 export type { Fetch } from './http.ts'
 export {
+  type IdentityAssertionOptions,
+  type IdentityProvider,
+  identityAssertion,
+} from './identity-assertion.ts'
+export {
   type ExternalAssertionOptions,
   externalAssertion,
   type PrivateKeyJwtOptions,
@@ -45,8 +50,14 @@ export type { TokenMessage } from './token-cache.ts'
 export type { TokenResponse } from './token-request.ts'
 export {
   type Grant,
+  type GrantRequest,
   type TokenOptions,
   type TokenSource,
   type TokenSourceOptions,
   tokenSource,
 } from './token-source.ts'
+export {
+  tokenFile,
+  type WorkloadIdentityOptions,
+  workloadIdentity,
+} from './workload-identity.ts'

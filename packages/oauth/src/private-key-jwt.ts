@@ -11,6 +11,7 @@ import {
   clientAuthentication,
 } from './client-authentication.ts'
 import { OAuthError } from './errors.ts'
+import { isCompactJwt, jwtClaims } from './jwt.ts'
 import { requireAdvertised, requireAudience } from './server-checks.ts'
 
 /** Options of {@link privateKeyJwt}. */
@@ -109,9 +110,17 @@ export interface ExternalAssertionOptions {
   readonly issuer?: string | undefined
   /** Also sends `client_id` in the body, for servers that require it; `false` by default. */
   readonly clientIdInBody?: boolean | undefined
+  /**
+   * The type of the assertion: `'jwt-bearer'` by default, for the method `private_key_jwt`; `'jwt-spiffe'` for a JWT-SVID
+   * of SPIFFE and the method `spiffe_jwt`.
+   *
+   * @see [OAuth SPIFFE client authentication](https://datatracker.ietf.org/doc/draft-ietf-oauth-spiffe-client-auth/)
+   */
+  readonly type?: 'jwt-bearer' | 'jwt-spiffe' | undefined
 }
 
-const compactJws = /^[\w-]+\.([\w-]+)\.[\w-]+$/
+/** The authentication method of each type of assertion. */
+const methods = { 'jwt-bearer': 'private_key_jwt', 'jwt-spiffe': 'spiffe_jwt' } as const
 
 /**
  * Authenticates a client by an assertion that is made elsewhere: by a sidecar, a broker, or the platform
@@ -122,21 +131,17 @@ const compactJws = /^[\w-]+\.([\w-]+)\.[\w-]+$/
  *
  * @param provide - called for each request with the authorization server's issuer identifier; returns a signed JWT in
  *   compact serialization for that audience. `assertionProvider` of `@countersign/core` makes such functions.
- * @param options - a pinned issuer, and whether `client_id` goes into the body.
+ * @param options - a pinned issuer, whether `client_id` goes into the body, and the type of the assertion.
  * @returns a `ClientAuth` for `oauth4webapi` and `openid-client`, and for {@link tokenSource}. It throws an
- *   {@link OAuthError} when the server does not list `private_key_jwt`, when `provide` does not return a signed JWT
+ *   {@link OAuthError} when the server does not list the authentication method, when `provide` does not return a signed JWT
  *   (`ERR_OAUTH_ASSERTION`) or returns one for another server (`ERR_OAUTH_AUDIENCE`), and whatever `provide` throws.
- * @throws `TypeError` when `provide` is not a function.
+ * @throws `TypeError` when `provide` is not a function, or `type` is not one of the types.
  *
  * @example
  * ```ts
- * import { readFile } from 'node:fs/promises'
- * import { externalAssertion } from '@countersign/oauth'
+ * import { externalAssertion, tokenFile } from '@countersign/oauth'
  *
- * const authentication = externalAssertion(async () => {
- *   const token = await readFile('/var/run/secrets/tokens/agent', 'utf8')
- *   return token.trim()
- * })
+ * const authentication = externalAssertion(tokenFile('/var/run/secrets/tokens/agent'))
  * ```
  *
  * @see [RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)
@@ -146,33 +151,25 @@ export function externalAssertion(
   options: ExternalAssertionOptions = {},
 ): ClientAuthentication {
   if (typeof provide !== 'function') throw new TypeError('the first argument must be a function')
-  const { issuer, clientIdInBody = false } = ownOptions(options)
+  const { issuer, clientIdInBody = false, type = 'jwt-bearer' } = ownOptions(options)
+  if (!Object.hasOwn(methods, type)) {
+    throw new TypeError('"type" must be "jwt-bearer" or "jwt-spiffe"')
+  }
   return clientAuthentication(
-    'private_key_jwt',
+    methods[type],
     async (request) => {
       const assertion: unknown = await provide(request.as.issuer)
-      const parts = typeof assertion === 'string' ? compactJws.exec(assertion) : null
-      if (parts === null) {
+      if (!isCompactJwt(assertion)) {
         throw new OAuthError(
           'ERR_OAUTH_ASSERTION',
           'The external assertion is not a signed JWT in compact serialization; nothing was sent. Fix the function that makes it',
         )
       }
-      if (!request.isPinned) requireAudience(request.as, audienceOf(parts[1]))
-      setAssertion(request, parts[0], clientIdInBody)
+      if (!request.isPinned) requireAudience(request.as, jwtClaims(assertion)['aud'])
+      setAssertion(request, assertion, clientIdInBody, type)
     },
     { issuer },
   )
-}
-
-/** The `aud` in the payload of a JWT; `undefined` if the payload cannot be read. */
-function audienceOf(payload = ''): unknown {
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString())
-    return (claims as { readonly aud?: unknown } | null)?.aud
-  } catch {
-    return undefined
-  }
 }
 
 /**
@@ -184,8 +181,9 @@ function setAssertion(
   { client, body }: CheckedRequest,
   assertion: string,
   withClientId: boolean,
+  type: keyof typeof methods = 'jwt-bearer',
 ): void {
   if (withClientId) body.set('client_id', client.client_id)
-  body.set('client_assertion_type', 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
+  body.set('client_assertion_type', `urn:ietf:params:oauth:client-assertion-type:${type}`)
   body.set('client_assertion', assertion)
 }

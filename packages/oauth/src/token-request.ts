@@ -43,6 +43,8 @@ export interface TokenRequest {
   readonly authentication: ClientAuthentication
   /** Binds the token to a key. */
   readonly dpop: Dpop | undefined
+  /** The `token_type` in lower case, where something else than an access token is requested; RFC 8693 §2.2.1. */
+  readonly tokenType?: 'n_a'
   /** Makes the body parameters of one request, with `grant_type`. */
   readonly parameters: () => Promise<URLSearchParams>
   readonly fetch: Fetch
@@ -113,7 +115,8 @@ async function send(
     throw describeFetchError(error, signal, `token endpoint ${originOf(endpoint)}`, secrets)
   })
   const hasNonce = dpop?.session.observeNonce(response, endpoint)
-  if (response.status === 200) return readToken(response, as, client, dpop)
+  if (response.status === 200)
+    return readToken(response, as, client, { dpop, tokenType: request.tokenType })
   const refusal = await describeRefusal(response, as, secrets ?? [], request.now())
   if (hasRetried || hasNonce !== true || refusal.error !== 'use_dpop_nonce') throw refusal
   return send(request, onReplaceable, true)
@@ -123,11 +126,13 @@ async function readToken(
   response: Response,
   as: AuthorizationServer,
   client: { readonly client_id: string },
-  dpop: Dpop | undefined,
+  { dpop, tokenType }: { readonly dpop: Dpop | undefined; readonly tokenType: 'n_a' | undefined },
 ): Promise<TokenResponse> {
   let token: TokenResponse
   try {
-    token = await processGenericTokenEndpointResponse(as, client, response)
+    token = await processGenericTokenEndpointResponse(as, client, response, {
+      recognizedTokenTypes: tokenType === undefined ? {} : { [tokenType]: () => {} },
+    })
   } catch (error) {
     // The library's error is not the cause of this one, because it holds the response, perhaps with a token.
     const why = error instanceof Error ? error.message : 'it cannot be read'
@@ -137,7 +142,7 @@ async function readToken(
       { status: response.status },
     )
   }
-  requireTokenType(as.issuer, token.token_type, dpop)
+  if (tokenType === undefined) requireTokenType(as.issuer, token.token_type, dpop)
   // A header cannot carry other characters, and the error of the platform would show the whole token.
   if (!/^[\x21-\x7e]+$/.test(token.access_token)) {
     throw new OAuthError(

@@ -18,7 +18,27 @@ import { requestToken, type TokenResponse } from './token-request.ts'
  */
 export type Grant =
   | Readonly<Record<string, string>>
-  | ((as: AuthorizationServer) => Promise<Readonly<Record<string, string>>>)
+  | ((as: AuthorizationServer, request: GrantRequest) => Promise<Readonly<Record<string, string>>>)
+
+/** The token request that a {@link Grant} makes the parameters of. */
+export interface GrantRequest {
+  /** The client identifier. */
+  readonly clientId: string
+  /**
+   * The issuer that the caller pinned; `undefined` where an MCP server named the authorization server. Without a pin, an
+   * assertion for another server must not be sent.
+   */
+  readonly issuer: string | undefined
+  /** The scope and the resource that are requested; they are added to the parameters. */
+  readonly scope: string | undefined
+  readonly resource: string | undefined
+  /** Sends requests to other servers. */
+  readonly fetch: Fetch
+  /** Aborts at the deadline of the renewal. */
+  readonly signal: AbortSignal
+  /** The clock, in milliseconds since the epoch. */
+  readonly now: () => number
+}
 
 /** Options of {@link tokenSource}. */
 export interface TokenSourceOptions {
@@ -163,7 +183,8 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
     async request(scope, signal) {
       const as = await metadata.get(signal)
       const parameters = async () => {
-        const granted = typeof grant === 'function' ? await grant(as) : grant
+        const target = { clientId, issuer, scope, resource, fetch, signal, now }
+        const granted = typeof grant === 'function' ? await grant(as, target) : grant
         const body = new URLSearchParams(granted)
         if (scope !== undefined) body.set('scope', scope)
         if (resource !== undefined) body.set('resource', resource)
@@ -202,7 +223,8 @@ export function tokenSource(options: TokenSourceOptions): TokenSource {
   })
 }
 
-interface MetadataCache {
+/** The metadata of one authorization server. */
+export interface MetadataCache {
   get(signal: AbortSignal): Promise<AuthorizationServer>
   /** Discovers the metadata again at the next use. */
   expire(): void
@@ -211,7 +233,7 @@ interface MetadataCache {
 }
 
 /** Caches the authorization server's metadata, whether it was given or discovered. */
-function metadataCache(settings: {
+export function metadataCache(settings: {
   readonly issuer: string
   readonly given: AuthorizationServer | undefined
   readonly lifetimeMs: number
