@@ -1,4 +1,10 @@
-import { type AuthorizationServer, type ClientAuthentication, OAuthError } from '@countersign/oauth'
+import {
+  type AuthorizationServer,
+  type ClientAuthentication,
+  type Grant,
+  type GrantRequest,
+  OAuthError,
+} from '@countersign/oauth'
 import { rateLimit, requireAdvertised, requireSecureUrl } from '@countersign/oauth/internal'
 
 /** After a burst, one more token request may be made in this time. */
@@ -13,35 +19,70 @@ const refillSeconds = 6
  *
  * @param issuer - the pinned issuer, if any.
  * @param now - the clock, in milliseconds.
+ * @param mayBePublic - whether the method `none` is accepted, for a grant that proves enough.
  * @throws `TypeError` when `authentication` is not a client authentication.
  */
 export function providerAuthentication(
   authentication: ClientAuthentication,
   issuer: string | undefined,
   now: () => number,
+  mayBePublic = false,
 ): ClientAuthentication {
-  requireAuthentication(authentication)
-  const mayRequest = rateLimit(200, refillSeconds, now)
+  requireAuthentication(authentication, mayBePublic)
+  const requireRequest = requestLimit(now)
   const authenticate = async (
     ...[as, client, body, headers, options]: Parameters<ClientAuthentication>
   ) => {
     requireUsableServer(as, authentication)
-    if (!mayRequest()) {
-      throw new OAuthError(
-        'ERR_OAUTH_TOKEN_REFUSED',
-        `The MCP server has refused so many tokens that only one more is requested every ${refillSeconds} s; nothing was signed`,
-      )
-    }
+    requireRequest()
     await authentication(as, client, body, headers, { ...options, issuer })
   }
   const { method } = authentication
   return Object.freeze(Object.assign(authenticate, { method }))
 }
 
-function requireAuthentication(authentication: ClientAuthentication): void {
+/** Throws at a token request that exceeds the limit. */
+function requestLimit(now: () => number): () => void {
+  const mayRequest = rateLimit(200, refillSeconds, now)
+  return () => {
+    if (mayRequest()) return
+    throw new OAuthError(
+      'ERR_OAUTH_TOKEN_REFUSED',
+      `The MCP server has refused so many tokens that only one more is requested every ${refillSeconds} s; nothing was signed`,
+    )
+  }
+}
+
+/** Makes the parameters of a token request. */
+export type GrantParameters = (
+  as: AuthorizationServer,
+  request: Omit<GrantRequest, 'issuer'>,
+) => Promise<Readonly<Record<string, string>>>
+
+/**
+ * Wraps a grant for a provider, as {@link providerAuthentication} wraps a client authentication. The server is checked
+ * before the grant asks for a token of the platform or of the user.
+ */
+export function providerGrant(
+  grant: Grant,
+  authentication: ClientAuthentication,
+  issuer: string | undefined,
+  now: () => number,
+): GrantParameters {
+  const requireRequest = requestLimit(now)
+  return async (as, request) => {
+    requireUsableServer(as, authentication)
+    requireRequest()
+    // A provider treats the issuer as pinned only if the caller pinned it.
+    return typeof grant === 'function' ? grant(as, { ...request, issuer }) : grant
+  }
+}
+
+/** Refuses a value that is not a client authentication, and the method `none` unless it is permitted. */
+function requireAuthentication(authentication: ClientAuthentication, mayBePublic: boolean): void {
   const method: unknown = authentication?.method
-  if (typeof authentication === 'function' && typeof method === 'string' && method !== 'none')
-    return
+  const isMethod = typeof method === 'string' && (mayBePublic || method !== 'none')
+  if (typeof authentication === 'function' && isMethod) return
   throw new TypeError(
     '"authentication" must be privateKeyJwt(…), externalAssertion(…), clientSecretBasic(…) or clientSecretPost(…); the method "none" is not accepted, because this client must authenticate',
   )

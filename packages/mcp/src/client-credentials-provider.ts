@@ -1,6 +1,7 @@
 import {
   type ClientAuthentication,
   type Fetch,
+  type Grant,
   OAuthError,
   type TokenSourceOptions,
 } from '@countersign/oauth'
@@ -13,7 +14,7 @@ import {
   sanitize,
 } from '@countersign/oauth/internal'
 import { authorizedFetch } from './authorized-fetch.ts'
-import { providerAuthentication } from './client-authentication.ts'
+import { providerAuthentication, providerGrant } from './client-authentication.ts'
 import { ping } from './resource-discovery.ts'
 import { type ResourceTokensSettings, resourceTokens } from './resource-tokens.ts'
 import {
@@ -124,7 +125,19 @@ export interface ClientCredentialsProvider extends ClientCredentialsFlow {
 export function clientCredentialsProvider(
   options: ClientCredentialsProviderOptions,
 ): ClientCredentialsProvider {
-  const settings = readOptions(options)
+  return grantProvider(options)
+}
+
+/**
+ * Makes a provider whose tokens are requested with a grant.
+ *
+ * @param grant - by default, that of client credentials. With another one, the client may have the method `none`.
+ */
+export function grantProvider(
+  options: ClientCredentialsProviderOptions,
+  grant?: Grant,
+): ClientCredentialsProvider {
+  const settings = readOptions(options, grant)
   const { clientId, issuer, scope, serverUrl, clientName, timeoutSeconds, dpop } = settings
   const tokens = resourceTokens(settings)
   const fetch = authorizedFetch({ fetch: settings.fetch, tokens, dpop, serverUrl })
@@ -159,7 +172,7 @@ export function clientCredentialsProvider(
     redirectUrl: undefined,
     clientMetadata: {
       redirect_uris: [],
-      grant_types: ['client_credentials'],
+      grant_types: [grant === undefined ? 'client_credentials' : jwtBearer],
       token_endpoint_auth_method: settings.authentication.method,
       ...(clientName === undefined ? {} : { client_name: clientName }),
       ...(scope === undefined ? {} : { scope }),
@@ -184,6 +197,8 @@ export function clientCredentialsProvider(
   })
 }
 
+const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
+
 const needsFetch =
   'an AuthProvider has no place for DPoP proofs; give the transport `fetch: provider.fetch` in place of `authProvider`'
 
@@ -199,7 +214,10 @@ interface Settings extends ResourceTokensSettings {
   readonly clientName: string | undefined
 }
 
-function readOptions(options: ClientCredentialsProviderOptions): Settings {
+function readOptions(
+  options: ClientCredentialsProviderOptions,
+  grant: Grant | undefined,
+): Settings {
   const own = ownOptions(options)
   const { clientId, issuer, serverUrl, scope, maxScope, clientName } = own
   const { metadataLifetimeSeconds = 3600, timeoutSeconds = 30, now = Date.now } = own
@@ -222,7 +240,8 @@ function readOptions(options: ClientCredentialsProviderOptions): Settings {
   return {
     ...{ clientId, clientName, issuer, scope, maxScope, metadataLifetimeSeconds, timeoutSeconds },
     serverUrl: serverUrl === undefined ? undefined : new URL(serverUrl),
-    authentication: providerAuthentication(own.authentication, issuer, now),
+    authentication: providerAuthentication(own.authentication, issuer, now, grant !== undefined),
+    grant: grant && providerGrant(grant, own.authentication, issuer, now),
     dpop: readDpop(own.dpop, now),
     fetch: own.fetch ?? globalThis.fetch,
     now,

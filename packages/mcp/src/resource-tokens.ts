@@ -16,6 +16,7 @@ import {
   uniteScopes,
   unlessAborted,
 } from '@countersign/oauth/internal'
+import type { GrantParameters } from './client-authentication.ts'
 import { discoverResource } from './resource-discovery.ts'
 
 /** The authorization server, resource and scope of token requests. */
@@ -35,6 +36,8 @@ export interface TargetSource extends TokenTarget {
 export interface ResourceTokensSettings {
   readonly clientId: string
   readonly authentication: ClientAuthentication
+  /** Makes the parameters of the token requests; those of the client credentials grant when it is left out. */
+  readonly grant: GrantParameters | undefined
   readonly dpop: Dpop | undefined
   readonly issuer: string | undefined
   readonly scope: string | undefined

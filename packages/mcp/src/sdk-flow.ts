@@ -1,11 +1,13 @@
 import { type AuthorizationServer, OAuthError, type ReplaceKey } from '@countersign/oauth'
 import {
   acceptsProofs,
+  Deadline,
   limitScope,
   requireSecureUrl,
   sanitize,
   uniteScopes,
 } from '@countersign/oauth/internal'
+import type { GrantParameters } from './client-authentication.ts'
 import type { ResourceTokens, ResourceTokensSettings, TokenTarget } from './resource-tokens.ts'
 
 // The types agree with both majors of the MCP TypeScript SDK, so that a program compiles against this package without
@@ -87,7 +89,7 @@ export function clientCredentialsFlow(
   settings: FlowSettings,
   tokens: ResourceTokens,
 ): ClientCredentialsFlow {
-  const { clientId, authentication, dpop, serverUrl, maxScope } = settings
+  const { clientId, authentication, grant, dpop, serverUrl, maxScope } = settings
   const keys = keyReplacement()
   const targets = new WeakMap<object, TokenTarget>()
   let discovering: Promise<TokenTarget> | undefined
@@ -134,6 +136,7 @@ export function clientCredentialsFlow(
       requireTokenEndpoint(as, url)
       const united = uniteScopes(target.scope, params.get('scope') ?? undefined)
       const scope = limitScope(united, undefined) ?? target.scope
+      if (grant !== undefined) await setGrant(params, grant, settings, { as, resource, scope })
       params.set('resource', resource)
       if (scope !== undefined) params.set('scope', scope)
       if (dpop !== undefined) acceptsProofs(as, dpop)
@@ -152,6 +155,23 @@ export function clientCredentialsFlow(
       await keys.afterInvalidation(what)
     },
   }
+}
+
+/** Replaces the client credentials grant in the parameters of a token request. */
+async function setGrant(
+  params: URLSearchParams,
+  grant: GrantParameters,
+  { clientId, fetch, now, timeoutSeconds }: FlowSettings,
+  { as, resource, scope }: TokenTarget,
+): Promise<void> {
+  const deadline = new Deadline(timeoutSeconds, undefined, () => {
+    const message = `The grant for ${sanitize(as.issuer)} was not obtained within ${timeoutSeconds} s`
+    return new OAuthError('ERR_OAUTH_TIMEOUT', message)
+  })
+  const { signal } = deadline
+  const request = { clientId, scope, resource, fetch, signal, now }
+  const granted = await deadline.settle(grant(as, request))
+  for (const [name, value] of Object.entries(granted)) params.set(name, value)
 }
 
 /**
