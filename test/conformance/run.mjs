@@ -27,10 +27,22 @@ const places = {
   ministack: await ministack.install(),
 }
 
-/** The scenarios, each with its main check. */
+/**
+ * The scenarios without an interaction of a user, each with its main check, and the key stores that it runs with.
+ *
+ * @type {Readonly<Record<string, { subject: string, stores: readonly (keyof typeof places)[] }>>}
+ */
 const scenarios = {
-  'auth/client-credentials-jwt': 'ClientCredentialsJwtVerified',
-  'auth/client-credentials-basic': 'ClientCredentialsBasicAuth',
+  'auth/client-credentials-jwt': {
+    subject: 'ClientCredentialsJwtVerified',
+    stores: ['softhsm', 'aws-kms', 'azure-key-vault', 'gcp-kms', 'ministack'],
+  },
+  'auth/client-credentials-basic': { subject: 'ClientCredentialsBasicAuth', stores: [] },
+  'auth/wif-jwt-bearer': { subject: 'WifAssertionVerified', stores: [] },
+  'auth/enterprise-managed-authorization': {
+    subject: 'CompleteFlowJwtBearer',
+    stores: ['softhsm'],
+  },
 }
 
 /**
@@ -183,22 +195,33 @@ async function playDpop(node, report) {
   }
 }
 
+/**
+ * A workload whose JWT has expired.
+ *
+ * @param {string} node that the suite runs on
+ * @param {LaneReport} report
+ */
+async function playExpiredJwt(node, report) {
+  for (const client of ['client-v1.mjs', 'client-v2.mjs']) {
+    const { checks } = await play(node, 'auth/wif-jwt-bearer', client, 'expired')
+    const title = `auth/wif-jwt-bearer, ${client}: an expired JWT is sent once, without another grant`
+    await report.check(title, () => {
+      const failed = checks.filter(({ status }) => status !== 'SUCCESS').map(({ name }) => name)
+      if (String(failed) !== 'WifAssertionExpired') throw new Error(failed.join(', '))
+    })
+  }
+}
+
 /** @param {string} node */
 async function playAll(node) {
   const report = new LaneReport()
   await playDpop(node, report)
   await playSignIns(node, report)
-  for (const [scenario, subject] of Object.entries(scenarios)) {
+  for (const [scenario, { subject, stores }] of Object.entries(scenarios)) {
     for (const major of ['v1', 'v2']) {
       const variants = ['fetch', 'oauth-client-provider']
       if (major === 'v2') variants.push('auth-provider')
-      if (scenario.endsWith('-jwt')) {
-        variants.push(
-          ...Object.entries(places)
-            .filter(([, obstacle]) => obstacle === undefined)
-            .map(([at]) => at),
-        )
-      }
+      variants.push(...stores.filter((store) => places[store] === undefined))
       const client = `client-${major}.mjs`
       const plays = await Promise.all(
         variants.map((variant) => play(node, scenario, client, variant)),
@@ -216,12 +239,16 @@ async function playAll(node) {
         })
       }
     }
-    await report.check(`${scenario}: a client with another key or secret is detected`, async () => {
-      const { checks, code } = await play(node, scenario, 'client-v2.mjs', 'faulty')
-      const seen = checks.some(({ name, status }) => name === subject && status === 'FAILURE')
-      if (code === 0 || !seen) throw new Error('The suite passed it.')
-    })
+    await report.check(
+      `${scenario}: a client with another key, secret or JWT is detected`,
+      async () => {
+        const { checks, code } = await play(node, scenario, 'client-v2.mjs', 'faulty')
+        const seen = checks.some(({ name, status }) => name === subject && status === 'FAILURE')
+        if (code === 0 || !seen) throw new Error('The suite passed it.')
+      },
+    )
   }
+  await playExpiredJwt(node, report)
   for (const [place, obstacle] of Object.entries(places)) {
     if (obstacle !== undefined) report.skip(`the key in ${place}`, obstacle)
   }
