@@ -8,20 +8,27 @@ import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { cache } from '../../scripts/workspace.mjs'
 import { PAIR_SCOPE, type Pair, startPair } from '../servers/pair.js'
-import { fastMcp } from '../support/python.js'
+import { fastMcp, mcpV1 } from '../support/python.js'
 import { clientId, writeKey } from './fixtures.ts'
 
 const page = readFileSync(new URL('../../docs/agent.md', import.meta.url), 'utf8')
 const folder = mkdtempSync(join(tmpdir(), 'cs-agent-languages-'))
 const socket = join(folder, 'agent.sock')
 let pair: Pair
+/** Python with version 2 of the MCP SDK, and with version 1. */
 let python: string
+let pythonV1: string
+
+function installed({ install, python }: typeof fastMcp): string {
+  const missing = install()
+  const program = python()
+  if (program === undefined) throw new Error(missing)
+  return program
+}
 
 beforeAll(async () => {
-  const missing = fastMcp.install()
-  const installed = fastMcp.python()
-  if (installed === undefined) throw new Error(missing)
-  python = installed
+  python = installed(fastMcp)
+  pythonV1 = installed(mcpV1)
   const { uri: key, jwks } = await writeKey(join(folder, 'key.pem'))
   pair = await startPair({
     client_id: clientId,
@@ -51,7 +58,7 @@ function blocksUnder(heading: string): string[] {
   )
   expect(found.length).toBeGreaterThan(0)
   for (const text of found) {
-    expect(text.split('\n').filter((line) => line.trim()).length).toBeLessThanOrEqual(18)
+    expect(text.split('\n').filter((line) => line.trim()).length).toBeLessThanOrEqual(15)
   }
   return found
 }
@@ -110,6 +117,42 @@ asyncio.run(main())
   expect(said).toContain("'whoami'")
 }, 120_000)
 
+test('version 1 of the Python MCP SDK does so as well', async () => {
+  const [assertion = ''] = blocksUnder('Python')
+  writeFileSync(join(folder, 'agent_assertion_v1.py'), assertion.replaceAll('httpx2', 'httpx'))
+  const program = `
+import asyncio, os
+from mcp import ClientSession
+from mcp.client.auth.extensions.client_credentials import PrivateKeyJWTOAuthProvider
+from mcp.client.streamable_http import streamablehttp_client
+from agent_assertion_v1 import agent_assertion
+
+class MemoryStorage:
+    tokens = client = None
+    async def get_tokens(self): return self.tokens
+    async def set_tokens(self, tokens): self.tokens = tokens
+    async def get_client_info(self): return self.client
+    async def set_client_info(self, client): self.client = client
+
+async def main():
+    url = os.environ["URL"]
+    provider = PrivateKeyJWTOAuthProvider(
+        url, MemoryStorage(), "${clientId}", agent_assertion, issuer=os.environ["ISSUER"])
+    async with streamablehttp_client(url, auth=provider) as (read, write, _):
+        async with ClientSession(read, write) as session:
+            await session.initialize()
+            print([tool.name for tool in (await session.list_tools()).tools])
+
+asyncio.run(main())
+`
+  writeFileSync(join(folder, 'sdk_v1.py'), program)
+  const said = await run(pythonV1, ['sdk_v1.py'], {
+    URL: pair.mcpServer.url,
+    ISSUER: pair.authorizationServer.issuer,
+  })
+  expect(said).toContain("'whoami'")
+}, 120_000)
+
 test('the median assertion takes Python less than 100 ms, on a busy machine as well', async () => {
   const program = `
 import asyncio, time
@@ -151,8 +194,8 @@ test('Go gets a token of the agent, and the reason of a refusal', async () => {
   const program = `package main
 
 import (
-	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
