@@ -1,15 +1,17 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { startAgent } from '@countersign/agent/server'
 import { decodeJwt } from 'jose'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { cache } from '../../scripts/workspace.mjs'
 import { PAIR_SCOPE, type Pair, startPair } from '../servers/pair.js'
+import { aptInstall, findProgram } from '../support/debian.js'
 import { fastMcp, mcpV1 } from '../support/python.js'
 import { clientId, writeKey } from './fixtures.ts'
+import { startAgentProcess } from './process.ts'
 
 const page = readFileSync(new URL('../../docs/agent.md', import.meta.url), 'utf8')
 const folder = mkdtempSync(join(tmpdir(), 'cs-agent-languages-'))
@@ -227,4 +229,33 @@ test('the property list for launchd is one', async () => {
   const file = new URL('../../packages/agent/launchd/countersign-agent.plist', import.meta.url)
   const program = 'import plistlib, sys; print(plistlib.load(open(sys.argv[1], "rb"))["Label"])'
   expect(await run(python, ['-c', program, file.pathname])).toBe('countersign-agent\n')
+})
+
+test('systemd is told that the agent is ready, and the user when that fails', async () => {
+  if (findProgram('systemd-notify') === undefined) aptInstall(['systemd'])
+  expect(findProgram('systemd-notify'), 'the program systemd-notify of systemd').toBeDefined()
+  // Node.js cannot listen on a datagram socket of the Unix family.
+  const path = join(folder, 'notify.sock')
+  const receiver = `
+import os, socket
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+listener.bind("${path}")
+print("ready", flush=True)
+print(listener.recv(4096).decode(), flush=True)`
+  const child = spawn(python, ['-c', receiver], { stdio: ['ignore', 'pipe', 'inherit'] })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let received = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    received += text
+  })
+  await expect.poll(() => received, { timeout: 10_000 }).toContain('ready\n')
+  const args = ['--config', join(folder, 'agent.json'), '--socket', join(folder, 'notifying.sock')]
+  const agent = await startAgentProcess(args, { env: { NOTIFY_SOCKET: path } })
+  await expect.poll(() => received, { timeout: 10_000 }).toContain('READY=1')
+  expect(received).toContain(`MAINPID=${agent.pid}`)
+  expect(await agent.end()).toBe(0)
+
+  const missing = join(folder, 'missing.sock')
+  const told = await startAgentProcess(args, { env: { NOTIFY_SOCKET: missing } })
+  await told.says('systemd-notify failed')
 })

@@ -1,16 +1,18 @@
+import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jwks } from '@countersign/core'
 import { signerFromUri } from '@countersign/uri'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { ask } from '../agent/fixtures.ts'
 import { startAgentProcess } from '../agent/process.ts'
+import { bin } from '../cli/command.ts'
 import {
   type AuthorizationServer,
   startAuthorizationServer,
 } from '../servers/authorization-server.js'
-import { isAlive } from '../support/processes.js'
+import { endTree, isAlive } from '../support/processes.js'
 import { createShim, type Shim } from '../support/shim.js'
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.js'
 import { until } from '../support/until.js'
@@ -22,6 +24,7 @@ let authorizationServer: AuthorizationServer
 let folder: string
 let socket: string
 let config: string
+let pin: string
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'cs-agent-hsm-'))
@@ -31,6 +34,7 @@ beforeAll(async () => {
   const token = await hsm.createToken('agent')
   await token.generateKey({ type: 'EC:prime256v1', label: 'key' })
   shim = createShim(hsm)
+  pin = token.pin
   const pinFile = join(folder, 'pin')
   writeFileSync(pinFile, token.pin, { mode: 0o600 })
   const key = `pkcs11:token=agent;object=key?module-path=${shim.module}&pin-source=file:${pinFile}`
@@ -65,6 +69,32 @@ test('two clients with one key cost one login, and get tokens', async () => {
   }
   expect(shim.count('C_Login')).toBe(1)
   expect(await agent.end()).toBe(0)
+})
+
+test('on a terminal, the PIN is asked for once for all clients, and not again when the file changes', async () => {
+  const key = `pkcs11:token=agent;object=key?module-path=${shim.module}`
+  const client = { key, clientId, issuer: authorizationServer.issuer }
+  const file = join(folder, 'without-pin.json')
+  writeFileSync(file, JSON.stringify({ clients: { one: client, two: client } }))
+  shim.forget()
+  const path = join(folder, 'terminal.sock')
+  const command = [process.execPath, bin, 'agent', '--config', file, '--socket', path]
+  const quoted = command.map((word) => `'${word}'`).join(' ')
+  const terminal = spawn('script', ['--quiet', '--command', quoted, '/dev/null'])
+  onTestFinished(() => endTree(terminal.pid ?? 0))
+  let shown = ''
+  terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
+    shown += text
+  })
+  await until(() => shown.includes('PIN of the key: '), 20)
+  terminal.stdin.write(`${pin}\r`)
+  await until(() => shown.includes('listens on'), 20)
+  writeFileSync(file, JSON.stringify({ clients: { one: client, two: client, three: client } }))
+  const answers = async () => (await ask(path, '/clients/three/token', {})).json
+  await expect.poll(answers, { timeout: 20_000 }).toMatchObject({ token_type: 'Bearer' })
+  expect(shown.match(/PIN of the key/g)).toHaveLength(1)
+  expect(shown).not.toContain(pin)
+  expect(shim.count('C_Login')).toBe(1)
 })
 
 test('SIGKILL during a signature leaves no process of the module, and the next start takes the socket over', async () => {
