@@ -232,6 +232,25 @@ test('agentFetch sends the token to the resource, and another one after a 401', 
   expect(seen).toHaveLength(3)
 })
 
+test('agentFetch says which scope the configuration lacks', async () => {
+  const api = await listenOnLoopback((request, response) => {
+    const challenge =
+      request.url === '/v1/admin' ? 'Bearer error="insufficient_scope", scope="admin"' : 'Basic'
+    response.writeHead(403, { 'www-authenticate': challenge }).end()
+  })
+  onTestFinished(() => api.close())
+  const url = `${api.origin}/v1`
+  fixtures.authorizationServer.registerResource(url, scopes)
+  const { socket } = await start({ clients: { [name]: { ...fixtures.client, resources: [url] } } })
+  const fetch = agentFetch(name, { socket })
+  await expect(fetch(`${url}/admin`)).rejects.toMatchObject({
+    code: 'ERR_AGENT_SCOPE',
+    message: expect.stringContaining('the scope "admin"; add it to "scopes"'),
+  })
+  expect((await fetch(`${url}/other`)).status).toBe(403)
+  expect(fixtures.authorizationServer.counters.token).toBe(1)
+})
+
 test('a token that was refused is discarded only while it is the cached one', async () => {
   const { socket } = await start()
   const tokens = agentTokens(name, { socket })

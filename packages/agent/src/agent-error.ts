@@ -10,6 +10,7 @@ import { sanitize } from '@countersign/core/backend'
  * | `ERR_AGENT_RESPONSE` | the answer is not one of an agent |
  * | `ERR_AGENT_CLIENT` | the agent's configuration has no such client |
  * | `ERR_AGENT_NOT_ALLOWED` | the configuration does not allow this audience, scope or resource |
+ * | `ERR_AGENT_SCOPE` | the resource asks for a scope that the configuration does not have |
  * | `ERR_AGENT_REQUEST` | the request is malformed |
  * | `ERR_AGENT_AUDIT` | the audit log cannot be written, and the configuration says to refuse then |
  *
@@ -21,6 +22,7 @@ export type AgentErrorCode =
   | 'ERR_AGENT_RESPONSE'
   | 'ERR_AGENT_CLIENT'
   | 'ERR_AGENT_NOT_ALLOWED'
+  | 'ERR_AGENT_SCOPE'
   | 'ERR_AGENT_REQUEST'
   | 'ERR_AGENT_AUDIT'
   | (string & {})

@@ -1,5 +1,13 @@
 import type { Fetch } from '@countersign/oauth'
-import { firstHop, followRedirects, isReplayable, isWithin } from '@countersign/oauth/internal'
+import {
+  firstHop,
+  followRedirects,
+  isReplayable,
+  isWithin,
+  sanitize,
+  tokenChallenge,
+} from '@countersign/oauth/internal'
+import { AgentError } from './agent-error.ts'
 import { type AgentClientOptions, type AgentHeaders, agentTokens } from './client.ts'
 
 /** Options of {@link agentFetch}. */
@@ -19,7 +27,8 @@ export interface AgentFetchOptions extends AgentClientOptions {
  * @param name - the client in the agent's configuration.
  * @param options - the socket, the scope, and the `fetch` to use.
  * @returns a `fetch`, also for the transports of the MCP SDKs. It throws an `AgentError`: `ERR_AGENT_NOT_ALLOWED` for a
- *   URL that is within no resource of the client.
+ *   URL that is within no resource of the client, `ERR_AGENT_SCOPE` after a 403 for a scope that the configuration does
+ *   not have.
  * @throws `TypeError` when an argument is not of its type.
  *
  * @example
@@ -42,6 +51,7 @@ export function agentFetch(name: string, options: AgentFetchOptions = {}): Fetch
     const authorization = await tokens.headers(first.url, { scope, signal })
     const sent = await followRedirects(fetch, first, (hop) => authorized(hop, authorization))
     const { response, hop } = sent
+    if (response.status === 403 && takesToken(hop, authorization)) await requireScope(response)
     if (response.status !== 401 || !takesToken(hop, authorization)) return response
     const refusedToken = authorization.headers['Authorization']?.replace(/^\S+ /, '')
     const other = await tokens
@@ -68,4 +78,18 @@ function authorized(hop: Hop, authorization: AgentHeaders): Headers {
   if (!takesToken(hop, authorization)) return headers
   for (const [name, value] of Object.entries(authorization.headers)) headers.set(name, value)
   return headers
+}
+
+/** Refuses the response of a resource that asks for more scope: the configuration decides, so no other token helps. */
+async function requireScope(response: Response): Promise<void> {
+  const challenge = await tokenChallenge(response)
+  if (challenge?.error !== 'insufficient_scope') return
+  await response.body?.cancel()
+  const { scope } = challenge
+  const wanted = scope === undefined ? 'more scope' : `the scope ${JSON.stringify(sanitize(scope))}`
+  throw new AgentError(
+    'ERR_AGENT_SCOPE',
+    `The resource asks for ${wanted}; add it to "scopes" of this client in the configuration of the agent`,
+    { status: 403, error: 'insufficient_scope' },
+  )
 }

@@ -107,7 +107,9 @@ interface Retryable {
 
 /** Whether the server can have seen the request. Errors of the authorization say that it refused it, or never got it. */
 function fateOf(error: unknown): Fate {
-  if (OAuthError.is(error)) return error.code === 'ERR_OAUTH_TOKEN_REFUSED' ? 'refused' : 'not sent'
+  const { code } = (error ?? {}) as Retryable
+  if (code === 'ERR_OAUTH_TOKEN_REFUSED' || code === 'ERR_AGENT_SCOPE') return 'refused'
+  if (OAuthError.is(error)) return 'not sent'
   if (isAuthorizationError(error) || isBeforeRequest(error)) return 'not sent'
   return 'unknown'
 }
