@@ -65,6 +65,21 @@ describe('a client for itself', () => {
 })
 
 describe.each(majors)('an interactive client on SDK %s', (major) => {
+  it('gets another token after a restart with another key', async () => {
+    const signer = await newSigner()
+    const signedIn = await signInWithProofs({
+      ...{ major, signer, session: dpopSession(), nonces: false },
+    })
+    const other = dpopSession()
+    const tools = await signedIn.restart(other)
+    expect(await tools.call('whoami')).toBe('app')
+    expect(decodeJwt(signedIn.token())['cnf']).toEqual({ jkt: await other.jkt() })
+    expect(signedIn.as.tokenRequests.map(({ form }) => form['grant_type'])).toEqual([
+      'authorization_code',
+      'refresh_token',
+    ])
+  })
+
   it('exchanges the code, calls tools and refreshes with bound tokens', async () => {
     const signer = await newSigner()
     const session = dpopSession()

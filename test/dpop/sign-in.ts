@@ -34,6 +34,8 @@ export interface SignedIn {
   readonly as: SignInServer
   readonly mcp: TestMcpServer
   token(): string
+  /** Connects with the stored token, and with proofs of another key, as after a restart. */
+  restart(session: DpopSession): Promise<McpClient>
 }
 
 /** Starts the servers, signs in, and connects with the token. */
@@ -51,21 +53,28 @@ export async function signInWithProofs({
   as.registerResource(mcp.url)
   if (nonces) mcp.dpop.requireNonce('first')
   const interactive = new InteractiveProvider('app')
-  const wrapped = withClientAuthentication(interactive, privateKeyJwt(signer), {
-    ...{ issuer: as.issuer, dpop: { session } },
-  })
-  const authProvider = wrapped as unknown as ProviderOfBoth
-  const fetch = major === 'v1' ? { fetch: wrapped.fetch } : {}
+  const connectionWith = (session: DpopSession) => {
+    const wrapped = withClientAuthentication(interactive, privateKeyJwt(signer), {
+      ...{ issuer: as.issuer, dpop: { session } },
+    })
+    const authProvider = wrapped as unknown as ProviderOfBoth
+    return { authProvider, ...(major === 'v1' ? { fetch: wrapped.fetch } : {}) }
+  }
+  const connection = connectionWith(session)
   const transport =
     major === 'v1'
-      ? new TransportV1(new URL(mcp.url), { authProvider, ...fetch })
-      : new TransportV2(new URL(mcp.url), { authProvider })
+      ? new TransportV1(new URL(mcp.url), connection)
+      : new TransportV2(new URL(mcp.url), connection)
   const connecting = closing(major === 'v1' ? new ClientV1(self) : new ClientV2(self))
   await expect(connecting.connect(transport as Transport)).rejects.toThrow('Unauthorized')
   const answer = await signIn(interactive.sentTo)
   await (transport instanceof TransportV1
     ? transport.finishAuth(answer.get('code') ?? '')
     : transport.finishAuth(answer))
-  const tools = closing(await connect(major, mcp.url, { authProvider, ...fetch }))
-  return { tools, as, mcp, token: () => interactive.tokens()?.access_token ?? '' }
+  const tools = closing(await connect(major, mcp.url, connection))
+  return {
+    ...{ tools, as, mcp },
+    token: () => interactive.tokens()?.access_token ?? '',
+    restart: async (other) => closing(await connect(major, mcp.url, connectionWith(other))),
+  }
 }
