@@ -6,6 +6,7 @@ import { connect, majors, provide } from '../mcp/clients.ts'
 import { closing } from '../mcp/closing.ts'
 import { newSigner, startServers } from '../mcp/servers.ts'
 import { refusal } from '../oauth/fixtures.ts'
+import { startScriptedResource, unauthorized } from '../servers/hostile-resource.js'
 import { signInWithProofs } from './sign-in.ts'
 
 const waysWithProofs = [
@@ -49,6 +50,52 @@ describe('a client for itself', () => {
     })
     const connecting = connect('v2', mcp.url, { authProvider })
     await expect(connecting).rejects.toThrow(/fetch: provider\.fetch/)
+  })
+
+  it.each([
+    ['invalid_dpop_proof', 1],
+    ['use_dpop_nonce', 2],
+  ])(
+    'is told that the proof was refused after %s, and requests no other token',
+    async (error, sent) => {
+      const { signer, as } = await startServers({ dpop: 'supported' })
+      let proofs = 0
+      const mcp = closing(
+        await startScriptedResource({
+          authorizationServers: [as.issuer],
+          answer: ({ headers }, self) => {
+            if (headers['dpop'] === undefined) return unauthorized(self)
+            proofs += 1
+            const challenge = {
+              'www-authenticate': `DPoP error="${error}"`,
+              'dpop-nonce': `n${proofs}`,
+            }
+            return new Response(null, { status: 401, headers: challenge })
+          },
+        }),
+      )
+      as.registerResource(mcp.url, [])
+      const authentication = privateKeyJwt(signer)
+      const { fetch } = clientCredentialsProvider({ clientId: 'agent', authentication, dpop: true })
+      for (let call = 1; call <= 3; call++) {
+        const refused = await refusal(() => fetch(mcp.url, { method: 'POST', body: '{}' }))
+        expect(refused.code).toBe('ERR_OAUTH_TOKEN_REFUSED')
+        expect(refused.message).toContain('it refuses the DPoP proof, and not the token')
+        expect(proofs).toBe(call * sent)
+      }
+      expect(as.counters.token).toBe(1)
+    },
+  )
+
+  it('is told each time that a resource wants bound tokens', async () => {
+    const { signer, as, mcp } = await startServers({ dpop: 'supported' })
+    const authentication = privateKeyJwt(signer)
+    const { fetch } = clientCredentialsProvider({ clientId: 'agent', authentication })
+    for (let call = 1; call <= 3; call++) {
+      const refused = await refusal(() => fetch(mcp.url, { method: 'POST', body: '{}' }))
+      expect(refused.message).toContain('it accepts only tokens that are bound to a key')
+    }
+    expect(as.counters.token).toBe(1)
   })
 
   it('refuses a server that grants a bearer token', async () => {

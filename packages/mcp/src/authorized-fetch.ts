@@ -6,7 +6,9 @@ import {
   followRedirects,
   isReplayable,
   isWithin,
+  proofRefusal,
   requireReachable,
+  type TokenChallenge,
   tokenChallenge,
   tokenSchemes,
 } from '@countersign/oauth/internal'
@@ -53,8 +55,13 @@ export function authorizedFetch(settings: AuthorizedFetchSettings): Fetch {
     const challenge = await tokenChallenge(response, schemes)
     if (status === 403 && challenge?.error !== 'insufficient_scope') return response
     await response.body?.cancel()
-    const advice = dpop === undefined && (await demandsDpop(response)) ? demandedDpop : undefined
-    throw tokenRefused(used, status, challenge?.scope, advice)
+    throw tokenRefused(used, status, challenge?.scope, adviceOn(challenge))
+  }
+
+  /** What to do about a refusal that no other token can prevent; `undefined` for any other. */
+  function adviceOn(challenge: TokenChallenge | undefined): string | undefined {
+    const refusal = proofRefusal(challenge, dpop?.session)
+    return refusal && proofAdvice[refusal]
   }
 
   return async (input, given) => {
@@ -72,7 +79,10 @@ export function authorizedFetch(settings: AuthorizedFetchSettings): Fetch {
     const used = await tokens.ready(signal)
     const again = input instanceof Request ? input.clone() : input
     const response = await (used?.source.fetch ?? sendWithoutToken)(input, init)
-    if (response.status !== 401) return requireAccepted(used, response)
+    const isFinal = adviceOn(await tokenChallenge(response, schemes)) !== undefined
+    if (response.status !== 401 || (used !== undefined && isFinal)) {
+      return requireAccepted(used, response)
+    }
     try {
       const other = await tokens.afterRefusal(url, response, used, signal)
       if (!covers(other, url) || !isReplayable(init?.body)) return response
@@ -85,13 +95,11 @@ export function authorizedFetch(settings: AuthorizedFetchSettings): Fetch {
   }
 }
 
-const demandedDpop = 'it accepts only tokens that are bound to a key; set the option "dpop"'
-
-/** Whether a resource asks for a DPoP-bound token, and not for a bearer token, RFC 9449 §7.1. */
-async function demandsDpop(response: Response): Promise<boolean> {
-  const challenge = await tokenChallenge(response, ['dpop', 'bearer'])
-  return challenge?.schemes.includes('bearer') === false
-}
+const proofAdvice = {
+  missing: 'it accepts only tokens that are bound to a key; set the option "dpop"',
+  refused:
+    'it refuses the DPoP proof, and not the token; compare the clocks, and the URL of the request with the one that the server has for itself',
+} as const
 
 function covers({ resource }: TargetSource, url: URL): boolean {
   return isWithin(url, new URL(resource))

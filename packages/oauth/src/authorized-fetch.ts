@@ -1,5 +1,5 @@
 import type { DpopSession } from './dpop.ts'
-import { type Fetch, type TokenScheme, tokenChallenge } from './http.ts'
+import { type Fetch, type TokenChallenge, type TokenScheme, tokenChallenge } from './http.ts'
 import { isWithin, leadsToLoopback } from './server-checks.ts'
 import type { CachedToken, Refusal, TokenCache } from './token-cache.ts'
 
@@ -37,7 +37,7 @@ export function authorizedFetch(settings: AuthorizedFetchSettings): Fetch {
     if (!withToken || (status !== 401 && status !== 403)) return undefined
     const challenge = await tokenChallenge(response, tokenSchemes(session))
     if (status === 403 && challenge?.error !== 'insufficient_scope') return undefined
-    if (status === 401 && refusesProof(challenge?.error)) return undefined
+    if (proofRefusal(challenge, session) !== undefined) return undefined
     return { status, scope: challenge?.scope }
   }
 
@@ -114,14 +114,25 @@ async function sendOnce(
   return { ...answered, withToken: takesToken(answered.hop) }
 }
 
-/** The challenges that concern a client: a resource may answer a DPoP-bound token with a challenge of either scheme. */
+/** The challenges that concern a client, first those for its tokens: a resource may answer any token with either scheme. */
 export function tokenSchemes(session: DpopSession | undefined): readonly TokenScheme[] {
-  return session === undefined ? ['bearer'] : ['dpop', 'bearer']
+  return session === undefined ? ['bearer', 'dpop'] : ['dpop', 'bearer']
 }
 
-/** Whether a resource refused the proof and not the token, RFC 9449 §7.1. */
-function refusesProof(error: string | undefined): boolean {
-  return error === 'use_dpop_nonce' || error === 'invalid_dpop_proof'
+/**
+ * Tells whether a resource refused the proof of a request and not its token, RFC 9449 §7.1, so that another token cannot
+ * help.
+ *
+ * @returns `missing` if the resource wants a proof and the client makes none, `refused` if it does not accept the proof.
+ */
+export function proofRefusal(
+  challenge: TokenChallenge | undefined,
+  session: DpopSession | undefined,
+): 'missing' | 'refused' | undefined {
+  if (challenge === undefined) return undefined
+  const { error, schemes } = challenge
+  if (session === undefined) return schemes.includes('bearer') ? undefined : 'missing'
+  return error === 'use_dpop_nonce' || error === 'invalid_dpop_proof' ? 'refused' : undefined
 }
 
 /**

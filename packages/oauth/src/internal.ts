@@ -20,6 +20,7 @@ export {
   firstHop,
   followRedirects,
   isReplayable,
+  proofRefusal,
   sendWithToken,
   tokenSchemes,
 } from './authorized-fetch.ts'

@@ -101,7 +101,7 @@ async function* runSteps(context: Examination): AsyncGenerator<StepResult, void>
   const { signer } = opened
   await using proofs = yield* examineProofKey(context)
   const session = proofs?.session
-  const observed = observeFetch(context.fetch, context.now, session !== undefined)
+  const observed = observeFetch(context.fetch, context.now, session)
   const target: Target =
     mcp === undefined ? { issuer, resource, scope } : yield* examineResource(context, observed, mcp)
   const as = yield* examineServer(context, observed, target, signer.alg)

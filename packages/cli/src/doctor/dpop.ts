@@ -1,5 +1,5 @@
 import { type AuthorizationServer, dpopSession, type OAuthError } from '@countersign/oauth'
-import { acceptsProofs, sanitizeValue } from '@countersign/oauth/internal'
+import { acceptsProofs, proofRefusal, sanitizeValue } from '@countersign/oauth/internal'
 import type { OpenDpop } from '../dpop-options.ts'
 import { describeRefusedKey } from './key.ts'
 import {
@@ -161,18 +161,18 @@ export function explainResourceDpop(
   const refused = (found: string, remedy: string): Failure => ({
     ...{ found: `HTTP status 401: ${found}`, remedy, side: 'refused' },
   })
-  if (session === undefined) {
-    if (schemes.includes('bearer')) return undefined
+  const refusal = proofRefusal(challenge, session)
+  if (refusal === 'missing') {
     return refused('the MCP server accepts only tokens that are bound to a key', giveDpop)
   }
-  if (!schemes.includes('dpop')) {
+  if (session !== undefined && !schemes.includes('dpop')) {
     return refused(
       'the MCP server asks for a bearer token, and does not offer DPoP',
       'leave --dpop out, or have the MCP server accept DPoP-bound tokens',
     )
   }
+  if (refusal === undefined) return undefined
   if (error === 'use_dpop_nonce') return refused('use_dpop_nonce', nonceRefused)
-  if (error !== 'invalid_dpop_proof') return undefined
   const { remedy } = proofRefused('the MCP server', undefined, clock)
   return refused('invalid_dpop_proof: the MCP server refuses the proof', remedy)
 }

@@ -10,7 +10,7 @@ import {
   type TokenSource,
   tokenSource,
 } from '@countersign/oauth'
-import { type TokenChallenge, tokenChallenge } from '@countersign/oauth/internal'
+import { type TokenChallenge, tokenChallenge, tokenSchemes } from '@countersign/oauth/internal'
 import { pinnedAuthentication } from '../authentication.ts'
 import { registerSecret } from '../output.ts'
 import type { AssertionSettings, Examination, Target } from './step.ts'
@@ -108,9 +108,13 @@ export interface ObservedFetch {
   clockOf(url: string | URL): ClockReading | undefined
 }
 
-/** @param hasProofs - whether the challenges for bound tokens decide, or those for bearer tokens. */
-export function observeFetch(fetch: Fetch, now: () => number, hasProofs: boolean): ObservedFetch {
-  const schemes = hasProofs ? (['dpop', 'bearer'] as const) : (['bearer', 'dpop'] as const)
+/** @param session - makes the proofs; decides which challenges are read first. */
+export function observeFetch(
+  fetch: Fetch,
+  now: () => number,
+  session: DpopSession | undefined,
+): ObservedFetch {
+  const schemes = tokenSchemes(session)
   const answers = new Map<string, Answer>()
   const clocks = new Map<string, ClockReading>()
   return {
