@@ -18,12 +18,13 @@ export const CLIENT_AUTH_SIGNING_ALGS = clientAuthSigningAlgValues.filter(
 )
 
 /**
- * Client metadata as in RFC 7591 §2; the grant is always `client_credentials`.
+ * Client metadata as in RFC 7591 §2; the grant is `client_credentials` unless other ones are named.
  *
  * @typedef {object} ClientRegistration
  * @property {string} client_id
  * @property {'private_key_jwt' | 'client_secret_basic' | 'client_secret_post' | 'none'} token_endpoint_auth_method
  * @property {string} [token_endpoint_auth_signing_alg]  when absent, any enabled algorithm is accepted
+ * @property {readonly string[]} [grant_types]
  * @property {{ keys: object[] }} [jwks]
  * @property {string} [jwks_uri]
  * @property {string} [client_secret]
@@ -40,8 +41,17 @@ export const CLIENT_AUTH_SIGNING_ALGS = clientAuthSigningAlgValues.filter(
  * @property {readonly string[]} [clientAuthMethods]  advertised and accepted
  * @property {readonly string[]} [clientAuthSigningAlgs]  advertised and accepted
  * @property {'supported' | 'nonce'} [dpop]  binds tokens to the key of a DPoP proof, which with `nonce` must have one
+ * @property {(server: GrantServer) => void} [grants]  adds grants before the clients are registered
  * @property {Readonly<Record<string, string>>} [hosts]  https origin → loopback origin, in place of DNS and TLS; makes
  *   it accept clients that it fetches the metadata document of
+ */
+
+/**
+ * What a further grant needs of the server.
+ *
+ * @typedef {object} GrantServer
+ * @property {Provider} provider
+ * @property {(resource: string) => object} resourceServer  what oidc-provider knows of a resource
  */
 
 /**
@@ -90,6 +100,19 @@ export async function startAuthorizationServer(options = {}) {
     void answer(request, response)
   })
 
+  /** @param {string} resource */
+  function resourceServer(resource) {
+    const scopes = resources.get(resource)
+    if (scopes === undefined) throw new InvalidTarget('no such resource')
+    return {
+      scope: scopes.join(' '),
+      audience: resource,
+      accessTokenFormat,
+      accessTokenTTL: ttlSeconds,
+      jwt: { sign: { alg: 'ES256' } },
+    }
+  }
+
   const issuer = `${server.origin}${path}`
   const provider = new Provider(issuer, {
     adapter: memoryAdapter(records),
@@ -110,7 +133,7 @@ export async function startAuthorizationServer(options = {}) {
       clientAuthSigningAlgValues: options.clientAuthSigningAlgs ?? CLIENT_AUTH_SIGNING_ALGS,
     },
     clockTolerance: 0,
-    ttl: { ClientCredentials: () => ttlSeconds },
+    ttl: { ClientCredentials: () => ttlSeconds, AccessToken: () => ttlSeconds },
     clientBasedCORS: () => false,
     features: {
       clientCredentials: { enabled: true },
@@ -124,17 +147,8 @@ export async function startAuthorizationServer(options = {}) {
       resourceIndicators: {
         enabled: true,
         defaultResource: () => undefined,
-        getResourceServerInfo(/** @type {unknown} */ _context, /** @type {string} */ resource) {
-          const scopes = resources.get(resource)
-          if (scopes === undefined) throw new InvalidTarget('no such resource')
-          return {
-            scope: scopes.join(' '),
-            audience: resource,
-            accessTokenFormat,
-            accessTokenTTL: ttlSeconds,
-            jwt: { sign: { alg: 'ES256' } },
-          }
-        },
+        getResourceServerInfo: (/** @type {unknown} */ _context, /** @type {string} */ resource) =>
+          resourceServer(resource),
       },
     },
     // The provider's dispatcher refuses loopback, and a client's `jwks_uri` is on loopback here.
@@ -143,6 +157,7 @@ export async function startAuthorizationServer(options = {}) {
       return fetch(`${hosts?.[origin] ?? origin}${url.slice(origin.length)}`, init)
     },
   })
+  options.grants?.({ provider, resourceServer })
   const tokenRequests = recordTokenRequests(provider)
   answer = provider.callback()
 
