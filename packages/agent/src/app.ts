@@ -8,7 +8,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { ClientSet } from './client-set.ts'
 import type { Metrics } from './metrics.ts'
 import { malformed, problemOf, RequestRefused, unknownClient } from './problem.ts'
-import type { ServedClient, TokenRequest } from './served-client.ts'
+import type { HeadersRequest, ProofRequest, ServedClient, TokenRequest } from './served-client.ts'
 
 /** What the requests are answered from. */
 export interface AppState {
@@ -29,7 +29,8 @@ const validatorOf = <T>(name: string): ValidateFunction<T> =>
 const requests = {
   assertion: validatorOf<{ readonly audience?: string }>('AssertionRequest'),
   token: validatorOf<TokenRequest>('TokenRequest'),
-  headers: validatorOf<Omit<TokenRequest, 'resource'> & { readonly url: string }>('HeadersRequest'),
+  headers: validatorOf<HeadersRequest>('HeadersRequest'),
+  'dpop-proof': validatorOf<ProofRequest>('DpopProofRequest'),
 }
 
 /** A token or an assertion in a request is far shorter. */
@@ -66,7 +67,12 @@ export function createApp({ clients, health, metrics, report }: AppState): Hono<
   app.post('/clients/:name/headers', (c) =>
     answer(c, requests.headers, (client, request, signal) => client.headers(request, signal)),
   )
-  app.get('/clients', (c) => c.json({ clients: [...clients().values()].map(describeClient) }))
+  app.post('/clients/:name/dpop-proof', (c) =>
+    answer(c, requests['dpop-proof'], (client, request, signal) => client.proof(request, signal)),
+  )
+  app.get('/clients', async (c) =>
+    c.json({ clients: await Promise.all([...clients().values()].map(describeClient)) }),
+  )
   app.get('/healthz', (c) => c.json(health()))
   app.get('/metrics', async (c) =>
     c.body(await metrics.text(), 200, { 'content-type': metrics.contentType }),
@@ -159,8 +165,9 @@ function parse(text: string): unknown {
   }
 }
 
-function describeClient({ name, configuration, source }: ServedClient): object {
+async function describeClient({ name, configuration, source, dpop }: ServedClient) {
   const { clientId, issuer, scopes = [], resources = [] } = configuration
   const { alg, kid } = source.current ?? {}
-  return { name, client_id: clientId, issuer, alg, kid, scopes, resources }
+  const jkt = await dpop?.jkt()
+  return { name, client_id: clientId, issuer, alg, kid, dpop_jkt: jkt, scopes, resources }
 }

@@ -16,11 +16,11 @@ import { RequestRefused } from './problem.ts'
 /** One line of the audit log. Nothing in it is secret. */
 export interface AuditRecord {
   readonly client: string
-  /** A signature that was made, or a token that a caller was given. */
-  readonly event: 'signature' | 'token'
+  /** A signature that was made, or a token or a DPoP proof that a caller was given. */
+  readonly event: 'signature' | 'token' | 'proof'
   readonly outcome: 'ok' | 'failed'
   readonly kid?: string | undefined
-  /** The `aud` of a signature, or the resource of a token. */
+  /** The `aud` of a signature, or the resource of a token or a proof. */
   readonly audience?: string | undefined
   /** SHA-256 of the `jti` of an assertion, base64url. */
   readonly jti_sha256?: string | undefined

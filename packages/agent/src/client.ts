@@ -25,11 +25,25 @@ export interface AgentToken {
 
 /** Headers that authorize a request. */
 export interface AgentHeaders {
-  /** By name, such as `Authorization`. */
+  /** By name: `Authorization`, and `DPoP` with the proof for one request if the token is bound to a key. */
   readonly headers: Readonly<Record<string, string>>
   readonly expires_in?: number
   /** The configured resource that the URL is within. */
   readonly resource: string
+}
+
+/** A DPoP proof of an agent. */
+export interface AgentProof {
+  /** A JWT in compact serialization, for the header `DPoP` of one request. */
+  readonly dpop_proof: string
+}
+
+/** What a request for headers may say. */
+export interface AgentHeadersRequest extends AgentTokenRequest {
+  /** The HTTP method of the request; needed if tokens of the client are bound to a key. */
+  readonly method?: string | undefined
+  /** The header `DPoP-Nonce` of the last response of the resource. */
+  readonly nonce?: string | undefined
 }
 
 /** A client assertion of an agent, with the member names of RFC 7521 §4.2. */
@@ -61,7 +75,7 @@ export interface AgentTokens {
     options?: AgentTokenRequest & { readonly resource?: string | undefined },
   ): Promise<AgentToken>
   /** Gets the headers that authorize requests to a URL within a configured resource. */
-  headers(url: string | URL, options?: AgentTokenRequest): Promise<AgentHeaders>
+  headers(url: string | URL, options?: AgentHeadersRequest): Promise<AgentHeaders>
 }
 
 /**
@@ -88,8 +102,13 @@ export function agentTokens(name: string, options: AgentClientOptions = {}): Age
       post('assertion', { audience }, signal, 'client_assertion'),
     token: ({ resource, scope, refusedToken, signal } = {}) =>
       post('token', { resource, scope, refused_token: refusedToken }, signal, 'access_token'),
-    headers: (url, { scope, refusedToken, signal } = {}) =>
-      post('headers', { url: String(url), scope, refused_token: refusedToken }, signal, 'headers'),
+    headers: (url, { method, nonce, scope, refusedToken, signal } = {}) =>
+      post(
+        'headers',
+        { url: String(url), method, nonce, scope, refused_token: refusedToken },
+        signal,
+        'headers',
+      ),
   })
 }
 

@@ -16,6 +16,7 @@ export interface ClientConfiguration {
   readonly audiences?: readonly string[]
   readonly scopes?: readonly string[]
   readonly resources?: readonly string[]
+  readonly dpop?: boolean
   readonly lifetimeSeconds?: number
   readonly typ?: string
   readonly kid?: string

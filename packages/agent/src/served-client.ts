@@ -1,24 +1,39 @@
-import { clientAssertion, type RotatingSigner, spkiThumbprint } from '@countersign/core'
-import { rateLimit } from '@countersign/core/backend'
+import { clientAssertion, type RotatingSigner } from '@countersign/core'
 import {
+  type DpopSession,
   discoverAuthorizationServer,
+  dpopSession,
   type Fetch,
-  privateKeyJwt,
-  type TokenSource,
-  tokenSource,
 } from '@countersign/oauth'
-import { isWithin, requireSecureUrl, sameIssuer } from '@countersign/oauth/internal'
+import { requireSecureUrl, sameIssuer } from '@countersign/oauth/internal'
 import { type Audit, auditedSource } from './audit.ts'
-import type { AgentAssertion, AgentHeaders, AgentToken } from './client.ts'
+import type { AgentAssertion, AgentHeaders, AgentProof, AgentToken } from './client.ts'
 import type { ClientConfiguration } from './configuration.ts'
 import type { KeyLease, KeyPool } from './key-pool.ts'
 import { malformed, notAllowed } from './problem.ts'
+import { chooseResource, keyIdOf, resourceOf, tokenSources } from './token-sources.ts'
 
 /** What a request for a token asks for. */
 export interface TokenRequest {
   readonly resource?: string | undefined
   readonly scope?: string | undefined
   readonly refused_token?: string | undefined
+}
+
+/** What a request for headers asks for. */
+export interface HeadersRequest extends Omit<TokenRequest, 'resource'> {
+  readonly url: string
+  /** The method and the nonce of the proof, for a client whose tokens are bound to a key. */
+  readonly method?: string | undefined
+  readonly nonce?: string | undefined
+}
+
+/** What a request for a DPoP proof says. */
+export interface ProofRequest {
+  readonly htm: string
+  readonly htu: string
+  readonly access_token: string
+  readonly nonce?: string | undefined
 }
 
 /** A client of the configuration, with its key and its cached tokens. */
@@ -28,10 +43,11 @@ export interface ServedClient {
   readonly source: RotatingSigner
   assertion(audience: string | undefined, signal: AbortSignal): Promise<AgentAssertion>
   token(request: TokenRequest, signal: AbortSignal): Promise<AgentToken>
-  headers(
-    request: Omit<TokenRequest, 'resource'> & { readonly url: string },
-    signal: AbortSignal,
-  ): Promise<AgentHeaders>
+  headers(request: HeadersRequest, signal: AbortSignal): Promise<AgentHeaders>
+  /** Makes a DPoP proof for one request to a configured resource. */
+  proof(request: ProofRequest, signal: AbortSignal): Promise<AgentProof>
+  /** The key that tokens are bound to, if they are. */
+  readonly dpop: DpopSession | undefined
   /** Runs an action; the key stays open until it has ended. */
   use<T>(action: (client: ServedClient) => Promise<T>): Promise<T>
   /** Releases the key after the last use. */
@@ -63,7 +79,8 @@ export async function serveClient(
   const source = auditedSource(lease.source, name, audit)
   const kid = keyIdOf(configuration.kid)
   const audienceFor = audienceRule(configuration, surroundings)
-  const tokens = tokenSources(configuration, source, surroundings)
+  const dpop = configuration.dpop ? dpopSession(undefined, { now }) : undefined
+  const tokens = tokenSources(configuration, { signer: source, dpop, ...surroundings })
   const uses = usesOf(lease)
 
   async function token({ resource, scope, refused_token }: TokenRequest, signal: AbortSignal) {
@@ -82,10 +99,23 @@ export async function serveClient(
     }
   }
 
+  async function proof({ htm, htu, access_token: accessToken, nonce }: ProofRequest) {
+    const session = requireDpop(dpop)
+    const resource = resourceOf(configuration, htu)
+    // As if the agent itself had got the response that the caller has the nonce from.
+    const headers = nonce === undefined ? {} : { 'dpop-nonce': nonce }
+    session.observeNonce(new Response(null, { headers }), htu)
+    const dpop_proof = await session.buildProof({ htm, htu, accessToken })
+    audit.record({ client: name, event: 'proof', audience: resource, outcome: 'ok' })
+    return { dpop_proof }
+  }
+
   const client: ServedClient = Object.freeze<ServedClient>({
     name,
     configuration,
     source,
+    dpop,
+    proof,
     async assertion(asked, signal) {
       const audience = await audienceFor(asked, signal)
       const options = { clientId, audience, lifetimeSeconds, typ, kid, now, signal }
@@ -109,11 +139,16 @@ export async function serveClient(
         ...(resource === undefined ? {} : { resource }),
       }
     },
-    async headers({ url, ...request }, signal) {
+    async headers({ url, method: htm, nonce, ...request }, signal) {
       const resource = resourceOf(configuration, url)
+      if (dpop !== undefined && htm === undefined) throw malformed(needsMethod)
       const { access_token, token_type, expires_in } = await token({ ...request, resource }, signal)
+      const bound =
+        dpop !== undefined && htm !== undefined
+          ? { DPoP: (await proof({ htm, htu: url, access_token, nonce })).dpop_proof }
+          : {}
       return {
-        headers: { Authorization: `${capitalised(token_type)} ${access_token}` },
+        headers: { Authorization: `${capitalised(token_type)} ${access_token}`, ...bound },
         ...(expires_in === undefined ? {} : { expires_in }),
         resource,
       }
@@ -146,13 +181,19 @@ function usesOf(lease: KeyLease) {
   }
 }
 
-function keyIdOf(kid: string | undefined) {
-  if (kid === 'none') return null
-  return kid === 'spki-sha256' ? spkiThumbprint : kid
-}
+/** `token_type` is case-insensitive, and some resources compare it with the name as it is registered. */
+const capitalised = (type: string): string =>
+  ['Bearer', 'DPoP'].find((name) => name.toLowerCase() === type.toLowerCase()) ?? type
 
-/** `token_type` is case-insensitive, and some resources compare it with `Bearer`. */
-const capitalised = (type: string): string => (/^bearer$/i.test(type) ? 'Bearer' : type)
+const needsMethod =
+  'The tokens of this client are bound to a key, and a proof is for one request; add "method", its HTTP method'
+
+function requireDpop(session: DpopSession | undefined): DpopSession {
+  if (session !== undefined) return session
+  throw notAllowed(
+    'The tokens of this client are not bound to a key; set "dpop": true in its configuration, or send the token without a proof',
+  )
+}
 
 const metadataLifetimeMs = 3_600_000
 
@@ -191,100 +232,5 @@ function audienceRule(
     throw notAllowed(
       'The configuration of this client has no such audience; name the issuer, or add the audience to "audiences"',
     )
-  }
-}
-
-function chooseResource(
-  { resources = [] }: ClientConfiguration,
-  asked: string | undefined,
-): string | undefined {
-  if (asked === undefined) return resources[0]
-  if (resources.includes(asked)) return asked
-  throw notAllowed(
-    'The configuration of this client has no such resource; name one as "resources" writes it, or add it there',
-  )
-}
-
-/** The configured resource that a URL is within; the one with the longest path, if there are several. */
-function resourceOf({ resources = [] }: ClientConfiguration, given: string): string {
-  if (!URL.canParse(given)) throw malformed('"url" is not a URL')
-  const url = new URL(given)
-  const [resource] = resources
-    .filter((one) => isWithin(url, new URL(one)))
-    .sort((one, other) => other.length - one.length)
-  if (resource !== undefined) return resource
-  throw notAllowed(
-    'The URL is within no resource of this client; add its resource to "resources" of the configuration',
-  )
-}
-
-/** The scope of a request: configured values, in the order of the configuration. */
-function chooseScope(
-  { scopes = [] }: ClientConfiguration,
-  asked: string | undefined,
-): string | undefined {
-  if (asked === undefined) return scopes.length === 0 ? undefined : scopes.join(' ')
-  const values = new Set(asked.split(' ').filter(Boolean))
-  const allowed = scopes.filter((scope) => values.delete(scope))
-  if (values.size === 0 && allowed.length > 0) return allowed.join(' ')
-  throw notAllowed(
-    'The configuration of this client does not have all these scope values; name some of "scopes", or add them there',
-  )
-}
-
-/** The source of one cached token. */
-interface CachedSource {
-  readonly source: TokenSource
-  /** Discards a token that the resource refused. */
-  refuse(token: string | undefined): void
-  /** Whether this token was returned before. */
-  isKnown(token: string): boolean
-}
-
-/** Combinations of resource and scope whose tokens are cached, for each client. */
-const mostSources = 64
-function tokenSources(
-  configuration: ClientConfiguration,
-  signer: RotatingSigner,
-  { fetch, now }: ClientSurroundings,
-) {
-  const { issuer, clientId, audience = 'issuer', typ, lifetimeSeconds = 60 } = configuration
-  const sources = new Map<string, CachedSource>()
-  const authentication = privateKeyJwt(signer, {
-    ...{ issuer, typ, lifetimeSeconds, now, kid: keyIdOf(configuration.kid) },
-    audience: audience === 'issuer' ? undefined : audience,
-    clientIdInBody: configuration.clientIdInBody,
-  })
-
-  function create(resource: string | undefined, scope: string | undefined): CachedSource {
-    const source = tokenSource({ issuer, clientId, authentication, resource, scope, fetch, now })
-    let last: string | undefined
-    // A caller that refuses each token must not make the agent request one for each call.
-    const mayRenew = rateLimit(10, 60, now)
-    return {
-      source,
-      refuse(token) {
-        if (token !== undefined && token === last && mayRenew()) source.invalidate(token)
-      },
-      isKnown(token) {
-        const known = token === last
-        last = token
-        return known
-      },
-    }
-  }
-
-  return {
-    get(resource: string | undefined, asked: string | undefined): CachedSource {
-      const scope = chooseScope(configuration, asked)
-      const id = JSON.stringify([resource, scope])
-      const entry = sources.get(id) ?? create(resource, scope)
-      // The least recently used one is dropped first.
-      sources.delete(id)
-      sources.set(id, entry)
-      const [oldest] = sources.keys()
-      if (sources.size > mostSources && oldest !== undefined) sources.delete(oldest)
-      return entry
-    },
   }
 }

@@ -52,6 +52,11 @@ export async function startSidecar(
     }
     const client = clients().get(c.req.param('name'))
     if (client === undefined) throw unknownClient()
+    if (client.dpop !== undefined) {
+      throw notAllowed(
+        'The tokens of this client are bound to a key, and this listener has no place for proofs; use the socket of the agent',
+      )
+    }
     const { token_type, access_token } = await client.use(() => client.token({}, c.req.raw.signal))
     return c.json({ authorizationHeader: `${token_type} ${access_token}` })
   })

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import type { ClosableSigner } from '@countersign/uri'
 import { type Command, Option } from 'commander'
 import { addJsonOption, type Context, defineCommand, runs } from './command.ts'
+import { openDpop } from './dpop-options.ts'
 import { type ExitCode, exitCodes } from './errors.ts'
 import { addOpeningOptions, type KeyOptions } from './key-options.ts'
 
@@ -154,6 +155,7 @@ async function checkClients(
       openKey: (signal) => openKeyUri({ ...context, signal }, key, options),
       keyStore: keyStoreOf(key),
       ...{ clientId, issuer, resource: resources[0], signal: context.signal },
+      openDpop: client.dpop ? () => openDpop(context, { ...options, dpop: true }) : undefined,
       scope: scopes.join(' ') || undefined,
       assertion: assertionOptions(client),
       timeoutSeconds: options.timeout,

@@ -118,10 +118,13 @@ async function authorize(
   if (agent !== undefined) {
     requireNoDpop(options)
     const client = await agentClient(context, agent, timeout)
+    const { method, dpopNonce: nonce } = options
     const { headers, expires_in: expiresIn } = await context.progress('Waiting for the agent', () =>
-      client.headers(url, { scope: scope || undefined, signal }),
+      client.headers(url, { scope: scope || undefined, method, nonce, signal }),
     )
-    return { authorization: headers['Authorization'] ?? '', expiresIn }
+    const { Authorization: authorization = '', DPoP: proof } = headers
+    if (proof !== undefined) requireOneRequest(format)
+    return { authorization, expiresIn, ...(proof === undefined ? {} : { proof }) }
   }
   if (resource) await requireWithin(url, await requireUrl(resource, 'resource of --resource'))
   const mcp = issuer && resource ? undefined : url.href
