@@ -6,6 +6,7 @@ import { listenOnLoopback } from './loopback.js'
  * @typedef {object} ScriptedRequest
  * @property {string} method
  * @property {string} path  without the query
+ * @property {string} url  with the query
  * @property {import('node:http').IncomingHttpHeaders} headers
  * @property {string} body
  * @property {URLSearchParams} form  the body read as a form, empty when it is none
@@ -46,6 +47,7 @@ export async function startScriptedServer(script) {
     const request = {
       method,
       path: url.replace(/\?.*$/, ''),
+      url,
       headers,
       body,
       form: new URLSearchParams(isForm ? body : ''),
