@@ -142,6 +142,7 @@ describe('countersign headers', () => {
       { CLAUDE_CODE_MCP_SERVER_URL: 'https://mcp.example.com/mcp' },
       'Claude Code',
     ],
+    ['with a nonce alone', ['--dpop-nonce', 'a'], {}, 'needs --dpop or --dpop-key'],
     ['with a line break as nonce', ['--dpop', '--dpop-nonce', 'a\nb'], {}, 'is not a nonce'],
     ['with a quotation mark as nonce', ['--dpop', '--dpop-nonce', '"a"'], {}, 'is not a nonce'],
     ['for what is not a method', ['--dpop', '--method', 'GET /'], {}, 'must be an HTTP method'],

@@ -2,6 +2,7 @@ import { jwks, SignerError } from '@countersign/core'
 import { localSigner } from '@countersign/local'
 import { dpopSession } from '@countersign/oauth'
 import { describe, expect, test } from 'vitest'
+import { diagnose } from '../../packages/cli/src/doctor/diagnose.ts'
 import type { DiagnoseOptions } from '../../packages/cli/src/doctor/step.ts'
 import { countersign } from '../cli/command.ts'
 import {
@@ -49,6 +50,26 @@ describe('with --dpop, the doctor', () => {
     }
     const broken = failedStep(await fixtures.diagnose({ openDpop }))
     expect(broken).toMatchObject({ name: 'proof key', side: 'key', found: 'There is no such key' })
+  })
+
+  test('closes the key of the proofs, also when a step fails or the caller stops', async () => {
+    const { signer, mcp } = await startServers({ dpop: 'supported' })
+    let closed = 0
+    const close = async () => void closed++
+    const openDpop = async () => ({ session: dpopSession(), [Symbol.asyncDispose]: close })
+    await examine(signer, { mcp: mcp.url, clientId: 'agent', openDpop })
+    await examine(signer, { mcp: mcp.url, clientId: 'unknown', openDpop })
+    expect(closed).toBe(2)
+    const openKey = async () => ({ signer, async [Symbol.asyncDispose]() {} })
+    const options = {
+      openKey,
+      keyStore: 'the key store',
+      clientId: 'agent',
+      mcp: mcp.url,
+      openDpop,
+    }
+    for await (const { name } of diagnose(options)) if (name === 'proof key') break
+    expect(closed).toBe(3)
   })
 
   test('fails the step "token binding" for an algorithm that the server does not list', async () => {

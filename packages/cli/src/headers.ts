@@ -61,7 +61,7 @@ export function headersCommand(): Command {
         .default('json'),
     )
     .addOption(
-      new Option('--method <name>', 'method of the request that the proof of --dpop is for')
+      new Option('--method <name>', 'method of the request that the DPoP proof is for')
         .default('POST')
         .argParser(httpMethod),
     )
@@ -125,6 +125,11 @@ async function authorize(
     const { Authorization: authorization = '', DPoP: proof } = headers
     if (proof !== undefined) requireOneRequest(format)
     return { authorization, expiresIn, ...(proof === undefined ? {} : { proof }) }
+  }
+  if (options.dpopNonce !== undefined && !wantsDpop(options)) {
+    throw new UsageError(
+      '--dpop-nonce needs --dpop or --dpop-key; give one of them, or leave it out',
+    )
   }
   if (resource) await requireWithin(url, await requireUrl(resource, 'resource of --resource'))
   const mcp = issuer && resource ? undefined : url.href

@@ -1,7 +1,7 @@
 import { Deadline } from '@countersign/core/backend'
 import { redact, withoutControls } from '../output.ts'
 import { examineServer, examineToken } from './authorization-server.ts'
-import { examineDpop, examineProofKey } from './dpop.ts'
+import { describeProofKey, examineDpop, openProofKey } from './dpop.ts'
 import { examineKey } from './key.ts'
 import { observeFetch } from './requests.ts'
 import { examineResource } from './resource.ts'
@@ -99,8 +99,9 @@ async function* runSteps(context: Examination): AsyncGenerator<StepResult, void>
   const { mcp, issuer = '', resource, scope } = context
   await using opened = yield* examineKey(context)
   const { signer } = opened
-  await using proofs = yield* examineProofKey(context)
+  await using proofs = await openProofKey(context)
   const session = proofs?.session
+  if (session !== undefined) yield await describeProofKey(session)
   const observed = observeFetch(context.fetch, context.now, session)
   const target: Target =
     mcp === undefined ? { issuer, resource, scope } : yield* examineResource(context, observed, mcp)

@@ -1,6 +1,12 @@
-import { type AuthorizationServer, dpopSession, type OAuthError } from '@countersign/oauth'
+import {
+  type AuthorizationServer,
+  type DpopSession,
+  dpopSession,
+  OAuthError,
+} from '@countersign/oauth'
 import { acceptsProofs, proofRefusal, sanitizeValue } from '@countersign/oauth/internal'
 import type { OpenDpop } from '../dpop-options.ts'
+import { describeFailure, describeOAuthError } from '../failure.ts'
 import { describeRefusedKey } from './key.ts'
 import {
   type Answer,
@@ -24,18 +30,17 @@ import {
 } from './step.ts'
 
 /** Opens the key of the proofs; there is none without `--dpop`. */
-export async function* examineProofKey(
-  context: Examination,
-): AsyncGenerator<StepResult, OpenDpop | undefined> {
+export async function openProofKey(context: Examination): Promise<OpenDpop | undefined> {
   const { openDpop, within } = context
   if (openDpop === undefined) return undefined
-  const opened = await within(openDpop).catch((error: unknown) => {
+  return within(openDpop).catch((error: unknown) => {
     throw new FailedStep('proof key', describeRefusedKey(error, context))
   })
-  if (opened === undefined) return undefined
-  const { session } = opened
-  yield passed('proof key', `${session.alg}, thumbprint ${await session.jkt()}`)
-  return opened
+}
+
+/** Describes the key of the proofs. */
+export async function describeProofKey({ alg, jkt }: DpopSession): Promise<StepResult> {
+  return passed('proof key', `${alg}, thumbprint ${await jkt()}`)
 }
 
 /** Compares what the servers say about DPoP in their metadata with whether it is used. */
@@ -103,11 +108,14 @@ export async function explainDpop(
     error.error === 'invalid_grant' && inputs.as.dpop_signing_alg_values_supported !== undefined
   if (!isNamed && !isPossible) return undefined
   const outcome = await requestToken({ ...inputs, session: dpopSession() })
-  if (!isNamed && 'error' in outcome) return undefined
-  const seen =
-    'error' in outcome
-      ? `refused also with a DPoP proof: ${describeOAuthFailure(outcome.error).found}`
-      : 'granted with a DPoP proof'
+  if (!('error' in outcome)) return withProof(failure, 'granted with a DPoP proof')
+  if (!isNamed) return undefined
+  const { error: second } = outcome
+  const found = OAuthError.is(second) ? describeOAuthError(second) : describeFailure(second).message
+  return withProof(failure, `refused also with a DPoP proof: ${found}`)
+}
+
+function withProof(failure: Failure, seen: string): Failure {
   return { ...failure, found: `${failure.found}; ${seen}`, remedy: giveDpop }
 }
 
