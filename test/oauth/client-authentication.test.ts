@@ -20,7 +20,7 @@ const SECRET = 'a secret: 100 % + & ~*"=/'
 /** RFC 6749 appendix A.1 allows these characters, and each of them changes if it is not encoded correctly. */
 const CLIENT_ID = 'agent: 50 % + more & ~*'
 
-type Method = Exclude<ClientAuthentication['method'], 'spiffe_jwt'>
+type Method = 'private_key_jwt' | 'client_secret_basic' | 'client_secret_post'
 
 /** An authorization server with one client, and the client's authentications. */
 async function startServer(method: Method) {

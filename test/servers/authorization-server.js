@@ -1,6 +1,6 @@
 // @ts-check
 import { randomBytes } from 'node:crypto'
-import { exportJWK, generateKeyPair } from 'jose'
+import { exportJWK, generateKeyPair, importJWK } from 'jose'
 import { clientAuthSigningAlgValues } from 'oidc-provider/lib/consts/jwa.js'
 import { InvalidTarget } from 'oidc-provider/lib/helpers/errors.js'
 // The package's entry point prints a warning on Node 20; the provider itself runs there.
@@ -22,7 +22,7 @@ export const CLIENT_AUTH_SIGNING_ALGS = clientAuthSigningAlgValues.filter(
  *
  * @typedef {object} ClientRegistration
  * @property {string} client_id
- * @property {'private_key_jwt' | 'client_secret_basic' | 'client_secret_post' | 'none'} token_endpoint_auth_method
+ * @property {'private_key_jwt' | 'client_secret_basic' | 'client_secret_post' | 'none' | 'attest_jwt_client_auth' | 'attest_jwt_client_auth_dpop'} token_endpoint_auth_method
  * @property {string} [token_endpoint_auth_signing_alg]  when absent, any enabled algorithm is accepted
  * @property {readonly string[]} [grant_types]
  * @property {{ keys: object[] }} [jwks]
@@ -41,6 +41,7 @@ export const CLIENT_AUTH_SIGNING_ALGS = clientAuthSigningAlgValues.filter(
  * @property {readonly string[]} [clientAuthMethods]  advertised and accepted
  * @property {readonly string[]} [clientAuthSigningAlgs]  advertised and accepted
  * @property {'supported' | 'nonce'} [dpop]  binds tokens to the key of a DPoP proof, which with `nonce` must have one
+ * @property {import('jose').JWK} [attester]  public key that attestations of client instances are verified with
  * @property {(server: GrantServer) => void} [grants]  adds grants before the clients are registered
  * @property {Readonly<Record<string, string>>} [hosts]  https origin → loopback origin, in place of DNS and TLS; makes
  *   it accept clients that it fetches the metadata document of
@@ -81,7 +82,7 @@ URL.parse ??= (url, base) => (URL.canParse(url, base) ? new URL(url, base) : nul
  * @returns {Promise<AuthorizationServer>}
  */
 export async function startAuthorizationServer(options = {}) {
-  const { clients = [], path = '', accessTokenFormat = 'jwt', dpop, hosts } = options
+  const { clients = [], path = '', accessTokenFormat = 'jwt', dpop, hosts, attester } = options
   const resources = new Map(Object.entries(options.resources ?? {}))
   let ttlSeconds = options.ttlSeconds ?? 3600
   /** @type {Map<string, object>} */
@@ -125,6 +126,7 @@ export async function startAuthorizationServer(options = {}) {
       id_token_signed_response_alg: 'ES256',
     },
     clientAuthMethods: options.clientAuthMethods ?? [
+      ...(attester ? ['attest_jwt_client_auth', 'attest_jwt_client_auth_dpop'] : []),
       'private_key_jwt',
       'client_secret_basic',
       'client_secret_post',
@@ -143,6 +145,15 @@ export async function startAuthorizationServer(options = {}) {
         requireNonce: () => dpop === 'nonce',
       },
       devInteractions: { enabled: false },
+      ...(attester && {
+        attestClientAuth: {
+          enabled: true,
+          ack: 'draft-12',
+          challengeSecret: randomBytes(32),
+          getAttestationSignaturePublicKey: () => importJWK(attester, attester.alg),
+          assertAttestationJwtAndPop: () => {},
+        },
+      }),
       ...(hosts && { clientIdMetadataDocument: { enabled: true, ack: 'draft-02' } }),
       resourceIndicators: {
         enabled: true,

@@ -142,7 +142,8 @@ export function clientCredentialsFlow(
       if (dpop !== undefined) acceptsProofs(as, dpop)
       const jkt = dpop?.jktInAssertion === true ? await dpop.session.jkt() : undefined
       const { onReplaceable } = keys
-      await authentication(as, { client_id: clientId }, params, headers, { onReplaceable, jkt })
+      const options = { onReplaceable, jkt, session: dpop?.session }
+      await authentication(as, { client_id: clientId }, params, headers, options)
       requested = { as, resource, scope }
     },
     saveTokens(granted: Tokens) {

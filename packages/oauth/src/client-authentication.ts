@@ -1,11 +1,14 @@
 import { ownOptions } from '@countersign/core/backend'
 import type { AuthorizationServer, Client } from 'oauth4webapi'
+import type { DpopSession } from './dpop.ts'
 import { requireAdvertised, requirePinnedIssuer, requireTokenEndpoint } from './server-checks.ts'
 
 /** The client authentication methods of this package, by their registered names. */
 export type ClientAuthenticationMethod =
   | 'private_key_jwt'
   | 'spiffe_jwt'
+  | 'attest_jwt_client_auth'
+  | 'attest_jwt_client_auth_dpop'
   | 'client_secret_basic'
   | 'client_secret_post'
   | 'none'
@@ -21,6 +24,13 @@ export interface ClientAuthenticationOptions {
   readonly signal?: AbortSignal | undefined
   /** The thumbprint of a DPoP key, which `privateKeyJwt` names in the assertion as `cnf.jkt`. */
   readonly jkt?: string | undefined
+  /** The session that makes the DPoP proof of the request. */
+  readonly session?: DpopSession | undefined
+  /**
+   * Called with the function that reads the response to the request. It returns whether the request may be accepted when
+   * it is authenticated again.
+   */
+  readonly onResponse?: ((read: (response: Response) => boolean) => void) | undefined
   /** Called when a rotating signer has signed, with the function to call if the server refuses the signature. */
   readonly onReplaceable?: ((replace: ReplaceKey) => void) | undefined
 }
@@ -55,8 +65,7 @@ export interface ClientAuthentication {
 }
 
 /** One request to authenticate, for a server that was checked. */
-export interface CheckedRequest
-  extends Pick<ClientAuthenticationOptions, 'signal' | 'onReplaceable' | 'jkt'> {
+export interface CheckedRequest extends Omit<ClientAuthenticationOptions, 'issuer'> {
   readonly as: AuthorizationServer
   readonly client: Client
   readonly body: URLSearchParams
@@ -80,11 +89,11 @@ export function clientAuthentication(
   const authentication = async (
     ...[as, client, body, headers, given = {}]: Parameters<ClientAuthentication>
   ) => {
-    const { issuer: pin, signal, onReplaceable, jkt } = ownOptions(given)
+    const { issuer: pin, ...others } = ownOptions(given)
     const isPinned = requirePinnedIssuer(as, issuer, pin)
     requireTokenEndpoint(as)
     requireAdvertised(as, method)
-    await authenticate({ as, client, body, headers, isPinned, signal, onReplaceable, jkt })
+    await authenticate({ as, client, body, headers, isPinned, ...others })
   }
   if (alg !== undefined) Object.defineProperty(authentication, 'alg', { get: alg })
   return Object.freeze(Object.assign(authentication, { method }))

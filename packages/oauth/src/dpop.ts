@@ -149,7 +149,7 @@ function isSigner(value: unknown): value is Signer {
  *
  * It signs on the calling thread, which takes a fifth of the time of a WebCrypto key.
  */
-function ephemeralSigner(): Signer {
+export function ephemeralSigner(): Signer {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const key = { key: privateKey, dsaEncoding: 'ieee-p1363' } as const
   return createSigner(

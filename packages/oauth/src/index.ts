@@ -1,5 +1,15 @@
 export type { AuthorizationServer, ResourceServer } from 'oauth4webapi'
 export {
+  type AttestationOptions,
+  type AttestationRequest,
+  type AttestedInstance,
+  type AttestedInstanceOptions,
+  type Attester,
+  experimentalAttestedInstance,
+  experimentalSignAttestation,
+  type InstanceJwk,
+} from './attested-instance.ts'
+export {
   type ClientAuthentication,
   type ClientAuthenticationMethod,
   type ClientAuthenticationOptions,

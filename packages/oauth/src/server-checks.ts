@@ -173,23 +173,26 @@ export function requireAdvertised(as: AuthorizationServer, method: string, alg?:
       `${sanitizeValue(as.issuer)} does not list ${method} in "token_endpoint_auth_methods_supported" (it lists ${sanitizeValue(methods)}); enable it there, or use a listed method`,
     )
   }
-  if (alg === undefined) return
   // Some servers that accept private_key_jwt leave this list out, so a missing list refuses no algorithm.
-  const algs = listIn(as, 'token_endpoint_auth_signing_alg_values_supported')
-  if (algs === undefined || algs.includes(alg)) return
+  requireAlgorithm(as, 'token_endpoint_auth_signing_alg_values_supported', alg)
+}
+
+/** Refuses a server that lists algorithms without this one; a missing list, or `undefined` as algorithm, is accepted. */
+export function requireAlgorithm(
+  as: AuthorizationServer,
+  member: string,
+  alg: string | undefined,
+): void {
+  const algs = listIn(as, member)
+  if (alg === undefined || algs === undefined || algs.includes(alg)) return
   throw new OAuthError(
     'ERR_OAUTH_ALG_NOT_ADVERTISED',
-    `${sanitizeValue(as.issuer)} does not list ${alg} in "token_endpoint_auth_signing_alg_values_supported" (it lists ${sanitizeValue(algs)}); ${algorithmAdvice(alg, algs)}`,
+    `${sanitizeValue(as.issuer)} does not list ${alg} in "${member}" (it lists ${sanitizeValue(algs)}); ${algorithmAdvice(alg, algs)}`,
   )
 }
 
 /** A list of strings in the metadata. A string is refused, because it has a method `includes` as well. */
-function listIn(
-  as: AuthorizationServer,
-  member:
-    | 'token_endpoint_auth_methods_supported'
-    | 'token_endpoint_auth_signing_alg_values_supported',
-): readonly string[] | undefined {
+function listIn(as: AuthorizationServer, member: string): readonly string[] | undefined {
   const value: unknown = as[member] ?? undefined
   if (value === undefined || isListOfStrings(value)) return value
   throw new OAuthError(

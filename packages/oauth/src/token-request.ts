@@ -56,7 +56,8 @@ export interface TokenRequest {
  * Requests an access token.
  *
  * A server that answers `invalid_client` to a rotating signer may know the successor of its key. Then one more request
- * is sent, if another key can be loaded. And one more request is sent to a server that asks for a nonce in the proof.
+ * is sent, if another key can be loaded. And one more request is sent to a server that asks for a nonce or a challenge in
+ * the proof.
  */
 export async function requestToken(request: TokenRequest): Promise<TokenResponse> {
   const { signal } = request
@@ -81,7 +82,7 @@ function isUnknownClient(error: unknown): boolean {
 async function send(
   request: TokenRequest,
   onReplaceable?: (replace: ReplaceKey) => void,
-  hasRetried = false,
+  retried: readonly string[] = [],
 ): Promise<TokenResponse> {
   const { as, issuer, clientId, authentication, signal } = request
   const endpoint = requireTokenEndpoint(as)
@@ -93,11 +94,17 @@ async function send(
   const parameters = await request.parameters()
   const client = { client_id: clientId }
   let secrets: readonly string[] | undefined
+  let readChallenge: ((response: Response) => boolean) | undefined
+  const onResponse = (read: (response: Response) => boolean) => {
+    readChallenge = read
+  }
   const response = await genericTokenEndpointRequest(
     as,
     client,
     async (server, self, body, headers) => {
-      await authentication(server, self, body, headers, { issuer, signal, onReplaceable, jkt })
+      const { session } = dpop ?? {}
+      const options = { issuer, signal, onReplaceable, onResponse, jkt, session }
+      await authentication(server, self, body, headers, options)
       const proof = await dpop?.session.buildProof({ htm: 'POST', htu: endpoint, signal })
       if (proof !== undefined) headers.set('dpop', proof)
       secrets = secretsIn(body, headers)
@@ -114,12 +121,16 @@ async function send(
     if (secrets === undefined) throw error
     throw describeFetchError(error, signal, `token endpoint ${originOf(endpoint)}`, secrets)
   })
-  const hasNonce = dpop?.session.observeNonce(response, endpoint)
+  const mayRetry = {
+    use_dpop_nonce: dpop?.session.observeNonce(response, endpoint),
+    use_attestation_challenge: readChallenge?.(response),
+  }
   if (response.status === 200)
     return readToken(response, as, client, { dpop, tokenType: request.tokenType })
   const refusal = await describeRefusal(response, as, secrets ?? [], request.now())
-  if (hasRetried || hasNonce !== true || refusal.error !== 'use_dpop_nonce') throw refusal
-  return send(request, onReplaceable, true)
+  const reason = Object.entries(mayRetry).find(([error]) => error === refusal.error)
+  if (reason?.[1] !== true || retried.includes(reason[0])) throw refusal
+  return send(request, onReplaceable, [...retried, reason[0]])
 }
 
 async function readToken(
@@ -207,11 +218,14 @@ const publicParameters: ReadonlySet<string> = new Set([
   'actor_token_type',
 ])
 
+const proofHeaders = ['dpop', 'oauth-client-attestation', 'oauth-client-attestation-pop']
+
 /** The secrets of a request in each form that a server may repeat in an error: as they were sent, encoded and decoded. */
 function secretsIn(body: URLSearchParams, headers: Headers): string[] {
   const secrets = [...body].flatMap(([name, value]) => (publicParameters.has(name) ? [] : [value]))
   const [scheme = '', credentials = ''] = headers.get('authorization')?.split(' ') ?? []
-  secrets.push(credentials, headers.get('dpop') ?? '')
+  secrets.push(credentials)
+  for (const name of proofHeaders) secrets.push(headers.get(name) ?? '')
   if (scheme.toLowerCase() === 'basic') {
     const pair = Buffer.from(credentials, 'base64').toString()
     const encoded = pair.slice(pair.indexOf(':') + 1)
