@@ -1,11 +1,18 @@
-import { clientCredentialsProvider } from '@countersign/mcp'
-import { dpopSession, privateKeyJwt } from '@countersign/oauth'
+import { clientCredentialsProvider, withClientAuthentication } from '@countersign/mcp'
+import {
+  discoverAuthorizationServer,
+  dpopSession,
+  type Fetch,
+  privateKeyJwt,
+} from '@countersign/oauth'
 import { decodeJwt } from 'jose'
 import { describe, expect, it } from 'vitest'
-import { connect, majors, provide } from '../mcp/clients.ts'
+import { connect, majors, type ProviderOfBoth, provide } from '../mcp/clients.ts'
 import { closing } from '../mcp/closing.ts'
+import { InteractiveProvider } from '../mcp/interactive-provider.ts'
 import { newSigner, startServers } from '../mcp/servers.ts'
 import { refusal } from '../oauth/fixtures.ts'
+import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
 import { startScriptedResource, unauthorized } from '../servers/hostile-resource.js'
 import { signInWithProofs } from './sign-in.ts'
 
@@ -110,6 +117,56 @@ describe('a client for itself', () => {
     expect(await client.call('whoami')).toBe('agent')
   })
 })
+
+describe('where DPoP is only preferred, and the server lists other algorithms', () => {
+  const other = { dpop_signing_alg_values_supported: ['EdDSA'] }
+  const sessionOf = (provider: object) => (provider as { dpop(): unknown }).dpop()
+
+  it.each([
+    [['EdDSA'], false],
+    [['ES256'], true],
+  ])('%j: a client with a user sends a proof: %s', async (algs, isSent) => {
+    const sent: Headers[] = []
+    const as = closing(
+      await startScriptedAuthorizationServer({
+        metadata: { dpop_signing_alg_values_supported: algs },
+      }),
+    )
+    const options = { dpop: { required: false }, fetch: recorded(sent) }
+    const interactive = new InteractiveProvider('app')
+    const wrapped = withClientAuthentication(interactive, privateKeyJwt(await newSigner()), options)
+    const metadata = await discoverAuthorizationServer(as.url)
+    await (wrapped as unknown as ProviderOfBoth).saveDiscoveryState?.({
+      authorizationServerUrl: as.url,
+      authorizationServerMetadata: metadata as never,
+    })
+    expect(sessionOf(wrapped) !== undefined).toBe(isSent)
+    const body = new URLSearchParams({ grant_type: 'refresh_token' })
+    await wrapped.fetch(`${as.url}/token`, { method: 'POST', body })
+    expect(sent.map((headers) => headers.has('dpop'))).toEqual([isSent])
+  })
+
+  it('a client for itself gives an SDK no session', async () => {
+    const signer = await newSigner()
+    const as = closing(await startScriptedAuthorizationServer({ metadata: other }))
+    const mcp = closing(await startScriptedResource({ authorizationServers: [as.url] }))
+    const provider = clientCredentialsProvider({
+      ...{ clientId: 'agent', authentication: privateKeyJwt(signer), serverUrl: mcp.url },
+      dpop: { required: false },
+    })
+    expect(sessionOf(provider)).toBeDefined()
+    await provider.discoveryState()
+    expect(sessionOf(provider)).toBeUndefined()
+  })
+})
+
+/** A `fetch` that records the headers of requests. */
+function recorded(sent: Headers[]): Fetch {
+  return (input, init) => {
+    sent.push(new Headers(init?.headers))
+    return fetch(input, init)
+  }
+}
 
 describe.each(majors)('an interactive client on SDK %s', (major) => {
   it('gets another token after a restart with another key', async () => {

@@ -189,8 +189,6 @@ export function grantProvider(
       return { access_token, token_type, expires_in, scope: scope ?? used.scope }
     },
     ...clientCredentialsFlow(settings, tokens),
-    // SDK v2 asks for it. It is not part of the type, because the type of the SDK has private members.
-    ...(dpop && { dpop: () => dpop.session }),
     redirectToAuthorization: refuseInteraction,
     saveCodeVerifier: refuseInteraction,
     codeVerifier: refuseInteraction,

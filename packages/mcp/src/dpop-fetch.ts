@@ -1,4 +1,4 @@
-import type { Fetch } from '@countersign/oauth'
+import type { DpopSession, Fetch } from '@countersign/oauth'
 import { type Dpop, firstHop, sendWithToken } from '@countersign/oauth/internal'
 import { isTokenRequest } from './authorized-fetch.ts'
 
@@ -6,6 +6,8 @@ import { isTokenRequest } from './authorized-fetch.ts'
 export interface DpopFetchSettings {
   readonly fetch: Fetch
   readonly dpop: Dpop
+  /** The session for token requests; none if the server gets no proof. */
+  readonly sessionInUse: () => DpopSession | undefined
   /** Authenticates a token request again. */
   readonly authenticate: (headers: Headers, params: URLSearchParams, url: URL) => Promise<void>
   /** Whether a token is bound to the key of the session. */
@@ -17,7 +19,7 @@ export interface DpopFetchSettings {
  * bound to the key with a proof. It changes no request that has a proof already.
  */
 export function dpopFetch(settings: DpopFetchSettings): Fetch {
-  const { fetch, dpop, authenticate, isBound } = settings
+  const { fetch, dpop, sessionInUse, authenticate, isBound } = settings
   const { session } = dpop
 
   async function sendTokenRequest(url: URL, init: RequestInit, params: URLSearchParams) {
@@ -42,7 +44,11 @@ export function dpopFetch(settings: DpopFetchSettings): Fetch {
     const first = firstHop(input, init)
     const { url, headers } = first
     if (headers.has('dpop')) return fetch(input, init)
-    if (isTokenRequest(init.body)) return sendTokenRequest(url, init, init.body)
+    if (isTokenRequest(init.body)) {
+      return sessionInUse() === undefined
+        ? fetch(input, init)
+        : sendTokenRequest(url, init, init.body)
+    }
     const accessToken = /^bearer +(\S+)$/i.exec(headers.get('authorization') ?? '')?.[1]
     if (accessToken === undefined || !(await isBound(accessToken))) return fetch(input, init)
     const takesToken = ({ leftOrigin }: { readonly leftOrigin: boolean }) => !leftOrigin

@@ -1,7 +1,13 @@
-import { type AuthorizationServer, OAuthError, type ReplaceKey } from '@countersign/oauth'
+import {
+  type AuthorizationServer,
+  type DpopSession,
+  OAuthError,
+  type ReplaceKey,
+} from '@countersign/oauth'
 import {
   acceptsProofs,
   Deadline,
+  type Dpop,
   limitScope,
   requireSecureUrl,
   sanitize,
@@ -76,6 +82,18 @@ export interface ClientCredentialsFlow {
   invalidateCredentials(scope: CredentialScope): Promise<void>
 }
 
+/**
+ * The session whose proofs are sent to an authorization server: none where DPoP is only preferred, and the server lists
+ * other algorithms.
+ */
+export function sessionAt(
+  as: AuthorizationServer | undefined,
+  dpop: Dpop,
+): DpopSession | undefined {
+  const isUsed = dpop.required || as === undefined || acceptsProofs(as, dpop)
+  return isUsed ? dpop.session : undefined
+}
+
 interface FlowSettings extends ResourceTokensSettings {
   readonly serverUrl: URL | undefined
 }
@@ -93,6 +111,7 @@ export function clientCredentialsFlow(
   const keys = keyReplacement()
   const targets = new WeakMap<object, TokenTarget>()
   let discovering: Promise<TokenTarget> | undefined
+  let discovered: AuthorizationServer | undefined
   // The SDKs do not pass it from one call to the next. Flows that run at once may overwrite each other's target, so it
   // decides neither which server gets an assertion nor what is requested.
   let requested: TokenTarget | undefined
@@ -111,12 +130,15 @@ export function clientCredentialsFlow(
       const target = await discovering
       const { as, resource } = target
       targets.set(as, target)
+      discovered = as
       return {
         authorizationServerUrl: as.issuer,
         authorizationServerMetadata: as as ServerMetadata,
         resourceMetadata: { resource, authorization_servers: [as.issuer] },
       }
     },
+    // SDK v2 asks for it. It is not part of the type, because the type of the SDK has private members.
+    ...(dpop && { dpop: () => sessionAt(discovered, dpop) }),
     prepareTokenRequest(challenged?: string) {
       const wanted = limitScope(challenged, maxScope)
       return new URLSearchParams({

@@ -22,6 +22,7 @@ import {
   keyReplacement,
   requireTokenEndpoint,
   type ServerMetadata,
+  sessionAt,
   type Tokens,
 } from './sdk-flow.ts'
 
@@ -114,6 +115,9 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
   let lastServer: ServerMetadata | undefined
   let signingIn: { readonly state: DiscoveryState; readonly until: number } | undefined
 
+  const sessionInUse = () =>
+    dpop && sessionAt(asServer(discovery.latest()?.authorizationServerMetadata), dpop)
+
   const addClientAuthentication: AddClientAuthentication = async (
     headers,
     params,
@@ -140,9 +144,9 @@ export function withClientAuthentication<Provider extends InteractiveProvider>(
   const added: { readonly [member: PropertyKey]: unknown } = {
     addClientAuthentication,
     ...(dpop && {
-      dpop: () => dpop.session,
+      dpop: sessionInUse,
       fetch: dpopFetch({
-        ...{ fetch, dpop },
+        ...{ fetch, dpop, sessionInUse },
         authenticate: (headers, params, url) =>
           addClientAuthentication(headers, params, url, lastServer),
         async isBound(token) {
