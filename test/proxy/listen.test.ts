@@ -149,6 +149,41 @@ describe('on a TCP port', () => {
     expect(await status({}, {}, `"${'a'.repeat(64 * 1024 * 1024)}"`)).toBe(413)
   })
 
+  test('a web page of an accepted origin may send requests and read the responses, and no other', async () => {
+    const origin = 'https://inspector.example.com'
+    const args = ['--secret-file', secretFile, '--allow-origin', origin]
+    const { where } = await startProxy('127.0.0.1:0', args)
+    const { port } = new URL(where)
+    const preflight = (from: string) =>
+      send(
+        {
+          ...{ port, host: '127.0.0.1', method: 'OPTIONS' },
+          headers: {
+            origin: from,
+            'access-control-request-method': 'POST',
+            'access-control-request-headers': 'authorization, content-type, mcp-protocol-version',
+          },
+        },
+        '',
+      )
+    const allowed = await preflight(origin)
+    expect(allowed).toMatchObject({ status: 204, text: '' })
+    expect(allowed.headers).toMatchObject({
+      'access-control-allow-origin': origin,
+      'access-control-allow-headers': 'authorization, content-type, mcp-protocol-version',
+      'access-control-allow-methods': 'POST, GET, DELETE',
+    })
+    const refused = await preflight('https://evil.example.com')
+    expect(refused.status).toBe(403)
+    expect(refused.headers['access-control-allow-origin']).toBeUndefined()
+    const headers = { ...json, authorization: `Bearer ${secret}`, origin }
+    const answer = await send({ port, host: '127.0.0.1', headers })
+    expect(answer).toMatchObject({ status: 200 })
+    expect(answer.headers).toMatchObject({ 'access-control-allow-origin': origin, vary: 'origin' })
+    expect(answer.headers['access-control-expose-headers']).toContain('mcp-session-id')
+    expect((await send({ port, host: '127.0.0.1', headers: json })).status).toBe(401)
+  })
+
   test('an address of another machine, or none, is refused', async () => {
     for (const address of ['0.0.0.0:0', '192.0.2.1:80', '127.0.0.1', 'example.com:80']) {
       await expect(startProxy(address)).rejects.toThrow(/--listen takes 127\.0\.0\.1:PORT/)
@@ -226,6 +261,19 @@ test('hidden tools are neither listed nor called', async () => {
   const client = await connect('v2', where)
   expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['add'])
   await expect(client.callTool({ name: 'whoami' })).rejects.toThrow(/do not allow the tool/)
+})
+
+test('--read-only reads the list of tools itself, and refuses calls of the others', async () => {
+  await using server = await startStateful(fixtures)
+  const args = ['--secret-file', secretFile, '--read-only']
+  const { where } = await startProxy('127.0.0.1:0', args, { url: server.url })
+  const client = await connect('v1', where)
+  const call = (name: string, given: Record<string, unknown>) =>
+    client.callTool({ name, arguments: given })
+  expect(await call('echo', { text: 'read' })).toMatchObject({ content: [{ text: 'read' }] })
+  await expect(call('count', { value: 1 })).rejects.toThrow(/"count" has not been listed/)
+  expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['echo'])
+  expect(server.counted).toEqual([])
 })
 
 test('SIGTERM ends it, and the sessions of the server', async () => {

@@ -123,11 +123,6 @@ async function runProxy(
   const { openToolList } = await import('./proxy/tool-list.ts')
   const { toolFilter } = await import('./proxy/tool-filter.ts')
   const tools = openToolList()
-  if (options.listen !== undefined && options.readOnly) {
-    throw new UsageError(
-      '--read-only works on standard input and output; with --listen, name tools with --allow-tool',
-    )
-  }
   const forward = {
     ...{ upstream, describe, explain: authorization.explain },
     ...{ notice: noticeLine, signal: context.signal },

@@ -1,10 +1,17 @@
-import { randomUUID, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { onAbort } from '@countersign/core/backend'
 import { mediaTypeOf, readEvents, readExcerpt, readText } from './body.ts'
 import { openBudget } from './budget.ts'
 import { fateSentences } from './calls.ts'
+import { allowOrigin, isPreflight, refusalOf } from './http-access.ts'
+import {
+  isOutdated,
+  type LocalSession,
+  LocalSessions,
+  remember,
+  rememberAsked,
+} from './http-sessions.ts'
 import {
   type Envelope,
   errorCodes,
@@ -13,13 +20,13 @@ import {
   isInitialize,
   keyOf,
   longestMessage,
-  type Message,
   MessageError,
   readEnvelope,
 } from './message.ts'
 import { passThrough } from './pass-through.ts'
 import type { ForwardOptions } from './server-messages.ts'
 import { openSession, postHeaders, protocolVersionOf, type Session } from './session.ts'
+import { readToolList } from './tool-listing.ts'
 import { type Fate, UpstreamError } from './upstream.ts'
 
 /** Options of {@link HttpHandler}. */
@@ -32,28 +39,13 @@ export interface HttpHandlerOptions extends ForwardOptions {
   readonly signal: AbortSignal
 }
 
-/** The path of the local MCP server. */
-export const serverPath = '/mcp'
-
-const mostSessions = 1000
-const mostChanges = 1000
-const endMs = 500
-
-/** A session of the server, and the requests that a new one needs again. */
-interface LocalSession {
-  readonly session: Session
-  /** Subscriptions by their URI, and the level of logging. */
-  readonly changes: Map<string, Envelope>
-}
-
 /** Passes HTTP requests of hosts on to the server. */
 export class HttpHandler {
   readonly #options: HttpHandlerOptions
   readonly #secret: Buffer | undefined
-  /** By the session ID that the host has, which stays the same when the server forgets the session. */
-  readonly #sessions = new Map<string, LocalSession>()
+  readonly #sessions = new LocalSessions()
   readonly #budget = openBudget(4 * longestMessage)
-  /** The accepted values of the header `Host` on TCP: a web page could make another name lead here. */
+  #listing: Promise<void> | undefined
   #hosts: readonly string[] = []
 
   constructor(options: HttpHandlerOptions) {
@@ -73,8 +65,12 @@ export class HttpHandler {
     })
     const stopped = onAbort(this.#options.signal, () => controller.abort())
     try {
-      const refusal = this.#refuse(request)
-      if (refusal === undefined) await this.#forward(request, response, controller.signal)
+      const refusal = refusalOf(request, {
+        ...{ secret: this.#secret, hosts: this.#hosts, origins: this.#options.origins },
+      })
+      if (refusal === undefined) allowOrigin(request, response)
+      if (refusal === undefined && isPreflight(request)) response.writeHead(204).end()
+      else if (refusal === undefined) await this.#forward(request, response, controller.signal)
       else respond(response, ...refusal)
     } catch (error) {
       if (controller.signal.aborted || response.headersSent) response.destroy()
@@ -85,29 +81,8 @@ export class HttpHandler {
   }
 
   /** Ends the sessions of the server. */
-  async end(): Promise<void> {
-    const signal = AbortSignal.timeout(endMs)
-    await Promise.all([...this.#sessions.values()].map(({ session }) => session.end(signal)))
-  }
-
-  /** The status and the text for a request that is not forwarded. */
-  #refuse({ headers, url, method }: IncomingMessage): [number, string] | undefined {
-    const { host = '', origin, authorization = '' } = headers
-    if (this.#secret !== undefined && !this.#hosts.includes(host.toLowerCase())) {
-      return [403, 'the header Host must name the address that the proxy listens on']
-    }
-    if (origin !== undefined && !this.#options.origins.includes(origin)) {
-      return [403, 'requests with a header Origin are refused; see --allow-origin']
-    }
-    const [, given = ''] = /^Bearer +(.*)$/i.exec(authorization) ?? []
-    if (this.#secret !== undefined && !isEqual(Buffer.from(given), this.#secret)) {
-      return [401, 'the secret of the proxy is missing or wrong']
-    }
-    if (url !== serverPath) return [404, `the path of the MCP server is ${serverPath}`]
-    if (!['POST', 'GET', 'DELETE'].includes(method ?? '')) {
-      return [405, 'the method must be POST, GET or DELETE']
-    }
-    return undefined
+  end(): Promise<void> {
+    return this.#sessions.end()
   }
 
   async #forward(
@@ -127,6 +102,11 @@ export class HttpHandler {
     let envelope: Envelope | undefined
     try {
       if (request.method === 'POST') envelope = readEnvelope(await readBody(request))
+      if (envelope !== undefined && local !== undefined && isOutdated(envelope, local)) {
+        response.writeHead(202).end()
+        return
+      }
+      await this.#readList(envelope, local?.session, signal)
       const answers = this.#options.filter?.refuse(envelope?.messages ?? [])
       if (answers !== undefined) {
         respondJson(response, 200, onlyOrAll(answers))
@@ -145,6 +125,25 @@ export class HttpHandler {
     } finally {
       release()
     }
+  }
+
+  /** Reads the list of tools for `--read-only`, if the host calls a tool before it has listed them. */
+  async #readList(
+    envelope: Envelope | undefined,
+    session: Session | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { filter, tools, upstream, notice } = this.#options
+    if (envelope === undefined || !filter?.needsList(envelope.messages)) return
+    const exchange = {
+      ...{ upstream, tools },
+      session: session ?? openSession({ upstream, notice, signal: this.#options.signal }),
+    }
+    const [like] = envelope.messages
+    this.#listing ??= readToolList(exchange, like, async () => {}, signal).finally(() => {
+      this.#listing = undefined
+    })
+    await this.#listing
   }
 
   /** Sends a request. If the server has forgotten the session, it is sent again in a new one. */
@@ -201,8 +200,12 @@ export class HttpHandler {
     // Not at once: the first octets of the body, if they are here already, go out together with the headers.
     setImmediate(() => response.flushHeaders())
     const { filter } = this.#options
+    const { generation = 0 } = local?.session ?? {}
     const parts = passThrough(found, {
       envelope,
+      onRequest(asked) {
+        if (local !== undefined) rememberAsked(local, asked, generation)
+      },
       change: filter !== undefined && found.ok ? (text) => this.#filterList(text) : undefined,
       whenBroken: (ids, cause) => this.#failures(envelope, ids, cause),
     })
@@ -234,20 +237,9 @@ export class HttpHandler {
         },
       })
       session.start(envelope, { sessionId, protocolVersion: protocolVersionOf(message.result) })
-      const id = randomUUID()
-      this.#sessions.set(id, { session, changes })
-      this.#evict()
-      response.setHeader('mcp-session-id', id)
+      response.setHeader('mcp-session-id', this.#sessions.add(session, changes))
     }
     respondJson(response, found.status, answer)
-  }
-
-  #evict(): void {
-    const [oldest] = this.#sessions
-    if (this.#sessions.size <= mostSessions || oldest === undefined) return
-    const [id, { session }] = oldest
-    this.#sessions.delete(id)
-    void session.end(AbortSignal.timeout(endMs))
   }
 
   /** Reads the tools in a message, and hides those that the options do not allow. */
@@ -299,30 +291,11 @@ export class HttpHandler {
   }
 }
 
-/** Compares a secret in constant time; its length is not secret. */
-const isEqual = (one: Buffer, other: Buffer): boolean =>
-  one.length === other.length && timingSafeEqual(one, other)
-
 const requestsOf = (envelope: Envelope | undefined) =>
   envelope?.messages.filter((one) => one.kind === 'request') ?? []
 
 const onlyOrAll = (answers: readonly string[]): string =>
   answers.length === 1 ? String(answers[0]) : `[${answers.join(',')}]`
-
-/** Keeps a request that changes the session. */
-function remember(
-  { changes }: LocalSession,
-  message: Message | undefined,
-  envelope: Envelope,
-): void {
-  if (message?.kind !== 'request') return
-  const { method, params } = message
-  if (method === 'resources/unsubscribe') changes.delete(String(params.uri))
-  else if (changes.size < mostChanges) {
-    if (method === 'resources/subscribe') changes.set(String(params.uri), envelope)
-    if (method === 'logging/setLevel') changes.set(method, envelope)
-  }
-}
 
 /** The text of the first answer in a response to one request. */
 async function firstAnswer(response: Response): Promise<string | undefined> {

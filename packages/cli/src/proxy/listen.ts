@@ -3,7 +3,8 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { isLoopback, onAbort } from '@countersign/core/backend'
 import { UsageError } from '../errors.ts'
-import { HttpHandler, serverPath } from './http-handler.ts'
+import { serverPath } from './http-access.ts'
+import { HttpHandler } from './http-handler.ts'
 import type { ForwardOptions } from './server-messages.ts'
 
 /** Options of {@link serveHttp}. */

@@ -1,11 +1,20 @@
 import { createParser } from 'eventsource-parser'
 import { mediaTypeOf, readEvents, readText } from './body.ts'
-import { type Envelope, keyOf, longestMessage, readEnvelope } from './message.ts'
+import {
+  type Envelope,
+  keyOf,
+  longestMessage,
+  type Message,
+  type MessageId,
+  readEnvelope,
+} from './message.ts'
 
 /** How a response is passed through. */
 export interface PassThroughOptions {
   /** The message of the host; `undefined` for a GET request. */
   readonly envelope: Envelope | undefined
+  /** Is told of each request of the server. */
+  readonly onRequest: (id: MessageId) => void
   /** Changes the text of each message; without it, the octets stay as they are. */
   readonly change: ((text: string) => string) | undefined
   /** Makes the answers to the requests of these IDs, whose response has ended early. */
@@ -32,14 +41,18 @@ export async function* passThrough(
 
 async function* passStream(
   response: Response,
-  { envelope, change, whenBroken }: PassThroughOptions,
+  { envelope, onRequest, change, whenBroken }: PassThroughOptions,
 ): AsyncGenerator<Uint8Array | string, void> {
   const requests = envelope?.messages.filter((one) => one.kind === 'request') ?? []
   const unanswered = new Set(requests.map(({ id }) => keyOf(id)))
   let canBeResumed = false
   const observe = (event: { readonly id?: string | undefined; readonly data: string }) => {
     canBeResumed ||= event.id !== undefined
-    for (const id of answeredIn(event.data)) unanswered.delete(id)
+    for (const message of messagesIn(event.data)) {
+      if (message.kind === 'request') onRequest(message.id)
+      else if (message.kind === 'response' && message.id !== null)
+        unanswered.delete(keyOf(message.id))
+    }
   }
   let cause: unknown
   try {
@@ -54,13 +67,10 @@ async function* passStream(
   for (const answer of whenBroken(unanswered, cause)) yield `\n\ndata: ${answer}\n\n`
 }
 
-function answeredIn(text: string): string[] {
+function messagesIn(text: string): readonly Message[] {
   if (text === '') return []
   try {
-    const { messages } = readEnvelope(text)
-    return messages.flatMap((one) =>
-      one.kind === 'response' && one.id !== null ? [keyOf(one.id)] : [],
-    )
+    return readEnvelope(text).messages
   } catch {
     return []
   }
@@ -86,13 +96,19 @@ async function* changed(
   change: (text: string) => string,
   observe: (event: { readonly id?: string | undefined; readonly data: string }) => void,
 ): AsyncGenerator<string, void> {
-  for await (const one of readEvents(response)) {
+  let retry: number | undefined
+  const onRetry = (ms: number) => {
+    retry = ms
+  }
+  for await (const one of readEvents(response, onRetry)) {
     observe(one)
     const lines = [
+      ...(retry === undefined ? [] : [`retry: ${retry}`]),
       ...(one.id === undefined ? [] : [`id: ${one.id}`]),
       ...(one.event === undefined ? [] : [`event: ${one.event}`]),
       `data: ${one.data === '' ? '' : change(one.data)}`,
     ]
+    retry = undefined
     yield `${lines.join('\n')}\n\n`
   }
 }
