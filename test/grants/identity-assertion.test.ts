@@ -1,4 +1,10 @@
-import { clientSecretBasic, identityAssertion, jwtBearer, publicClient } from '@countersign/oauth'
+import {
+  clientSecretBasic,
+  identityAssertion,
+  jwtBearer,
+  publicClient,
+  type TokenProvider,
+} from '@countersign/oauth'
 import { createRemoteJWKSet, decodeJwt, jwtVerify, SignJWT } from 'jose'
 import { expect, test } from 'vitest'
 import { closing, refusal, signaturesOf, startClock } from '../oauth/fixtures.ts'
@@ -244,6 +250,62 @@ test('metadata of another identity provider, or over plain http elsewhere, gets 
     expect((await refusal(() => agent.token())).code).toBe(code)
   }
   expect([calls, hostile.credentials]).toEqual([0, []])
+})
+
+test('the metadata of the identity provider is discovered again after a wrong answer', async () => {
+  const idp = closing(
+    await startScriptedAuthorizationServer({ token: () => new Response('moved', { status: 404 }) }),
+  )
+  const { source } = await startEnterprise()
+  const { requests, url: issuer } = idp
+  const discoveries = () => requests.filter(({ path }) => path.includes('well-known')).length
+  const authentication = clientSecretBasic('secret of the client')
+  const metadata = { issuer, token_endpoint: `${issuer}/token` }
+  const client = { issuer, clientId: 'agent', authentication, metadata }
+  const seen: unknown[] = []
+  const subjectToken: TokenProvider = (as, { clientId, issuer }) => {
+    seen.push([as.issuer, clientId, issuer])
+    return 'token'
+  }
+  const grant = identityAssertion({ idp: client, subjectToken })
+  const agent = source({ grant, retries: 0 })
+  expect((await refusal(() => agent.token())).code).toBe('ERR_OAUTH_INVALID_RESPONSE')
+  expect(discoveries()).toBe(0)
+  await refusal(() => agent.token())
+  expect(discoveries()).toBe(1)
+  // The function learns who gets the token.
+  expect(new Set(seen.map(String))).toEqual(new Set([String([issuer, 'agent', issuer])]))
+})
+
+test.for([
+  ['within', 59, 0],
+  ['after', 61, 1],
+] as const)(
+  'the given metadata of the identity provider: %s its lifetime',
+  async ([, age, times]) => {
+    const clock = startClock()
+    const { client, idp, source, idToken } = await startEnterprise()
+    const { issuer } = idp
+    const methods = { token_endpoint_auth_methods_supported: ['private_key_jwt'] }
+    const metadata = { issuer, token_endpoint: idp.metadata.token_endpoint, ...methods }
+    const lifetime = { metadata, metadataLifetimeSeconds: 60 }
+    const grant = identityAssertion({ idp: { ...client, ...lifetime }, subjectToken: idToken })
+    const agent = source({ grant, now: clock.now })
+    agent.invalidate(await agent.token())
+    clock.advance(age)
+    await agent.token()
+    expect(idp.counters.discovery).toBe(times)
+  },
+)
+
+test.for([
+  'urn:ietf:params:oauth:token-type:saml2',
+  'urn:ietf:params:oauth:token-type:refresh_token',
+])('the user’s token may be of another type: %s', async (subjectTokenType) => {
+  const { client, idp, source, idToken } = await startEnterprise()
+  const grant = identityAssertion({ idp: client, subjectToken: idToken, subjectTokenType })
+  await source({ grant }).token()
+  expect(idp.tokenRequests[0]?.form['subject_token_type']).toBe(subjectTokenType)
 })
 
 test('options of another type are refused', async () => {
