@@ -1,13 +1,15 @@
+import { rotating } from '@countersign/core'
 import {
   clientSecretBasic,
   identityAssertion,
   jwtBearer,
+  privateKeyJwt,
   publicClient,
   type TokenProvider,
 } from '@countersign/oauth'
 import { createRemoteJWKSet, decodeJwt, jwtVerify, SignJWT } from 'jose'
 import { expect, test } from 'vitest'
-import { closing, refusal, signaturesOf, startClock } from '../oauth/fixtures.ts'
+import { closing, es256Signer, refusal, signaturesOf, startClock } from '../oauth/fixtures.ts'
 import { startScriptedAuthorizationServer } from '../servers/hostile-authorization-server.js'
 import type { Script } from '../servers/scripted-server.js'
 import { type Answer, ID_JAG, ID_JAG_TYP, JWT_BEARER } from '../servers/token-grants.js'
@@ -191,6 +193,23 @@ test('an identity provider that is unavailable is asked again as the authorizati
   clock.advance(60)
   await refusal(() => agent.token())
   expect(exchanges()).toBe(8)
+})
+
+test('a key that was replaced at the identity provider is loaded again, and one more request is sent', async () => {
+  const { as, client, idp, signers, source, idToken } = await startEnterprise()
+  const keys = [await es256Signer(), signers.idp]
+  const authentication = privateKeyJwt(rotating(async () => keys.shift() ?? signers.idp))
+  const grant = identityAssertion({ idp: { ...client, authentication }, subjectToken: idToken })
+  await source({ grant }).token()
+  expect(idp.tokenRequests.map(({ status }) => status)).toEqual([401, 200])
+  expect(as.counters.token).toBe(1)
+})
+
+test('the deadline of the renewal includes a user’s token that does not come', async () => {
+  const { idp, source } = await startEnterprise()
+  const agent = source({ timeoutSeconds: 0.2 }, () => new Promise(() => {}))
+  expect((await refusal(() => agent.token())).code).toBe('ERR_OAUTH_TIMEOUT')
+  expect(idp.counters.token).toBe(0)
 })
 
 test('the deadline of the renewal includes an identity provider that does not answer', async () => {
