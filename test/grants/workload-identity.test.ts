@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { authorizationGrant } from '@countersign/core'
 import { workloadIdentityProvider } from '@countersign/mcp'
 import {
+  clientSecretPost,
   externalAssertion,
   type GrantRequest,
   publicClient,
@@ -168,6 +169,19 @@ test('the provider asks the platform for no JWT for a server that demands client
   expect(provider.clientMetadata).toMatchObject({
     grant_types: ['urn:ietf:params:oauth:grant-type:jwt-bearer'],
     token_endpoint_auth_method: 'none',
+  })
+})
+
+test('the provider authenticates the client in addition, if an authentication is given', async () => {
+  const { as, forms } = await startServer(['client_secret_post'])
+  const mcp = await startMcpServer(as.url)
+  const token = () => platformJwt(as.url)
+  const authentication = clientSecretPost('secret of the client')
+  const provider = workloadIdentityProvider({ clientId: 'pod', token, authentication })
+  expect((await provider.fetch(`${mcp.url}/mcp`, { method: 'POST' })).status).toBe(200)
+  expect(Object.fromEntries(forms()[0] ?? [])).toMatchObject({
+    grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+    client_secret: 'secret of the client',
   })
 })
 
