@@ -129,6 +129,22 @@ describe('invalid_client for a rotating signer', () => {
     expect([key.loads, fixture.tokenRequests().length]).toEqual([2, 1])
   })
 
+  it('is thrown unchanged when an authentication of the caller rejects instead of loading a key', async () => {
+    const authenticate = privateKeyJwt(await es256Signer())
+    const authentication = Object.assign(
+      async (...[as, client, body, headers, options]: Parameters<typeof authenticate>) => {
+        await authenticate(as, client, body, headers, options)
+        options?.onReplaceable?.(() => Promise.reject(new Error('the vault is down')))
+      },
+      { method: authenticate.method, alg: authenticate.alg },
+    )
+    const fixture = await startTokenSource(() => errorResponse('invalid_client'), {
+      authentication,
+    })
+    expect(await refusal(() => fixture.source.token())).toMatchObject({ error: 'invalid_client' })
+    expect(fixture.tokenRequests()).toHaveLength(1)
+  })
+
   it('for the successor as well is not followed by another load', async () => {
     const key = vault(await es256Signer())
     await key.source.ready()
