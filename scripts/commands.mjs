@@ -33,6 +33,8 @@ export const commands = {
       ...['run', '--update', '--project', 'unit'],
       ...['test/cli/reference.test.ts', 'test/faults/fault-matrix.test.ts'],
     ]),
+  /** Simulates the fleets of docs/fleets.md, which takes about half an hour, and writes its tables and its plot. */
+  fleets: () => node('test/bench/fleets/write.mjs', []),
   /** Prints the measurements that docs/architecture.md shows. */
   architecture: (/** @type {string[]} */ args) => node('scripts/architecture.mjs', args),
   /** Packs the packages, and prints the `npm install` line with tarballs for their names. */

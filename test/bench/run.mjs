@@ -25,6 +25,7 @@ const benches = {
   proxy: () => import('./proxy.js'),
   clouds: () => import('./clouds.js'),
   'clouds-memory': () => import('./clouds-memory.js'),
+  fleets: () => import('./fleets.js'),
 }
 
 const usage = `Usage: npm run bench -- [options]

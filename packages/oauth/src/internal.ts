@@ -36,3 +36,4 @@ export {
   type SecureUrlOptions,
   sameIssuer,
 } from './server-checks.ts'
+export { tokenCache } from './token-cache.ts'
