@@ -4,7 +4,7 @@ import type { MiniStack } from '../servers/ministack.js'
 
 export const input = Buffer.from('what is signed here')
 
-/** Root, who may do everything. */
+/** The root user, who has all permissions. */
 export const rootOf = (ministack: MiniStack): KMSClient => new KMSClient(ministack.client)
 
 /** The ARN of a new key. */
@@ -14,7 +14,7 @@ export async function createKey(client: KMSClient, keySpec: KeySpec): Promise<st
   return KeyMetadata?.Arn ?? ''
 }
 
-/** What a promise rejects with; that it is fulfilled is an error. */
+/** Returns what a promise rejects with; throws if it is fulfilled. */
 export async function refusal(promise: Promise<unknown>): Promise<SignerError> {
   let value: unknown
   try {
@@ -22,5 +22,5 @@ export async function refusal(promise: Promise<unknown>): Promise<SignerError> {
   } catch (error) {
     return error as SignerError
   }
-  throw new Error(`not refused: ${String(value)}`)
+  throw new Error(`the promise was not rejected, but fulfilled with ${String(value)}`)
 }

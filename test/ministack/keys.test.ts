@@ -35,7 +35,7 @@ afterAll(async () => {
 })
 
 describe('an alias', () => {
-  test('that moves does not move the signer that was made by it', async () => {
+  test('that is moved does not change the key of a signer that was made with it', async () => {
     const [first, second] = [
       await createKey(client, 'ECC_NIST_P256'),
       await createKey(client, 'ECC_NIST_P256'),
@@ -54,7 +54,7 @@ describe('an alias', () => {
     }
   })
 
-  test('that nobody made is not found', async () => {
+  test('that does not exist is not found', async () => {
     expect(await refusal(awsKmsSigner({ keyId: 'alias/nobody', client }))).toMatchObject({
       code: 'ERR_SIGNER_KEY_NOT_FOUND',
     })
@@ -80,7 +80,7 @@ describe('a key is named', () => {
 })
 
 describe('a key that is', () => {
-  test('disabled is refused at the load and at a signature, until it is enabled', async () => {
+  test('disabled is refused at load and at a signature, until it is enabled', async () => {
     const KeyId = await createKey(client, 'ECC_NIST_P256')
     const signer = await awsKmsSigner({ keyId: KeyId, client })
     await client.send(new DisableKeyCommand({ KeyId }))
@@ -91,7 +91,7 @@ describe('a key that is', () => {
     expect(await signer.sign(input)).toHaveLength(64)
   })
 
-  test('pending deletion is refused at the load and at a signature, until that is cancelled', async () => {
+  test('pending deletion is refused at load and at a signature, until the deletion is cancelled', async () => {
     const KeyId = await createKey(client, 'RSA_2048')
     const signer = await awsKmsSigner({ keyId: KeyId, client })
     await client.send(new ScheduleKeyDeletionCommand({ KeyId, PendingWindowInDays: 7 }))
@@ -118,7 +118,7 @@ describe('a key that is', () => {
     }
   })
 
-  test('waiting for its material is refused', async () => {
+  test('waiting for its key material is refused', async () => {
     const { KeyMetadata } = await client.send(
       new CreateKeyCommand({
         KeySpec: 'ECC_NIST_P256',
@@ -133,14 +133,14 @@ describe('a key that is', () => {
   })
 })
 
-describe('a key from outside', () => {
+describe('an imported key', () => {
   test.each<[KeyKind, KeySpec]>([
     ['P-256', 'ECC_NIST_P256'],
     ['P-384', 'ECC_NIST_P384'],
     ['P-521', 'ECC_NIST_P521'],
     ['RSA-2048', 'RSA_2048'],
     ['RSA-3072', 'RSA_3072'],
-  ])('of %s signs as the one that was imported', async (kind, keySpec) => {
+  ])('of %s makes the signatures of its private key', async (kind, keySpec) => {
     const { privateKey, publicKey } = keyPair(kind)
     const keyId = await importKeyMaterial(client, privateKey, keySpec)
     const signer = await awsKmsSigner({ keyId, client })

@@ -20,7 +20,7 @@ beforeAll(async () => {
 
 afterAll(() => ministack?.close())
 
-/** A client of a new user who holds these permissions on the key, and no others. */
+/** A client of a new user with these permissions on the key, and no others. */
 async function clientWith(UserName: string, permissions: readonly string[]): Promise<KMSClient> {
   const iam = new IAMClient(ministack.client)
   await iam.send(new CreateUserCommand({ UserName }))
@@ -44,7 +44,7 @@ async function clientWith(UserName: string, permissions: readonly string[]): Pro
   })
 }
 
-describe('a principal that holds', () => {
+describe('a principal with', () => {
   test('kms:GetPublicKey and kms:Sign on the key, and nothing else, signs', async () => {
     const client = await clientWith('both', ['kms:GetPublicKey', 'kms:Sign'])
     await expect(client.send(new DescribeKeyCommand({ KeyId: keyId }))).rejects.toMatchObject({
@@ -65,7 +65,7 @@ describe('a principal that holds', () => {
     })
   })
 
-  test('them on another key is refused', async () => {
+  test('both on another key is refused', async () => {
     const client = await clientWith('stranger', ['kms:GetPublicKey', 'kms:Sign'])
     const other = await createKey(rootOf(ministack), 'ECC_NIST_P256')
     expect(await refusal(awsKmsSigner({ keyId: other, client }))).toMatchObject({
@@ -75,7 +75,7 @@ describe('a principal that holds', () => {
   })
 })
 
-test('credentials that AWS never gave are refused', async () => {
+test('unknown credentials are refused', async () => {
   const credentials = { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: 'never' }
   const client = new KMSClient({ ...ministack.client, credentials })
   expect(await refusal(awsKmsSigner({ keyId, client }))).toMatchObject({

@@ -78,7 +78,7 @@ describe('through p11-kit', () => {
     },
   )
 
-  test('a key that the client has no mechanism for is refused with what it has', async () => {
+  test('a key that the client has no mechanism for is refused with a list of its mechanisms', async () => {
     const opening = pkcs11Signer({ ...on(token, server.module), key: { label: 'EC:edwards25519' } })
     await expect(opening).rejects.toMatchObject({
       code: 'ERR_SIGNER_KEY_UNSUPPORTED',
@@ -88,7 +88,7 @@ describe('through p11-kit', () => {
   })
 })
 
-describe('an authorization server that others wrote', () => {
+describe('oidc-provider', () => {
   test.each(every.filter(({ alg }) => alg !== 'ES256K'))(
     'accepts an assertion signed as $alg with a key of $label',
     async ({ label, alg }) => {

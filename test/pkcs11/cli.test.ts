@@ -119,7 +119,7 @@ describe('the PIN', () => {
     expect(shim.count('C_Login')).toBe(1)
   })
 
-  test('is not repeated when it is wrong, or stands in a URI that is refused', async () => {
+  test('is not in the error when it is wrong, or when it is in a URI that is refused', async () => {
     const other = await hsm.createToken('others')
     await other.generateKey({ type: 'EC:prime256v1', label: 'key' })
     const key = `pkcs11:token=others;object=key?module-path=${hsm.module}`
@@ -137,7 +137,7 @@ describe('the PIN', () => {
   })
 })
 
-test('a key that is not there ends with 3, and with the keys that are', async () => {
+test('a missing key ends with exit code 3 and a list of the keys', async () => {
   const ended = await command(['inspect', uri.replace('billing%20agent', 'nobody'), '--json'])
   expect(ended).toMatchObject({ code: 3, stdout: '' })
   const { error } = JSON.parse(ended.stderr)

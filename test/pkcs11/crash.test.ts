@@ -44,7 +44,7 @@ describe("the module's process", () => {
     },
   )
 
-  test('ended under 32 signatures makes all of them all the same', async () => {
+  test('that is killed during 32 signatures is replaced, and all are made', async () => {
     await using signer = await pkcs11Signer(options())
     shim.forget()
     shim.set('C_Sign.crash-once')
@@ -53,7 +53,7 @@ describe("the module's process", () => {
     expect(logins()).toBe(1)
   })
 
-  test('that crashes each time is reported, and does no harm', async () => {
+  test('that crashes each time is reported, and affects nothing else', async () => {
     await using signer = await pkcs11Signer(options())
     shim.set('C_Sign.crash')
     for (const outcome of await Promise.allSettled([signer.sign(input), signer.sign(input)])) {
@@ -86,7 +86,7 @@ describe("the module's process", () => {
     })
   })
 
-  test('hears of a Ctrl-C of the terminal and signs on, since that is for its parent', async () => {
+  test('ignores a Ctrl-C of the terminal, which is for its parent', async () => {
     await using signer = await pkcs11Signer(options())
     const before = child()
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(before, signal)

@@ -43,20 +43,20 @@ async function diagnose(pin: string, object = 'agent') {
 }
 
 describe('countersign doctor, for a key on a token', { timeout: 60_000 }, () => {
-  test('has ticks for the key with the right PIN', async () => {
+  test('passes the checks of the key with the right PIN', async () => {
     const { json, steps } = await diagnose(token.pin)
     expect(json.code).toBe(1)
     expect(failedStep(steps).name).toBe('https')
     expect(steps.find(({ name }) => name === 'key store')?.found).toBe('the PKCS#11 token answers')
   })
 
-  test('names the key that is not on the token, once the PIN was right', async () => {
+  test('names the key that is not on the token, after a login with the right PIN', async () => {
     const { json, steps } = await diagnose(token.pin, 'nobody')
     expect(json.code).toBe(3)
     expect(failedStep(steps)).toMatchObject({ name: 'key', code: 'ERR_SIGNER_KEY_NOT_FOUND' })
   })
 
-  test('breaks at "key permission" with a wrong PIN, and spends one try of it each time', async () => {
+  test('fails at "key permission" with a wrong PIN, and uses one login attempt each time', async () => {
     shim.forget()
     const { plain, json, steps } = await diagnose(wrong)
     expect([plain.code, json.code, json.stderr]).toEqual([3, 3, ''])

@@ -60,7 +60,7 @@ test("the module's process gets what modules need, and none of the application's
   }
 })
 
-test('variables that "env" names reach the module, by name or by their beginning', async () => {
+test('variables that "env" names reach the module, by name or by prefix', async () => {
   for (const name of ['AWS_PROFILE', 'AWS_REGION', 'VENDOR_CONF', 'VENDOR_OTHER', 'Other']) {
     vi.stubEnv(name, 'x')
   }
@@ -80,14 +80,14 @@ test('variables that COUNTERSIGN_PKCS11_ENV names reach the module of a program 
   expect(environment).not.toContain('AWS_PROFILE=x')
 })
 
-test('what the parent\'s Node is made to load is not loaded where the PIN is, even if "env" names it', async () => {
+test('what NODE_OPTIONS loads into the parent is not loaded into the process with the PIN, even if "env" names it', async () => {
   vi.stubEnv('NODE_OPTIONS', '--require=/nonexistent/instrumentation.cjs')
   for (const env of [[], ['*'], ['NODE_OPTIONS']]) {
     expect(await environmentOf({ env })).not.toContain('NODE_OPTIONS')
   }
 })
 
-test('signers with another "env" have a process of their own', async () => {
+test('signers with another "env" have another process', async () => {
   const open = (env: string[]) =>
     pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' }, env })
   await using first = await open([])

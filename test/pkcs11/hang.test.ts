@@ -37,7 +37,7 @@ const options = () => ({ ...on(token, shim.module), key: { label: 'key' } })
 const logins = () => shim.count('C_Login')
 
 describe('with 8 signatures in flight on a token that hangs', () => {
-  test('files are read, timers are on time, each caller has its own end, and the process can exit', async () => {
+  test('files are read, timers are on time, each caller has its own deadline, and the process can exit', async () => {
     const agent = startAgent('hang', options())
     expect(await agent.hear()).toBe('open')
     server.freeze()
@@ -64,7 +64,7 @@ describe('with 8 signatures in flight on a token that hangs', () => {
     expect(performance.now() - before).toBeLessThan(1000)
   })
 
-  test('those who left keep no process alive', async () => {
+  test('callers that aborted keep no process alive', async () => {
     const agent = startAgent('leave', options())
     expect(await agent.hear()).toBe('open')
     server.freeze()
@@ -76,8 +76,8 @@ describe('with 8 signatures in flight on a token that hangs', () => {
   })
 })
 
-describe('a token that comes back', () => {
-  test('within the deadline signs everything that waits, in the same process, without a login', async () => {
+describe('a token that recovers', () => {
+  test('within the deadline makes all pending signatures, in the same process, without a login', async () => {
     await using signer = await pkcs11Signer(options())
     expect(logins()).toBe(1)
     server.freeze()
@@ -104,7 +104,7 @@ describe('a token that comes back', () => {
     expect(logins()).toBeLessThanOrEqual(1)
   })
 
-  test('is not started anew while somebody still may get an answer', async () => {
+  test('is not restarted while another call may still succeed', async () => {
     await using patient = await pkcs11Signer({ ...options(), timeoutSeconds: 5 })
     await using quick = await pkcs11Signer({ ...options(), timeoutSeconds: 0.3 })
     server.freeze()
@@ -118,7 +118,7 @@ describe('a token that comes back', () => {
   })
 })
 
-describe('a module that hangs for ever', () => {
+describe('a module that hangs forever', () => {
   test.each([
     'C_Initialize',
     'C_GetTokenInfo',
@@ -138,7 +138,7 @@ describe('a module that hangs for ever', () => {
     expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
   })
 
-  test.each(['C_SignInit', 'C_Sign'])('in %s is started anew after the deadline', async (where) => {
+  test.each(['C_SignInit', 'C_Sign'])('in %s is restarted after the deadline', async (where) => {
     await using signer = await pkcs11Signer({ ...options(), timeoutSeconds: 1 })
     const child = shim.calls().at(-1)?.pid ?? Number.NaN
     shim.set(`${where}.hang`)

@@ -58,7 +58,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     expect(signer.publicJwk).toMatchObject(certified.publicKey.export({ format: 'jwk' }))
   })
 
-  test('without either, an RSA key is known by what its private object tells', async () => {
+  test('without either, the public key of an RSA key is read from its private object', async () => {
     await using signer = await open({ key: { label: 'rsa' } })
     expect(signer.publicJwk).toMatchObject(rsa.publicKey.export({ format: 'jwk' }))
   })
@@ -76,7 +76,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     }
   })
 
-  test('without any, the key is refused with what would help', async () => {
+  test('without any, the key is refused, and the error says what would help', async () => {
     await expect(open({ key: { label: 'bare' } })).rejects.toMatchObject({
       code: 'ERR_SIGNER_CONFIG',
       message:
@@ -104,7 +104,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     }
   })
 
-  test('two keys of one name are refused with their IDs, and told apart by them', async () => {
+  test('two keys with one name are refused with their IDs, and selected by ID', async () => {
     await expect(open({ key: { label: 'twin' } })).rejects.toMatchObject({
       code: 'ERR_SIGNER_CONFIG',
       message: expect.stringMatching(
@@ -115,7 +115,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
   })
 
-  test('a key that is not there is refused with those that are', async () => {
+  test('a missing key is refused with a list of the keys', async () => {
     await expect(open({ key: { label: 'nobody' } })).rejects.toMatchObject({
       code: 'ERR_SIGNER_KEY_NOT_FOUND',
       message: expect.stringMatching(
@@ -130,7 +130,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     })
   })
 
-  test('a token that is not there is refused with those that are', async () => {
+  test('a missing token is refused with a list of the tokens', async () => {
     for (const selector of [{ label: 'nowhere' }, { serial: 'beef' }, { slot: 4_000_000_000 }]) {
       await expect(open({ token: selector })).rejects.toMatchObject({
         code: 'ERR_SIGNER_CONFIG',
@@ -139,7 +139,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     }
   })
 
-  test('two tokens of one name are refused with their serial numbers, and told apart by them', async () => {
+  test('two tokens with one name are refused with their serial numbers, and selected by serial number', async () => {
     const refusal = await open({ token: { label: 'twins' } }).catch((error) => error)
     expect(refusal).toMatchObject({
       code: 'ERR_SIGNER_CONFIG',

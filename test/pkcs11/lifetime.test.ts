@@ -52,7 +52,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     for (const signer of signers) await signer.close()
   })
 
-  test('so do those that name the token otherwise, or have a function of their own for its PIN', async () => {
+  test('so do those that name the token in another way, or have another function for its PIN', async () => {
     const refusal = await open({ token: { label: 'nowhere' } }).catch((error) => error)
     const [, serial, slot] =
       /label "lifetime", serial "(\w+)", slot (\d+)/.exec(refusal.message) ?? []
@@ -77,7 +77,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     }
   })
 
-  test('a signer that was closed signs no more, and those that share with it do', async () => {
+  test('a closed signer does not sign any more, and those that share its token do', async () => {
     const first = await open()
     const second = await open()
     await first.close()
@@ -90,7 +90,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     await expect(second.sign(input)).rejects.toMatchObject(closed)
   })
 
-  test('closing lets what is under way come to its end', async () => {
+  test('closing waits for running signatures', async () => {
     const signer = await open()
     shim.set('C_Sign.delay', 50)
     const under = Array.from({ length: 4 }, () => signer.sign(input))
@@ -102,7 +102,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     await expect(signer.sign(input)).rejects.toMatchObject(closed)
   })
 
-  test('after the last is closed, the next has a login of its own', async () => {
+  test('after the last signer is closed, the next one logs in again', async () => {
     for (let n = 1; n <= 3; n++) {
       await using signer = await open()
       expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
@@ -110,7 +110,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     }
   })
 
-  test('sessions are as many as were asked for, and none is left behind', async () => {
+  test('there are as many sessions as requested, and all are closed at the end', async () => {
     for (const sessions of [1, 3, 8]) {
       shim.forget()
       const signer = await open({ sessions })
@@ -127,7 +127,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     }
   })
 
-  test('a load that failed leaves nothing behind', async () => {
+  test('a failed load leaves no session and no process', async () => {
     await expect(open({ key: { label: 'nobody' } })).rejects.toThrow()
     await expect(open({ alg: 'RS256' })).rejects.toThrow()
     shim.set('C_Sign.garble')
@@ -148,7 +148,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     expect(order).toEqual(Array.from({ length: 24 }, (_, n) => n))
   })
 
-  test('whoever aborts leaves the queue, and the token does not sign for them', async () => {
+  test('a caller that aborts leaves the queue, and the token does not sign for it', async () => {
     await using signer = await open({ sessions: 1 })
     shim.set('C_Sign.delay', 20)
     shim.forget()
@@ -171,7 +171,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     expect(shim.count('C_Sign')).toBeLessThanOrEqual(3)
   })
 
-  test('whoever aborted before asks the token for nothing', async () => {
+  test('a caller that aborted before the call causes no request to the token', async () => {
     await using signer = await open()
     shim.forget()
     const reason = { any: 'thing' }
@@ -268,14 +268,14 @@ test('a runtime whose channel has no ref and unref, as Bun, loads, signs and clo
   }
 })
 
-test('what the module prints is not heard', async () => {
+test('what the module prints is discarded', async () => {
   shim.set('C_Initialize.prints')
   const agent = startAgent('once', { ...on(token, shim.module), key: { label: 'key' } })
   expect(await agent.hear()).toBe(64)
   expect(await agent.ended).toEqual({ code: 0, signal: null, errors: '' })
 })
 
-test('a process that has no file descriptor left to start another one is told so', async () => {
+test('the error says when the process has no file descriptor left to start another one', async () => {
   const agent = startAgent('starve', { ...on(token, shim.module), key: { label: 'key' } }, 128)
   expect(await agent.hear()).toEqual({
     code: 'ERR_SIGNER_UNAVAILABLE',

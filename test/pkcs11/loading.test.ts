@@ -62,7 +62,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     return error.message
   }
 
-  test('a path at which there is nothing', async () => {
+  test('a path that does not exist', async () => {
     expect(await refusal('/nowhere/lib.so')).toBe(
       'There is no PKCS#11 module at /nowhere/lib.so; check "module"',
     )
@@ -90,7 +90,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     )
   })
 
-  test('a library that needs another one, which is not there', async () => {
+  test('a library that needs another one, which is missing', async () => {
     const needed = compiled(`libneeded${isolate}.so`, 'int needed(void) { return 1; }')
     const file = compiled(
       `needs-${isolate}.so`,
@@ -178,7 +178,7 @@ describe.each(modes)('$where', ({ isolate }) => {
   })
 })
 
-test('files that do not lie beside each other any more, as in a bundle', async () => {
+test('files that are no longer in one folder, as in a bundle', async () => {
   const home = join(folder, 'bundled')
   mkdirSync(join(home, 'node_modules/@countersign'), { recursive: true })
   cpSync(join(packageFolder, 'dist'), join(home, 'dist'), { recursive: true })

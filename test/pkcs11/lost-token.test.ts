@@ -38,12 +38,12 @@ async function signsOn(signer: ClosableSigner, times = 1): Promise<void> {
   for (const signature of all) expect(isSignatureOf(signer, signature)).toBe(true)
 }
 
-describe('in a process of its own', () => {
+describe('in a separate process', () => {
   const open = (module: string, options: Partial<Pkcs11SignerOptions> = {}) =>
     pkcs11Signer({ ...on(token, module), key: { label: 'key' }, ...options })
 
   describe('a server that went away', () => {
-    test('and came back costs one signature at most', async () => {
+    test('and came back causes at most one failed signature', async () => {
       await using signer = await open(server.module)
       for (let n = 0; n < 3; n++) {
         await server.end()
@@ -58,7 +58,7 @@ describe('in a process of its own', () => {
       }
     })
 
-    test('is reported while it is away, each time at once', async () => {
+    test('is reported immediately at each call while it is away', async () => {
       await using signer = await open(server.module)
       await server.end()
       try {
@@ -110,7 +110,7 @@ describe('in a process of its own', () => {
     },
   )
 
-  test('a module that goes on to say that something is wrong is not started anew each time', async () => {
+  test('a module that keeps reporting an error is not restarted each time', async () => {
     await using signer = await open(shim.module)
     shim.forget()
     shim.set('C_Sign.rv', 5)
@@ -126,7 +126,7 @@ describe('in a process of its own', () => {
     await signsOn(signer, 8)
   })
 
-  test('a key that is gone does not disturb the signers of others', async () => {
+  test('a deleted key does not affect the signers of other keys', async () => {
     await token.generateKey({ type: 'EC:prime256v1', label: 'short-lived', id: '77' })
     await using signer = await open(shim.module)
     await using bad = await open(shim.module, { key: { label: 'short-lived' } })
@@ -173,7 +173,7 @@ describe('in a process of its own', () => {
   }, 120_000)
 })
 
-describe('a token that was made anew', () => {
+describe('a token that was initialized again', () => {
   const first = ec()
 
   /** A token of its own, since it is deleted. */
@@ -183,7 +183,7 @@ describe('a token that was made anew', () => {
     return made
   }
 
-  test('with the same key goes on', async () => {
+  test('with the same key signs again', async () => {
     const before = await make('again')
     let { pin } = before
     await using signer = await pkcs11Signer({
@@ -223,7 +223,7 @@ describe('a token that was made anew', () => {
     },
   )
 
-  test('behind a server, with another key under the name, is refused by the signer', async () => {
+  test('behind a server, with another key of the same name, is refused by the signer', async () => {
     const before = await make('served')
     let { pin } = before
     const own = createP11KitServer(hsm, 'served')
@@ -247,7 +247,7 @@ describe('a token that was made anew', () => {
     }
   })
 
-  test('with the key deleted from it is reported as such', async () => {
+  test('without the key is reported as such', async () => {
     const before = await make('emptied')
     await using signer = await pkcs11Signer({ ...on(before, hsm.module), key: { label: 'key' } })
     await before.deleteObject({ kind: 'privkey', label: 'key' })
@@ -293,7 +293,7 @@ describe('in this process', () => {
     },
   )
 
-  test('after a logout by another part of the process, a new signer has a login of its own', async () => {
+  test('after a logout by another part of the process, a new signer logs in again', async () => {
     await using signer = await open()
     const native = somebodyElse()
     const session = native.C_OpenSession(slotOf(native, token.label), 4)

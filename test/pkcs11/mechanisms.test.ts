@@ -71,7 +71,7 @@ test.each([
   },
 )
 
-test('an algorithm without a mechanism is refused with those that there are', async () => {
+test('an algorithm without a mechanism is refused with a list of the available ones', async () => {
   hsm.setMechanisms('CKM_RSA_PKCS,CKM_SHA1_RSA_PKCS,CKM_MD5')
   await expect(signs('rsa', 'PS256')).rejects.toMatchObject({
     code: 'ERR_SIGNER_KEY_UNSUPPORTED',
@@ -87,7 +87,7 @@ test('an algorithm without a mechanism is refused with those that there are', as
   })
 })
 
-test('without a wish, an RSA key takes the first algorithm that its token has', async () => {
+test('without the option "alg", an RSA key uses the first algorithm that its token has', async () => {
   const open = () => pkcs11Signer({ ...on(token, hsm.module), key: { label: 'rsa' } })
   await using signer = await open()
   expect(signer.alg).toBe('RS256')
@@ -97,7 +97,7 @@ test('without a wish, an RSA key takes the first algorithm that its token has', 
   expect(other.alg).toBe('PS256')
 })
 
-test('an algorithm that does not fit the key is refused with those that do', async () => {
+test('an algorithm that does not fit the key is refused with a list of those that do', async () => {
   await expect(signs('prime256v1', 'RS256')).rejects.toMatchObject({
     code: 'ERR_SIGNER_CONFIG',
     message: 'The algorithm RS256 does not fit this key; use ES256',

@@ -70,7 +70,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
   })
 
-  test('a wrong signature is not handed out', async () => {
+  test('a wrong signature is not returned', async () => {
     await using signer = await open()
     shim.set('C_Sign.garble')
     await expect(signer.sign(input)).rejects.toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
@@ -78,14 +78,14 @@ describe.each(modes)('$where', ({ isolate }) => {
     expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
   })
 
-  test('a token that signs wrongly is refused at load, verification switched off or not', async () => {
+  test('a token that signs wrongly is refused at load, with and without verification', async () => {
     shim.set('C_Sign.garble')
     for (const verify of [true, false]) {
       await expect(open({ verify })).rejects.toMatchObject({ code: 'ERR_SIGNER_INTEGRITY' })
     }
   })
 
-  describe('a key that wants its PIN for each signature', () => {
+  describe('a key that requires its PIN for each signature', () => {
     const contextual = () => shim.calls().filter((c) => c.name === 'C_Login' && c.detail === 2)
     const user = () => shim.calls().filter((c) => c.name === 'C_Login' && c.detail === 1)
 
@@ -98,7 +98,7 @@ describe.each(modes)('$where', ({ isolate }) => {
       expect(user()).toHaveLength(1)
     })
 
-    test('and refuses it is not given it a second time', async () => {
+    test('and refuses it does not get it a second time', async () => {
       const key = { label: 'careful' }
       const own = isolate ? toLoseAlone : toLoseHere
       await using signer = await open({ ...on(own, shim.module), key })
@@ -126,19 +126,19 @@ test('a token with a single session signs again after a failed signature', async
   expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
 })
 
-describe('a module that wants library parameters', () => {
+describe('a module that requires library parameters', () => {
   const parameters =
     "configdir='/nowhere' certPrefix='' keyPrefix='' secmod='secmod.db' flags=readOnly"
   const open = (libraryParameters?: string) =>
     pkcs11Signer({ ...on(token, shim.module), key: { label: 'prime256v1' }, libraryParameters })
 
-  test('gets them to the last character', async () => {
+  test('gets all their characters', async () => {
     shim.set('C_Initialize.parameters', parameters)
     await using signer = await open(parameters)
     expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
   })
 
-  test('and gets none is named as such', async () => {
+  test('and gets none is named in the error', async () => {
     shim.set('C_Initialize.parameters', parameters)
     await expect(open()).rejects.toMatchObject({
       code: 'ERR_SIGNER_CONFIG',
@@ -146,7 +146,7 @@ describe('a module that wants library parameters', () => {
     })
   })
 
-  test('is not used in this process with others', async () => {
+  test('is not used in this process with other parameters', async () => {
     const key = { label: 'prime256v1' }
     await using first = await pkcs11Signer({ ...on(token, shim.module), key, isolate: false })
     expect(first.alg).toBe('ES256')

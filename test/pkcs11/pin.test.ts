@@ -73,7 +73,7 @@ describe.each(modes)('$where', ({ isolate }) => {
       expect(await token.flags()).toContain('user PIN count low')
     })
 
-    test('does not stand in the way of the right one', async () => {
+    test('does not block the right one', async () => {
       const token = aToken()
       await expect(open(token, { pin: wrong })).rejects.toMatchObject({
         ...denied,
@@ -85,7 +85,7 @@ describe.each(modes)('$where', ({ isolate }) => {
       expect(await token.flags()).not.toContain('user PIN count low')
     })
 
-    test('of a function is asked for again, and not tried again', async () => {
+    test('is requested from its function again, and not tried again', async () => {
       const token = aToken()
       const answers = [wrong, wrong, token.pin]
       const asked = async () => answers.shift() ?? ''
@@ -101,7 +101,7 @@ describe.each(modes)('$where', ({ isolate }) => {
   })
 
   describe('a PIN function that returns another wrong PIN each time', () => {
-    test('costs the token two tries, however many signers are made', async () => {
+    test('costs two login attempts, regardless of the number of signers', async () => {
       const token = aToken()
       const pin = changing(token)
       await (await open(token, { pin })).close()
@@ -139,7 +139,7 @@ describe.each(modes)('$where', ({ isolate }) => {
   })
 
   describe('a token that says of its PIN', () => {
-    test('that one more wrong one locks it gets none, unless the caller says so', async () => {
+    test('that one more wrong PIN locks it gets none, unless the caller permits it', async () => {
       shim.set('C_GetTokenInfo.flags', 0x20000)
       await expect(open(common)).rejects.toMatchObject({
         ...denied,
@@ -150,7 +150,7 @@ describe.each(modes)('$where', ({ isolate }) => {
       expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
     })
 
-    test('that it is locked gets none, whatever the caller says', async () => {
+    test('that it is locked gets none, even if the caller permits it', async () => {
       shim.set('C_GetTokenInfo.flags', 0x60000)
       for (const allowFinalPinTry of [false, true]) {
         await expect(open(common, { allowFinalPinTry })).rejects.toMatchObject({
@@ -161,7 +161,7 @@ describe.each(modes)('$where', ({ isolate }) => {
       expect(logins()).toHaveLength(0)
     })
 
-    test('that a wrong one was given, by whom is not known, gets it all the same', async () => {
+    test('that a wrong one was given, by an unknown program, gets it', async () => {
       shim.set('C_GetTokenInfo.flags', 0x10000)
       await using signer = await open(common)
       expect(isSignatureOf(signer, await signer.sign(input))).toBe(true)
@@ -171,7 +171,7 @@ describe.each(modes)('$where', ({ isolate }) => {
   test.each([
     ['a function', (pin: string) => () => pin],
     ['a function that returns a promise', (pin: string) => async () => pin],
-  ])('%s is asked once for a login, whoever shares it', async (_, make) => {
+  ])('%s is asked once for a login that signers share', async (_, make) => {
     let asked = 0
     const given = make(common.pin)
     const pin = () => {
@@ -185,7 +185,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     expect(logins()).toHaveLength(1)
   })
 
-  test('without a PIN, a token that wants one is refused', async () => {
+  test('without a PIN, a token that requires one is refused', async () => {
     await expect(open(common, { pin: undefined })).rejects.toMatchObject({
       ...denied,
       message: expect.stringMatching(/^The token "token \d+" requires a login; give its "pin"$/),
@@ -199,7 +199,7 @@ describe.each(modes)('$where', ({ isolate }) => {
     expect(logins()).toHaveLength(0)
   })
 
-  test('the error of a function that throws is handed on as it is', async () => {
+  test('the error of a function that throws is passed on unchanged', async () => {
     const error = new Error('the vault is closed')
     const pin = () => Promise.reject(error)
     await expect(open(common, { pin })).rejects.toBe(error)
@@ -211,7 +211,7 @@ describe('recovery', () => {
     pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' }, ...options })
 
   describe('with a PIN function that returns another wrong PIN each time', () => {
-    test('costs the token one try of recovery, whatever the module loses', async () => {
+    test('costs one login attempt of recovery, whatever the module loses', async () => {
       const token = aToken()
       await using signer = await open(token, { pin: changing(token) })
       shim.forget()
@@ -230,7 +230,7 @@ describe('recovery', () => {
       expect(logins()).toHaveLength(1)
     })
 
-    test('leaves the signer that the caller makes with the right PIN to work', async () => {
+    test('does not affect a signer that the caller makes with the right PIN', async () => {
       const token = aToken()
       const pin = changing(token)
       const lost = await open(token, { pin })
@@ -259,7 +259,7 @@ describe('recovery', () => {
     const changed = 'changed'
     const change = (token: Token) => token.tool(['--change-pin', '--new-pin', changed])
 
-    test('is tried once more with the old one, by nobody afterwards', async () => {
+    test('causes one login with the old PIN, and no other one', async () => {
       const token = aToken()
       await using signer = await open(token)
       await using other = await open(token, { sessions: 2 })
@@ -277,7 +277,7 @@ describe('recovery', () => {
       expect(logins()).toHaveLength(1)
     })
 
-    test('is asked for when it is a function, and work goes on', async () => {
+    test('is requested again when it is a function, and signatures continue', async () => {
       const token = aToken()
       let pin = token.pin
       await using signer = await open(token, { pin: () => pin })
@@ -312,7 +312,7 @@ test('a wrong PIN is not tried again by another way to the same token', async ()
   }
 })
 
-describe('a login whose outcome nobody knows', () => {
+describe('a login whose outcome is unknown', () => {
   const open = (token: Token) =>
     pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' }, timeoutSeconds: 1 })
 
@@ -328,7 +328,7 @@ describe('a login whose outcome nobody knows', () => {
     expect(logins()).toHaveLength(1)
   })
 
-  test('is repeated where the token says nothing of the kind', async () => {
+  test('is repeated where the token does not report one', async () => {
     const token = aToken()
     shim.set('C_Login.crash-once')
     await expect(open(token)).rejects.toMatchObject({

@@ -51,7 +51,7 @@ describe.each(modes)('$where, the PIN is not', ({ isolate }) => {
   const open = (options: Partial<Pkcs11SignerOptions> = {}) =>
     pkcs11Signer({ ...on(token, shim.module), key: { label: 'key' }, isolate, ...options })
 
-  test('in what a signer shows of itself', async () => {
+  test('in the members of a signer', async () => {
     await using signer = await open()
     expectNoPin(shown(signer))
   })

@@ -87,7 +87,7 @@ describe('a key on a token is found', () => {
   })
 })
 
-describe('a token is not taken for another', () => {
+describe('a token is not confused with one', () => {
   test.each([
     ['label', 'token=the%20agents%2F1'],
     ['serial', `${label};serial=0`],
@@ -112,7 +112,7 @@ describe('the PIN comes', () => {
   test('from the URI itself', () =>
     expectToSign(uriOf(`${label};${key}`, `&pin-value=${token.pin}`)))
 
-  test('from the options, as text or asked for, where the URI names none', async () => {
+  test('from the options, as text or from a function, where the URI names none', async () => {
     await expectToSign(uriOf(`${label};${key}`), { pin: token.pin })
     await expectToSign(uriOf(`${label};${key}`), { pin: async () => token.pin })
   })
@@ -122,7 +122,7 @@ describe('the PIN comes', () => {
     await expectToSign(uriOf(`${label};${key}`, pinSource()), { pin })
   })
 
-  test('from nowhere, which is said', async () => {
+  test('from nowhere, and the error says so', async () => {
     expect(await refusal(uriOf(`${label};${key}`))).toMatchObject({
       code: 'ERR_SIGNER_ACCESS_DENIED',
       message: expect.stringContaining('requires a login; give its "pin"'),
@@ -151,7 +151,7 @@ describe('the PIN is refused', () => {
     expect(error.message).toContain('The environment variable AGENT_PIN')
   })
 
-  test('when it is wrong, and is not in what is shown', async () => {
+  test('when it is wrong, and is not in the error', async () => {
     const spoilt = await hsm.createToken('spoilt')
     await spoilt.generateKey({ type: 'EC:prime256v1', label: 'key' })
     const error = await refusal(uriOf('token=spoilt;object=key', '&pin-value=CANARY-of-a-pin'))
@@ -181,7 +181,7 @@ describe('the process of a token', () => {
     shim.clear('C_Sign.hang')
   })
 
-  test('ends when the opening was given up, and the reason comes through', async () => {
+  test('ends when the load is aborted, and the reason is passed on', async () => {
     const controller = new AbortController()
     const reason = new Error('changed my mind')
     const pin = async () => {

@@ -22,8 +22,8 @@ async function startProxy(port: string | number) {
 }
 
 /**
- * Runs a program with the built packages and the vendor's SDK, in a process of its own: what stands in the environment is
- * read once by some of them. The program makes a `signer`.
+ * Runs a program with the built packages and the vendor's SDK, in a separate process, because some SDKs read the
+ * environment once. The program makes a `signer`.
  */
 async function signIn(program: string, env: Readonly<Record<string, string>>): Promise<string> {
   const source = `${program}\nconsole.log((await signer.sign(Buffer.from('x'))).length); process.exit()`
@@ -71,7 +71,7 @@ test('AWS KMS is reached through a proxy by a request handler with an agent', as
   expect(proxy.targets()).toEqual([proxy.target])
 })
 
-test('the AWS SDK by itself takes no proxy from the environment', async () => {
+test('the AWS SDK does not use a proxy of the environment without further settings', async () => {
   const { port, env, keyId } = await startAws()
   const proxy = await startProxy(port)
   const program = `
@@ -114,7 +114,7 @@ test.each([
   },
 )
 
-test('Google Cloud KMS over REST takes no proxy from the environment', async () => {
+test('Google Cloud KMS over REST does not use a proxy of the environment', async () => {
   const { port, name } = await startGoogle()
   const proxy = await startProxy(port)
   const program = googleProgram(port, name, "fallback: true, protocol: 'http'")

@@ -7,7 +7,7 @@ import { npmRelease } from '../support/npm-release.js'
 import { run } from '../support/run.js'
 
 /**
- * A release of a vendor's SDK that is not the workspace's.
+ * A release of a vendor's SDK other than the workspace's.
  *
  * @typedef {object} SdkRelease
  * @property {'aws-kms' | 'gcp-kms' | 'azure-key-vault'} backend
@@ -27,10 +27,10 @@ export function sdkEnvironment(sdk) {
 }
 
 /**
- * Compiles test/sdk/BACKEND.ts, which hands a client of the SDK to our factory, with the types of a release.
+ * Compiles test/sdk/BACKEND.ts, which passes a client of the SDK to our factory, with the types of a release.
  *
  * @param {SdkRelease} sdk
- * @returns {Promise<string | undefined>} what the compiler complains about
+ * @returns {Promise<string | undefined>} the errors of the compiler
  */
 export async function sdkComplaints(sdk) {
   const place = npmRelease(sdk)
@@ -46,7 +46,7 @@ export async function sdkComplaints(sdk) {
         declaration: false,
         isolatedDeclarations: false,
         rewriteRelativeImportExtensions: false,
-        // Old releases have mistakes of their own.
+        // Old releases have errors in their declarations.
         skipLibCheck: true,
         typeRoots: [join(root, 'node_modules/@types')],
         paths: {
@@ -65,7 +65,7 @@ export async function sdkComplaints(sdk) {
 }
 
 /**
- * Where the types of a package are: what its manifest says, as ES modules have it.
+ * Returns the path of a package's declarations, as its manifest specifies it for ES modules.
  *
  * @param {string} folder
  * @returns {string}

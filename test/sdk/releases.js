@@ -2,8 +2,8 @@
 /** @typedef {import('./release.js').SdkRelease} SdkRelease */
 
 /**
- * The releases that stand at the ends of what the packages' peer ranges promise; the newest that runs on every Node
- * is the workspace's own.
+ * The oldest and the newest release in the packages' peer ranges; the newest one for all supported versions of Node.js
+ * is the workspace's.
  *
  * @type {{ readonly oldest: readonly SdkRelease[], readonly forNewerNodes: { readonly oldest: SdkRelease, readonly newest: SdkRelease } }}
  */

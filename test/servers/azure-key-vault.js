@@ -53,17 +53,17 @@ const domains = [
  * @typedef {object} AzureKeyVault
  * @property {string} url  `https://127.0.0.1:PORT`
  * @property {string} ca  in PEM
- * @property {string} token  the one bearer token that is good
+ * @property {string} token  the one bearer token that is accepted
  * @property {{ getToken: (scopes: string | string[]) => Promise<{ token: string, expiresOnTimestamp: number }> }} credential
  * @property {string[]} scopes  that the credential was asked for, in order
  * @property {{ disableChallengeResourceVerification: true, tlsOptions: { ca: string } }} clientOptions
  * @property {(host: string) => { vaultUrl: string, clientOptions: { agent: LoopbackAgent } }} reachAs  by a name of a cloud, with
- *   all checks of the SDK on; nothing but the name is not the one of this machine
- * @property {(name: string, options?: KeyOptions) => CreatedKey} createKey  a further version, when there is one by that name
- * @property {(id: string, change: KeyOptions) => void} updateKey  a new `privateKey` replaces the key behind its back
+ *   all checks of the SDK on; only the name is not that of this machine
+ * @property {(name: string, options?: KeyOptions) => CreatedKey} createKey  another version, if there is a key by that name
+ * @property {(id: string, change: KeyOptions) => void} updateKey  a new `privateKey` replaces the key without a new version
  * @property {(name: string) => void} deleteKey
  * @property {(operation: 'get' | 'sign', by: import('./azure-key-vault/errors.js').Denial) => void} deny
- * @property {(token: string) => void} setToken  from now on good, instead of the one before
+ * @property {(token: string) => void} setToken  accepted from now on, in place of the one before
  * @property {(fault: import('./azure-key-vault/faults.js').Fault, options?: FaultOptions) => void} fail
  * @property {(resource: string) => void} setResource  that the challenge asks a token for
  * @property {() => void} reset  removes all faults and denials

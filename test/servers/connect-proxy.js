@@ -7,7 +7,7 @@ import { createServer as createTlsServer } from 'node:tls'
 /**
  * @typedef {object} ConnectProxy
  * @property {string} url  `http://127.0.0.1:PORT`
- * @property {readonly { target: string, authorization: string | undefined }[]} tunnels  that were asked for, in order
+ * @property {readonly { target: string, authorization: string | undefined }[]} tunnels  that were requested, in order
  * @property {readonly string[]} requests  whatever else than CONNECT arrived
  * @property {() => Promise<void>} close
  */
@@ -16,8 +16,8 @@ import { createServer as createTlsServer } from 'node:tls'
  * An HTTP proxy that opens tunnels by CONNECT (RFC 9110 §9.3.6), and resolves names itself: its clients need no
  * DNS for them.
  *
- * @param {Readonly<Record<string, string>>} hosts  `HOST:PORT` that clients ask for, and the URL of the server on
- *   loopback that it stands for
+ * @param {Readonly<Record<string, string>>} hosts  `HOST:PORT` that clients request, and the URL of the server on
+ *   loopback behind it
  * @param {{ credentials?: string }} [options]  `USER:PASSWORD` that clients must give
  * @returns {Promise<ConnectProxy>}
  */

@@ -27,9 +27,9 @@ const sdk = sdkEntry('@google-cloud/kms') ?? require.resolve('@google-cloud/kms'
  * @typedef {string} Fault
  *
  * @typedef {object} FaultOptions
- * @property {Method} [method]  the only one it befalls
- * @property {number} [after]  how many of its requests are spared first
- * @property {number} [times]  how often it happens; always, unless told otherwise
+ * @property {Method} [method]  the only method that is affected; all by default
+ * @property {number} [after]  how many of its requests succeed first
+ * @property {number} [times]  how often it happens; always by default
  *
  * @typedef {{ method: Method, request: any, aborted: boolean }} RecordedCall
  *   `request` as the service read it; `aborted` once the client gave up
@@ -100,7 +100,7 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
     const fault = takeFault(method) ?? ''
     if (fault === 'hang') await new Promise(() => {})
     if (fault === 'cut' || fault === 'cut-short') {
-      // The headers of the answer have gone out by then.
+      // The headers of the response have been sent by then.
       if (fault === 'cut-short') await begin?.()
       if (!call.aborted) front.cut()
       await new Promise(() => {})
@@ -167,7 +167,8 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
         wrongPublicKeys,
         { hang: 0, cut: 0, 'cut-short': 0, html: 0 },
       ]
-      if (!known.some((ones) => Object.hasOwn(ones, fault))) throw new Error(`no fault ${fault}`)
+      if (!known.some((faults) => Object.hasOwn(faults, fault)))
+        throw new Error(`no fault ${fault}`)
       if (fault === 'html') front.gateway(true)
       else faults.push({ fault, method, spared: after, left: times })
     },
@@ -185,7 +186,7 @@ export async function startGcpKms({ versionsPerPage = 100, port = 0 } = {}) {
       apiEndpoint: '127.0.0.1',
       port: front.port,
       projectId: 'countersign-test',
-      // Of the SDK's own copy of gRPC, which takes no other's.
+      // From the SDK's own copy of gRPC, which accepts no other copy's.
       sslCreds: createRequire(sdk)('google-gax').grpc.credentials.createInsecure(),
       // Without one the SDK looks for credentials even where it needs none, and asks the metadata server for them.
       authClient: { universeDomain: 'googleapis.com' },

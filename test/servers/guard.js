@@ -22,7 +22,7 @@ const metadataPath = `/.well-known/oauth-protected-resource${path}`
 const scope = 'tools'
 
 /**
- * Protects an MCP server that knows nothing of OAuth: a reverse proxy that verifies the access token, answers 401 with
+ * Protects an MCP server without OAuth: a reverse proxy that verifies the access token, answers 401 with
  * the location of the resource metadata (RFC 9728), and forwards everything else without the token.
  *
  * @param {GuardOptions} options

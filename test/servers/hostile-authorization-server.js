@@ -2,14 +2,14 @@
 import { startScriptedServer } from './scripted-server.js'
 import { tokenResponse } from './token-responses.js'
 
-// Servers that lie. Every one records what it was sent, so that a test can tell that nothing
-// worth having arrived.
+// Authorization servers with false metadata. Each one records its requests, so that a test can check that no
+// credentials arrived.
 
 /** @typedef {import('./scripted-server.js').ScriptedServer} ScriptedServer */
 /** @typedef {import('./scripted-server.js').Script} Script */
 /** @typedef {import('./scripted-server.js').Answer} Answer */
 
-/** TEST-NET-1 (RFC 5737): plain http, off loopback, belongs to nobody. */
+/** TEST-NET-1 (RFC 5737): plain http, off loopback, is not assigned. */
 export const PLAIN_HTTP_TOKEN_ENDPOINT = 'http://192.0.2.1/token'
 
 /**
@@ -20,13 +20,13 @@ export const PLAIN_HTTP_TOKEN_ENDPOINT = 'http://192.0.2.1/token'
  */
 
 /**
- * An authorization server that says of itself what it is told to.
+ * An authorization server whose metadata and responses a test chooses.
  *
  * @param {object} [options]
  * @param {Metadata | ((url: string) => Metadata)} [options.metadata]  may depend on its own URL
- * @param {Script} [options.token]  what the token endpoint does; by default it hands out a token
+ * @param {Script} [options.token]  what the token endpoint does; by default it grants a token
  * @param {Script} [options.other]  what is at its other paths; by default nothing
- * @param {() => number} [options.now]  its clock, in milliseconds, as `Date` headers tell it
+ * @param {() => number} [options.now]  its clock, in milliseconds, as in `Date` headers
  * @returns {Promise<ScriptedServer>}
  */
 export async function startScriptedAuthorizationServer({
@@ -76,8 +76,8 @@ function honestMetadata(url) {
 }
 
 /**
- * Claims the issuer of an honest server and keeps its own token endpoint: an assertion made out to
- * that issuer would be worth stealing.
+ * Claims the issuer of an honest server and keeps its own token endpoint: an assertion for
+ * that issuer would authenticate the thief there.
  *
  * @param {string} honestIssuer
  */
@@ -85,14 +85,14 @@ export function startIssuerThief(honestIssuer) {
   return startScriptedAuthorizationServer({ metadata: { issuer: honestIssuer } })
 }
 
-/** Is asked as one issuer and answers as another one of the same host. */
+/** Returns the metadata of another issuer on the same host. */
 export function startIssuerMixUp() {
   return startScriptedAuthorizationServer({
     metadata: (url) => ({ issuer: `${url}/another-tenant` }),
   })
 }
 
-/** Wants the assertion to travel over plain http, off this machine. */
+/** Names a token endpoint on another machine, over plain http. */
 export function startPlainHttpTokenEndpoint() {
   return startScriptedAuthorizationServer({
     metadata: { token_endpoint: PLAIN_HTTP_TOKEN_ENDPOINT },
@@ -120,7 +120,7 @@ export function startAcceptingOnly(algs) {
   })
 }
 
-/** Says neither which methods nor which algorithms it accepts. */
+/** Lists neither methods nor algorithms. */
 export function startSilentAboutAuthentication() {
   return startScriptedAuthorizationServer({
     metadata: {

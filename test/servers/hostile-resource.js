@@ -6,8 +6,8 @@ import { startScriptedServer } from './scripted-server.js'
 
 /**
  * @typedef {object} ResourceOptions
- * @property {readonly string[]} authorizationServers  what its metadata says, true or not
- * @property {string} [resource]  the resource it claims to be; by default what it is
+ * @property {readonly string[]} authorizationServers  in its metadata
+ * @property {string} [resource]  the resource in its metadata; its own URL by default
  * @property {readonly string[]} [scopesSupported]
  * @property {Readonly<Record<string, unknown>>} [metadata]  further members of its metadata
  * @property {(request: ScriptedRequest, resource: Resource) => Answer | Promise<Answer>} [answer]  to everything but
@@ -21,7 +21,7 @@ import { startScriptedServer } from './scripted-server.js'
  */
 
 /**
- * A protected resource that can lie in its metadata (RFC 9728) and answer requests as it is told.
+ * A protected resource whose metadata (RFC 9728) and responses a test chooses.
  *
  * @param {ResourceOptions} options
  * @returns {Promise<import('./scripted-server.js').ScriptedServer & Resource>}

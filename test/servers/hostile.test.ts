@@ -42,8 +42,8 @@ async function tokenFrom(script: Script): Promise<Response> {
   return fetch(`${url}/token`, { method: 'POST', signal: AbortSignal.timeout(300) })
 }
 
-describe('authorization servers that lie', () => {
-  it('are honest as long as nobody tells them to lie', async () => {
+describe('authorization servers with false metadata', () => {
+  it('have correct metadata by default', async () => {
     const server = closing(await startScriptedAuthorizationServer())
     expect(await discover(server)).toMatchObject({ token_endpoint: `${server.url}/token` })
   })
@@ -51,7 +51,7 @@ describe('authorization servers that lie', () => {
   it.each([
     ['the issuer of another', () => startIssuerThief('https://honest.test')],
     ['another issuer of the same host', startIssuerMixUp],
-  ])('claim %s, which issuer validation sees', async (_lie, start) => {
+  ])('claim %s, which issuer validation detects', async (_lie, start) => {
     await expect(discover(closing(await start()))).rejects.toMatchObject({
       code: 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED',
     })
@@ -73,7 +73,7 @@ describe('authorization servers that lie', () => {
 })
 
 describe('token endpoints that misbehave', () => {
-  it('break off, never answer, or answer something else', async () => {
+  it('cut the connection, never respond, or send something else', async () => {
     await expect((await tokenFrom(() => responses.cutConnection)).json()).rejects.toThrow()
     await expect((await tokenFrom(() => responses.truncatedJson())).json()).rejects.toThrow()
     await expect(tokenFrom(() => responses.hang)).rejects.toMatchObject({ name: 'TimeoutError' })
@@ -84,13 +84,13 @@ describe('token endpoints that misbehave', () => {
     expect(huge.byteLength).toBeGreaterThan(1_000_000)
   })
 
-  it('hand out tokens with any member missing or wrong', async () => {
+  it('grant tokens with any member missing or wrong', async () => {
     const odd = { access_token: undefined, token_type: 'N_A', expires_in: '60' }
     const response = await tokenFrom(() => responses.tokenResponse(odd))
     expect(await response.json()).toEqual({ token_type: 'N_A', expires_in: '60' })
   })
 
-  it('answer in turn, the last answer staying', async () => {
+  it('send their responses in turn, and the last one again and again', async () => {
     const token = responses.inTurn(
       () => responses.jsonServerError(),
       () => responses.errorResponse('invalid_client', { status: 401 }),
@@ -105,7 +105,7 @@ describe('token endpoints that misbehave', () => {
   })
 })
 
-describe('resources that lie', () => {
+describe('resources with false metadata', () => {
   it('claim to be another resource, and point to any authorization server', async () => {
     const claims = { resource: 'https://other.test/mcp', authorizationServers: ['https://as.test'] }
     const server = closing(await startScriptedResource(claims))
@@ -137,7 +137,7 @@ describe('resources that lie', () => {
   })
 })
 
-it('a scripted server remembers every credential it was given', async () => {
+it('a scripted server records every credential that it gets', async () => {
   const server = closing(await startScriptedServer(() => new Response()))
   const body = new URLSearchParams({ client_assertion: 'a.b.c', client_secret: 's3cret' })
   await fetch(server.url, { method: 'POST', body, headers: { authorization: 'Bearer t' } })

@@ -2,7 +2,7 @@
 import { createServer } from 'node:http'
 
 /**
- * One request as it arrived, kept for tests to read.
+ * One request as it arrived, recorded for tests.
  *
  * @typedef {object} RecordedRequest
  * @property {string} method

@@ -2,7 +2,7 @@
 import { startAuthorizationServer } from './authorization-server.js'
 import { startMcpServer } from './mcp-server.js'
 
-/** The scope that the MCP server of {@link startPair} wants for every request. */
+/** The scope that the MCP server of {@link startPair} requires for every request. */
 export const PAIR_SCOPE = 'tools'
 
 /**
@@ -13,7 +13,7 @@ export const PAIR_SCOPE = 'tools'
  */
 
 /**
- * Starts an authorization server that knows one client, and an MCP server that takes its tokens.
+ * Starts an authorization server with one registered client, and an MCP server that accepts its tokens.
  *
  * @param {import('./authorization-server.js').ClientRegistration} client
  * @param {{ sdk?: 'v1' | 'v2' | undefined, dpop?: boolean }} [options]  what the MCP server is made with, and whether it

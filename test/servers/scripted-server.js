@@ -9,7 +9,7 @@ import { listenOnLoopback } from './loopback.js'
  * @property {string} url  with the query
  * @property {import('node:http').IncomingHttpHeaders} headers
  * @property {string} body
- * @property {URLSearchParams} form  the body read as a form, empty when it is none
+ * @property {URLSearchParams} form  the body read as a form; empty if it is not a form
  */
 
 /**
@@ -27,11 +27,11 @@ import { listenOnLoopback } from './loopback.js'
  * @property {ScriptedRequest[]} requests
  * @property {readonly string[]} credentials  every secret that arrived: client assertions, client
  *   secrets and `Authorization` headers, in order of arrival
- * @property {() => Promise<void>} close  ends the answers that were left open, too
+ * @property {() => Promise<void>} close  also ends the responses that were left open
  */
 
 /**
- * Starts a server that answers as the script says and remembers all it was told.
+ * Starts a server that responds as a script says and records all requests.
  *
  * @param {Script} script
  * @returns {Promise<ScriptedServer>}

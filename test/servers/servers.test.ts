@@ -79,32 +79,35 @@ function present(as: AuthorizationServer, client_assertion: string) {
 }
 
 describe('the authorization server', () => {
-  it.each(['', '/tenant'])('gives oauth4webapi a token, its issuer being at "%s"', async (path) => {
-    const keys = await newKeys('ES256')
-    const server = await serverKnowing(keys, path)
-    const issuer = new URL(server.issuer)
-    const options = { ...insecure, algorithm: 'oauth2' } as const
-    const as = await oauth.processDiscoveryResponse(
-      issuer,
-      await oauth.discoveryRequest(issuer, options),
-    )
-    const client = { client_id: 'agent' }
-    const response = await oauth.clientCredentialsGrantRequest(
-      as,
-      client,
-      oauth.PrivateKeyJwt(keys.privateKey),
-      { scope: 'read', resource: RESOURCE },
-      insecure,
-    )
-    const token = await oauth.processClientCredentialsResponse(as, client, response)
-    expect(token).toMatchObject({ token_type: 'bearer', expires_in: 3600, scope: 'read' })
-    expect(server.counters).toEqual({ discovery: 1, token: 1 })
-    expect(server.tokenRequests[0]).toMatchObject({
-      form: { resource: RESOURCE },
-      assertion: { header: { alg: 'ES256' }, claims: { iss: 'agent', aud: server.issuer } },
-      status: 200,
-    })
-  })
+  it.each(['', '/tenant'])(
+    'grants oauth4webapi a token, with an issuer at the path "%s"',
+    async (path) => {
+      const keys = await newKeys('ES256')
+      const server = await serverKnowing(keys, path)
+      const issuer = new URL(server.issuer)
+      const options = { ...insecure, algorithm: 'oauth2' } as const
+      const as = await oauth.processDiscoveryResponse(
+        issuer,
+        await oauth.discoveryRequest(issuer, options),
+      )
+      const client = { client_id: 'agent' }
+      const response = await oauth.clientCredentialsGrantRequest(
+        as,
+        client,
+        oauth.PrivateKeyJwt(keys.privateKey),
+        { scope: 'read', resource: RESOURCE },
+        insecure,
+      )
+      const token = await oauth.processClientCredentialsResponse(as, client, response)
+      expect(token).toMatchObject({ token_type: 'bearer', expires_in: 3600, scope: 'read' })
+      expect(server.counters).toEqual({ discovery: 1, token: 1 })
+      expect(server.tokenRequests[0]).toMatchObject({
+        form: { resource: RESOURCE },
+        assertion: { header: { alg: 'ES256' }, claims: { iss: 'agent', aud: server.issuer } },
+        status: 200,
+      })
+    },
+  )
 
   it.each(CLIENT_AUTH_SIGNING_ALGS)('accepts an assertion signed with %s', async (alg) => {
     const keys = await newKeys(alg)
@@ -144,7 +147,7 @@ describe('the authorization server', () => {
     })
   })
 
-  it('takes the secret of a client by header and by body, and no other secret', async () => {
+  it('accepts the secret of a client in the header and in the body, and no other secret', async () => {
     const server = await serverKnowing(await newKeys('ES256'))
     const client = { client_id: 'app:1', client_secret: 's+c r%t' }
     const as = { issuer: server.issuer, token_endpoint: server.metadata.token_endpoint }
@@ -160,7 +163,7 @@ describe('the authorization server', () => {
     }
   })
 
-  it('knows no resource but those registered', async () => {
+  it('refuses resources that are not registered', async () => {
     const keys = await newKeys('ES256')
     const server = closing(await startAuthorizationServer())
     const jwks = { keys: [await exportJWK(keys.publicKey)] }
@@ -224,7 +227,7 @@ describe.each(['v1', 'v2'] as const)('the MCP server on SDK %s', (sdk) => {
     return { as, mcp, login: { issuer: as.issuer, privateKey, scope: options.scope ?? 'use' } }
   }
 
-  it.each(['v1', 'v2'] as const)('stands 100 calls at once of SDK %s', async (client) => {
+  it.each(['v1', 'v2'] as const)('handles 100 calls of SDK %s at once', async (client) => {
     const { as, mcp, login } = await line({ scope: 'use math' })
     const ask = await CLIENTS[client](mcp.url, login)
     expect(await ask('whoami')).toEqual([{ type: 'text', text: 'agent' }])
@@ -288,7 +291,7 @@ describe.each(['v1', 'v2'] as const)('the MCP server on SDK %s', (sdk) => {
   })
 })
 
-it('starts and closes without a word, and leaves nothing that keeps a process alive', async () => {
+it('prints nothing, and leaves nothing that keeps a process alive', async () => {
   const script = `
     const { startAuthorizationServer } = await import('./authorization-server.js')
     const { startMcpServer } = await import('./mcp-server.js')

@@ -23,7 +23,7 @@ import { errorResponse, tokenResponse } from './token-responses.js'
  *   `kid` than the hash of its SubjectPublicKeyInfo
  * @property {number} [refusalStatus]  of an assertion that is not accepted; Keycloak answers 400
  * @property {number} [aheadSeconds]  how far its clock is ahead, in its `Date` and in what it checks
- * @property {boolean} [says]  whether it says what it has against an assertion, in words of servers that do
+ * @property {boolean} [says]  whether its errors say why an assertion is refused, as those of some servers do
  * @property {Record<string, unknown>} [metadata]  members that replace those of its metadata
  * @property {(claims: Record<string, unknown>) => Record<string, unknown>} [claims]  changes those of its access tokens
  * @property {'jwt' | 'opaque'} [accessTokenFormat]
@@ -35,7 +35,7 @@ import { errorResponse, tokenResponse } from './token-responses.js'
 
 /**
  * An authorization server that verifies assertions to the letter, with no tolerance for clocks, and whose clock,
- * audience and manners can be other than its clients expect. It has its tokens from a key of its own.
+ * audience and manners can be other than its clients expect. It signs its tokens with its own key.
  *
  * @param {StrictOptions} [options]
  * @returns {Promise<ScriptedServer>}

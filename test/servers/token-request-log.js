@@ -7,11 +7,11 @@ import { decodeJwt, decodeProtectedHeader } from 'jose'
  * @property {import('node:http').IncomingHttpHeaders} headers
  * @property {{ header: import('jose').ProtectedHeaderParameters, claims: import('jose').JWTPayload } | undefined} assertion
  * @property {number | undefined} status  undefined until the answer has been sent
- * @property {string | undefined} refusal  why the server said no; the client is told less
+ * @property {string | undefined} refusal  why the server refused; the response to the client says less
  */
 
 /**
- * Keeps what every client sent to the token endpoint, and what came of it.
+ * Records the token requests of all clients, and their outcomes.
  *
  * @param {import('oidc-provider/lib/provider.js').Provider} provider
  * @returns {TokenRequest[]}

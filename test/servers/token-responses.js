@@ -1,12 +1,12 @@
 // @ts-check
 
-// What a token endpoint may answer, well or badly. Each call makes a new answer.
+// Valid and invalid responses of a token endpoint. Each call makes a new one.
 
 /** @typedef {import('./scripted-server.js').Answer} Answer */
 /** @typedef {import('./scripted-server.js').Script} Script */
 
 /**
- * A good answer (RFC 6749 §5.1). A member given as `undefined` is left out, any other replaces.
+ * A token response (RFC 6749 §5.1). A member given as `undefined` is left out, any other replaces.
  *
  * @param {Record<string, unknown>} [members]
  * @returns {Response}
@@ -27,7 +27,7 @@ export function errorResponse(error, { status = 400, description } = {}) {
   return Response.json({ error, error_description: description }, { status })
 }
 
-/** @returns {Response} what a proxy says when the server behind it is gone */
+/** @returns {Response} what a proxy sends when the server behind it is down */
 export function htmlBadGateway() {
   const headers = { 'content-type': 'text/html' }
   return new Response('<html><h1>502 Bad Gateway</h1></html>', { status: 502, headers })
@@ -56,7 +56,7 @@ export function redirect(location, status = 307) {
   return new Response(null, { status, headers: { location } })
 }
 
-/** @returns {Response} a success whose JSON ends too early */
+/** @returns {Response} a success whose JSON is truncated */
 export function truncatedJson() {
   const headers = { 'content-type': 'application/json' }
   return new Response('{"access_token":"access-tok', { headers })
@@ -80,7 +80,7 @@ export const cutConnection = (response) => {
 }
 
 /**
- * One answer per request, in this order; the last one stays.
+ * One response for each request, in this order; the last one is repeated.
  *
  * @param {...(() => Answer)} answers
  * @returns {Script}

@@ -10,7 +10,7 @@ beforeEach(() => {
 })
 afterEach(() => connections.stop())
 
-test('a connection on this machine is made and written down', async () => {
+test('a connection on this machine is made and recorded', async () => {
   const server = createServer((socket) => socket.end()).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
@@ -29,7 +29,7 @@ test.each(['http://169.254.169.254/latest/meta-data', 'http://192.0.2.1/'])(
   },
 )
 
-test('TLS to a name elsewhere is not begun', async () => {
+test('TLS to a host elsewhere is not started', async () => {
   const request = get('https://kms.example.invalid/')
   const [error] = await once(request, 'error')
   expect(error).toMatchObject({ code: 'EHOSTUNREACH' })

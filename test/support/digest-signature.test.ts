@@ -12,15 +12,18 @@ test.each<[KeyKind, Hash]>([
   ['P-384', 'sha384'],
   ['P-521', 'sha512'],
   ['secp256k1', 'sha256'],
-])('ECDSA over a digest on %s is what node:crypto verifies over the message', (kind, hash) => {
-  const { privateKey, publicKey } = keyPair(kind)
-  const other = keyPair(kind, 1).publicKey
-  const der = ecdsa(privateKey, digestOf(hash), 'der')
-  const raw = ecdsa(privateKey, digestOf(hash), 'raw')
-  expect(verify(hash, message, publicKey, der)).toBe(true)
-  expect(verify(hash, message, other, der)).toBe(false)
-  expect(verify(hash, message, { key: publicKey, dsaEncoding: 'ieee-p1363' }, raw)).toBe(true)
-})
+])(
+  'node:crypto verifies an ECDSA signature over a digest on %s against the message',
+  (kind, hash) => {
+    const { privateKey, publicKey } = keyPair(kind)
+    const other = keyPair(kind, 1).publicKey
+    const der = ecdsa(privateKey, digestOf(hash), 'der')
+    const raw = ecdsa(privateKey, digestOf(hash), 'raw')
+    expect(verify(hash, message, publicKey, der)).toBe(true)
+    expect(verify(hash, message, other, der)).toBe(false)
+    expect(verify(hash, message, { key: publicKey, dsaEncoding: 'ieee-p1363' }, raw)).toBe(true)
+  },
+)
 
 test.each(
   (['RSA-2048', 'RSA-3072', 'RSA-4096'] as const).flatMap((kind) =>

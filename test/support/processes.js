@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 
 /**
- * Tells whether a process runs. A zombie process does not.
+ * Returns whether a process runs. A zombie process does not.
  *
  * @param {number} pid
  */
@@ -57,7 +57,7 @@ function parents() {
 }
 
 /**
- * What Linux tells of a process.
+ * Information that Linux has about a process.
  *
  * @param {number} pid
  */

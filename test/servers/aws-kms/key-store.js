@@ -27,7 +27,7 @@ import { keySpecs } from './signing-algorithms.js'
 
 /**
  * @typedef {object} KeyOptions
- * @property {number} [nth]  which key pair of the kind; a later key of a kind gets the next one when not said
+ * @property {number} [nth]  which key pair of the kind; by default, each key of a kind gets the next one
  * @property {boolean} [multiRegion]
  * @property {string} [keyUsage]
  * @property {string} [keySpec]  another than that of the kind

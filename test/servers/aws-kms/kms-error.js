@@ -1,6 +1,6 @@
 // @ts-check
 
-/** A refusal of AWS KMS, by the name that it has on the wire. */
+/** An error of AWS KMS, by its name in the response. */
 export class KmsError extends Error {
   /**
    * @param {string} type  such as `NotFoundException`

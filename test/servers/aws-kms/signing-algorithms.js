@@ -9,7 +9,7 @@ import { constraint, KmsError, validation } from './kms-error.js'
  * @typedef {'RAW' | 'DIGEST'} MessageType
  */
 
-/** What a key's spec is called, by its kind, and what it can be asked for. */
+/** The name of a key's spec, by its kind, and its signing algorithms. */
 export const keySpecs = {
   'P-256': spec('ECC_NIST_P256', ['ECDSA_SHA_256']),
   'P-384': spec('ECC_NIST_P384', ['ECDSA_SHA_384']),

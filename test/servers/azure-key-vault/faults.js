@@ -27,7 +27,7 @@ import { algorithms, bundleOf, kidOf, signature } from './store.js'
 const page = '<!DOCTYPE html><html><head><title>Gateway</title></head><body>Sign in</body></html>'
 
 /**
- * Wrongs of a service or of what stands before it. Some of them were seen in servers that play this service.
+ * Faults of a service or of a gateway in front of it. Some of them were seen in other test servers for this service.
  *
  * @satisfies {Record<string, (exchange: Exchange) => Outcome>}
  */

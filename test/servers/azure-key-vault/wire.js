@@ -11,7 +11,7 @@ import { text } from 'node:stream/consumers'
  * @property {string} path  with the query
  * @property {string | undefined} token
  * @property {string} body
- * @property {boolean} authorized  whether it came with a good token
+ * @property {boolean} authorized  whether its token was accepted
  * @property {'get' | 'sign' | 'other'} operation
  * @property {string} name  of the key
  * @property {string} version  empty for the newest
@@ -46,7 +46,7 @@ export async function listen(tls, handle) {
       send(response, outcome)
     }
   })
-  // A program that has a vault of its own, and is done, is to end.
+  // The server does not keep a program alive that has started it and has finished.
   server.unref()
   server.on('connection', (/** @type {import('node:net').Socket} */ socket) => socket.unref())
   await new Promise((resolve, reject) => {

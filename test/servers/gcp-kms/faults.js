@@ -9,7 +9,7 @@ import { BareStatus, failedPrecondition, StatusError } from './status.js'
 
 /** @typedef {'GetPublicKey' | 'AsymmetricSign' | 'ListCryptoKeyVersions'} Method */
 
-/** The permission that each method wants, as the service names it when it is missing. */
+/** The permission that each method requires, as the service names it when it is missing. */
 const permissions = {
   GetPublicKey: 'cloudkms.cryptoKeyVersions.viewPublicKey',
   AsymmetricSign: 'cloudkms.cryptoKeyVersions.useToSign',

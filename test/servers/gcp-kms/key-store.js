@@ -80,7 +80,7 @@ export class KeyStore {
     return name
   }
 
-  /** @param {string} key  that is gone with its versions */
+  /** @param {string} key  that is removed with its versions */
   removeKey(key) {
     this.#keys.delete(key)
   }

@@ -52,7 +52,7 @@ export function createRestServer(answer) {
 }
 
 /**
- * Whether enumerations are to be given as numbers, which is how the SDK wants them.
+ * Whether enumerations are returned as numbers, as the SDK requests them.
  *
  * @param {import('node:http').IncomingMessage} request
  */

@@ -1,7 +1,7 @@
 // @ts-check
 import { status } from '@grpc/grpc-js'
 
-/** What the service answers instead of a response, on either wire. */
+/** An error of the service, over gRPC or REST. */
 export class StatusError extends Error {
   /**
    * @param {number} code  of gRPC
@@ -32,7 +32,7 @@ export const failedPrecondition = (message) => new StatusError(status.FAILED_PRE
 /** @param {string} message */
 export const notFound = (message) => new StatusError(status.NOT_FOUND, message)
 
-/** How gRPC's codes stand in HTTP, google.rpc.Code. */
+/** The HTTP status of each gRPC code, google.rpc.Code. */
 const httpCodes = new Map([
   [status.CANCELLED, 499],
   [status.UNKNOWN, 500],
