@@ -1,10 +1,16 @@
 import { createPublicKey, generateKeyPairSync, sign } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createSigner } from '@countersign/core'
-import { privateKeyJwt, tokenSource } from '@countersign/oauth'
+import { experimentalAttestedInstance, privateKeyJwt, tokenSource } from '@countersign/oauth'
 import { describe, expect, test } from 'vitest'
 import { tokenResponse, tooManyRequests } from '../../servers/token-responses.js'
-import { type FleetOptions, fleetServices, runFleet, simulate } from './fleet.js'
+import {
+  attestationSeconds,
+  type FleetOptions,
+  fleetServices,
+  runFleet,
+  simulate,
+} from './fleet.js'
 import { allOptions, cells, lifetimes, plotOf, readTable } from './page.js'
 import { tokenResponseOf } from './services.js'
 import { withVirtualTime } from './virtual-time.js'
@@ -14,12 +20,12 @@ const fleet: FleetOptions = {
   lifetimeSeconds: 300,
   store: false,
   attestation: false,
-  hours: 1,
+  hours: 0.5,
 }
 
 /** The same fleet with token sources, real signatures and HTTP responses, and with every call. */
 function simulateTokenSources(options: FleetOptions) {
-  return withVirtualTime({ seed: 1, turns: 10 }, async (time) => {
+  return withVirtualTime({ seed: 1, turns: 5 }, async (time) => {
     const services = fleetServices(time, options)
     const { limits } = services
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -38,17 +44,24 @@ function simulateTokenSources(options: FleetOptions) {
       if (token === undefined) return tooManyRequests(String(limits.retryAfterSeconds))
       return tokenResponse(tokenResponseOf(time, token))
     }
+    // An attestation is renewed in the last tenth of its lifetime.
+    const lifetimeSeconds = Math.round(attestationSeconds / 0.9)
     const start = (now: () => number) => {
       const issuer = 'https://as.test'
+      const authentication = options.attestation
+        ? experimentalAttestedInstance(signer, { lifetimeSeconds, now })
+        : privateKeyJwt(signer)
       const source = tokenSource({
         issuer,
         clientId: 'agent',
-        authentication: privateKeyJwt(signer),
+        authentication,
         metadata: {
           issuer,
           token_endpoint: `${issuer}/token`,
-          token_endpoint_auth_methods_supported: ['private_key_jwt'],
+          token_endpoint_auth_methods_supported: [authentication.method],
           token_endpoint_auth_signing_alg_values_supported: ['ES256'],
+          client_attestation_signing_alg_values_supported: ['ES256'],
+          client_attestation_pop_signing_alg_values_supported: ['ES256'],
         },
         metadataLifetimeSeconds: 24 * 3600,
         fetch,
@@ -60,17 +73,22 @@ function simulateTokenSources(options: FleetOptions) {
   })
 }
 
-describe('the simulation makes the requests that token sources with real signatures make', () => {
+describe('the simulation counts the requests of token sources with real signatures', {
+  timeout: 120_000,
+}, () => {
   test.each<[string, Partial<FleetOptions>]>([
     ['when nothing is refused', {}],
     [
       'when the authorization server throttles',
-      { replicas: 20, hours: 0.3, limits: { tokenRequestsPerSecond: 1, retryAfterSeconds: 3 } },
+      { replicas: 20, hours: 0.15, limits: { tokenRequestsPerSecond: 1, retryAfterSeconds: 3 } },
     ],
-    ['when the key service throttles', { hours: 0.3, limits: { signaturesPerSecond: 1 } }],
+    ['with attestation', { attestation: true, replicas: 1, hours: 4.2 }],
+    ['when the key service throttles', { hours: 0.2, limits: { signaturesPerSecond: 1 } }],
   ])('%s', async (_when, options) => {
     const simulated = await simulate({ ...fleet, ...options })
     expect(simulated.tokenRequests.total).toBeGreaterThan(fleet.replicas)
+    const refused = simulated.tokenRequests.refused + simulated.signatures.refused
+    expect(refused > 0).toBe(options.limits !== undefined)
     expect(await simulateTokenSources({ ...fleet, ...options })).toEqual(simulated)
   })
 })
