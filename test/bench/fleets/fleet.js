@@ -41,13 +41,13 @@ import { withVirtualTime } from './virtual-time.js'
 
 export const attestationSeconds = 4 * 3600
 /** Each replica calls the resource this often. */
-export const callSeconds = 1
+const callSeconds = 1
 
 /**
  * Restarts of replicas: the seconds of the day at which they start and end, and how many replicas are affected. A
  * rolling deployment restarts them one after the other, the loss of a zone at once.
  */
-export const restarts = [
+const restarts = [
   { startSecond: 0, seconds: 0, share: 1, what: 'cold start of all replicas' },
   { startSecond: 6 * 3600, seconds: 600, share: 1, what: 'rolling deployment in 10 minutes' },
   { startSecond: 12 * 3600, seconds: 0, share: 1 / 3, what: 'loss of a zone, a third at once' },

@@ -14,7 +14,7 @@ const ink = '#75808a'
 
 const width = 400
 const height = 270
-const margin = { left: 62, right: 16, top: 34, bottom: 40 }
+const margin = { left: 76, right: 16, top: 34, bottom: 40 }
 const legendHeight = 34
 
 /**
@@ -45,7 +45,7 @@ export function plot(panels, axes) {
  * @param {number} index
  */
 function legend(name, index) {
-  const x = margin.left + index * 180
+  const x = margin.left + index * 178
   return `${path([`M${x} 16`, `h28`], index)}<text x="${x + 34}" y="20">${name}</text>`
 }
 
