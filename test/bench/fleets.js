@@ -15,13 +15,13 @@ export async function* run() {
   for (const options of allOptions([1, 10, 100, 1000])) {
     const { replicas, lifetimeSeconds, store } = options
     const { signatures, tokenRequests, failedCalls } = await simulate(options)
-    const name = `${replicas}, ${lifetimeSeconds} s, ${modeOf(options)}`
+    const name = `${replicas} replicas, tokens of ${lifetimeSeconds / 60} min, ${modeOf(options)}`
     const mean = tokenRequests.total / (24 * 3600)
     const target = { atMost: Math.max(1, 2 * mean) }
     yield valueRow([signatures.total], { name, unit: 'signatures' })
     yield valueRow([tokenRequests.worstSecond], {
       name,
-      unit: 'in the worst second',
+      unit: 'requests in a second',
       ...(store ? { target } : {}),
     })
     yield valueRow([failedCalls], { name, unit: 'failed calls' })

@@ -19,17 +19,11 @@ const modes = [
 
 /** All runs of the page, the fast ones first. */
 export function allOptions(sizes = fleetSizes) {
-  const options = sizes.flatMap((replicas) =>
+  return sizes.flatMap((replicas) =>
     lifetimes.flatMap((lifetimeSeconds) =>
       modes.map(({ store, attestation }) => ({ replicas, lifetimeSeconds, store, attestation })),
     ),
   )
-  return options.filter((one) => !takesLong(one))
-}
-
-/** Whether a run takes many minutes; the lines of the plot end before it. @param {FleetOptions} options */
-function takesLong({ replicas, lifetimeSeconds, store, attestation }) {
-  return replicas > 1000 && lifetimeSeconds < 3600 && (!store || attestation)
 }
 
 /** @param {FleetOptions} options */
