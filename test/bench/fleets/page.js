@@ -132,7 +132,7 @@ export function plotOf(page) {
     lifetimes.flatMap((seconds) => [
       { title: `Signatures a day, tokens of ${seconds / 60} min`, lines: lines(seconds, 2) },
       {
-        title: `Most token requests in a second, tokens of ${seconds / 60} min`,
+        title: `Token requests in the worst second, ${seconds / 60} min`,
         lines: lines(seconds, 5),
       },
     ]),

@@ -12,9 +12,9 @@ const strokes = [
 ]
 const ink = '#75808a'
 
-const width = 400
+const width = 440
 const height = 270
-const margin = { left: 76, right: 16, top: 34, bottom: 40 }
+const margin = { left: 90, right: 36, top: 34, bottom: 40 }
 const legendHeight = 34
 
 /**
