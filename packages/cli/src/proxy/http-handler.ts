@@ -106,7 +106,7 @@ export class HttpHandler {
         response.writeHead(202).end()
         return
       }
-      await this.#readList(envelope, local?.session, signal)
+      await this.#readList(envelope, local?.session)
       const answers = this.#options.filter?.refuse(envelope?.messages ?? [])
       if (answers !== undefined) {
         respondJson(response, 200, onlyOrAll(answers))
@@ -128,21 +128,17 @@ export class HttpHandler {
   }
 
   /** Reads the list of tools for `--read-only`, if the host calls a tool before it has listed them. */
-  async #readList(
-    envelope: Envelope | undefined,
-    session: Session | undefined,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { filter, tools, upstream, notice } = this.#options
-    if (envelope === undefined || !filter?.needsList(envelope.messages)) return
-    const exchange = {
-      ...{ upstream, tools },
-      session: session ?? openSession({ upstream, notice, signal: this.#options.signal }),
+  async #readList(envelope: Envelope | undefined, session: Session | undefined): Promise<void> {
+    const { filter, tools, upstream, notice, signal } = this.#options
+    if (envelope === undefined || filter === undefined) return
+    if (this.#listing === undefined && filter.needsList(envelope.messages)) {
+      const [like] = envelope.messages
+      const own = session ?? openSession({ upstream, notice, signal })
+      const exchange = { upstream, tools, session: own }
+      this.#listing = readToolList(exchange, like, async () => {}, signal).finally(() => {
+        this.#listing = undefined
+      })
     }
-    const [like] = envelope.messages
-    this.#listing ??= readToolList(exchange, like, async () => {}, signal).finally(() => {
-      this.#listing = undefined
-    })
     await this.#listing
   }
 
