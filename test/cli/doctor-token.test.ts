@@ -28,7 +28,7 @@ describe('a setup without faults', () => {
       const { mcpServer } = closing(await startPair({ ...client, ...method }, { sdk }))
       const steps = await examine(signer, { mcp: mcpServer.url })
       expect(notOk(steps)).toEqual([])
-      expect(steps).toHaveLength(21)
+      expect(steps).toHaveLength(22)
       expect(step(steps, 'tools').found).toBe('2 listed: whoami, add')
     },
   )
