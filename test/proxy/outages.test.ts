@@ -31,7 +31,8 @@ const values = (length: number) => Array.from({ length }, (_, at) => at)
 
 test('while the authorization server is down for a minute, calls wait for as long as --timeout says, and none is lost or runs twice', async () => {
   const { authorizationServer } = fixtures.servers
-  const args = ['--timeout', '120']
+  // The delay between attempts grows to a minute.
+  const args = ['--timeout', '180']
   const patient = startHost({ url: server.url, env: fixtures.env, args })
   const other = start()
   await Promise.all([patient.initialize(), other.initialize()])
@@ -55,7 +56,7 @@ test('while the authorization server is down for a minute, calls wait for as lon
     ({ id }) => typeof id === 'number',
   )
   expect(answers).toHaveLength(203)
-}, 120_000)
+}, 240_000)
 
 test('a key that is disabled and replaced in its file is loaded again', async () => {
   const host = start()

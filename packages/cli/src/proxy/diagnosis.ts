@@ -1,5 +1,5 @@
 import type { RotatingSigner } from '@countersign/core'
-import { rateLimit } from '@countersign/core/backend'
+import { rateLimit, unlessAborted } from '@countersign/core/backend'
 import { OAuthError } from '@countersign/oauth'
 import type { DiagnoseOptions } from '../doctor/step.ts'
 import type { OpenDpop } from '../dpop-options.ts'
@@ -24,7 +24,8 @@ export function explainer({ source, dpop, ...options }: ExplainOptions): Explain
   const mayRun = rateLimit(1, 60, Date.now)
   let last: { readonly code: string; readonly text: Promise<string | undefined> } | undefined
 
-  async function run(caller: AbortSignal): Promise<string | undefined> {
+  // Without the signal of a caller, because the next ones get the same result.
+  async function run(): Promise<string | undefined> {
     const { current } = source
     if (current === undefined) return undefined
     const { diagnose } = await import('../doctor/diagnose.ts')
@@ -32,7 +33,7 @@ export function explainer({ source, dpop, ...options }: ExplainOptions): Explain
       ...options,
       openKey: async () => ({ signer: current, async [Symbol.asyncDispose]() {} }),
       openDpop: dpop && (async () => ({ session: dpop.session, async [Symbol.asyncDispose]() {} })),
-      signal: AbortSignal.any([caller, AbortSignal.timeout(longestMs)]),
+      signal: AbortSignal.timeout(longestMs),
     })
     for await (const { state, name, found, remedy } of steps) {
       if (state === 'failed') return `${name}: ${found}; ${remedy}`
@@ -43,8 +44,8 @@ export function explainer({ source, dpop, ...options }: ExplainOptions): Explain
   return async (error, signal) => {
     if (!OAuthError.is(error) || isOfNetwork(error)) return undefined
     const code = `${error.code} ${error.error ?? ''}`
-    if (mayRun()) last = { code, text: run(signal).catch(() => undefined) }
-    return last?.code === code ? last.text : undefined
+    if (mayRun()) last = { code, text: run().catch(() => undefined) }
+    return last?.code === code ? unlessAborted(last.text, signal) : undefined
   }
 }
 
