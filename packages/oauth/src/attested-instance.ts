@@ -44,7 +44,8 @@ export interface AttestationOptions extends AttestationRequest {
  * Signs an attestation: that the key of an instance belongs to a client. Experimental: the specification is a draft.
  *
  * A service that has the key of the attester calls it for instances that it has identified, by their workload identity
- * for example. Whoever gets an attestation can act as the client until it expires, if they have the key of the instance.
+ * for example. Anyone who has an attestation and the key of its instance can act as the client until the attestation
+ * expires.
  *
  * @param source - the key of the attester.
  * @param options - the client, and the public key of the instance.

@@ -15,7 +15,7 @@ import {
 } from '@countersign/core/backend'
 import type { AuthorizationServer } from 'oauth4webapi'
 import { OAuthError } from './errors.ts'
-import { isListOfStrings } from './server-checks.ts'
+import { listIn } from './server-checks.ts'
 
 /** A request that a DPoP proof is made for. */
 export interface DpopProofRequest {
@@ -244,15 +244,8 @@ export function readDpop(
  */
 export function acceptsProofs(as: AuthorizationServer, { session, required }: Dpop): boolean {
   const member = 'dpop_signing_alg_values_supported'
-  const algs: unknown = as[member] ?? undefined
-  if (algs === undefined) return true
-  if (!isListOfStrings(algs)) {
-    throw new OAuthError(
-      'ERR_OAUTH_DISCOVERY',
-      `"${member}" in the metadata of ${sanitizeValue(as.issuer)} is not a list of strings; nothing was signed`,
-    )
-  }
-  if (algs.includes(session.alg)) return true
+  const algs = listIn(as, member)
+  if (algs === undefined || algs.includes(session.alg)) return true
   if (!required) return false
   throw new OAuthError(
     'ERR_OAUTH_ALG_NOT_ADVERTISED',

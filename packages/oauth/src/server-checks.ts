@@ -192,7 +192,7 @@ export function requireAlgorithm(
 }
 
 /** A list of strings in the metadata. A string is refused, because it has a method `includes` as well. */
-function listIn(as: AuthorizationServer, member: string): readonly string[] | undefined {
+export function listIn(as: AuthorizationServer, member: string): readonly string[] | undefined {
   const value: unknown = as[member] ?? undefined
   if (value === undefined || isListOfStrings(value)) return value
   throw new OAuthError(

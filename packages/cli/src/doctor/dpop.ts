@@ -29,7 +29,7 @@ import {
   warned,
 } from './step.ts'
 
-/** Opens the key of the proofs; there is none without `--dpop`. */
+/** Opens the key of the proofs. Returns `undefined` without `--dpop` and `--dpop-key`. */
 export async function openProofKey(context: Examination): Promise<OpenDpop | undefined> {
   const { openDpop, within } = context
   if (openDpop === undefined) return undefined
